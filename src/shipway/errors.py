@@ -1,0 +1,108 @@
+"""The one tree of errors that Shipway raises on purpose.
+
+A class exists only where a caller would act differently. Each has a stable `code` for programs, a message that says what was
+found and what was expected, and an optional hint: the next thing to type. A bug in our own code is not in this tree.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong in an app file.
+
+    Attributes:
+        path: Where it is, as in `models.chat.upstreams[2]` (indexes start at 0); empty when the whole file is meant.
+        line: 1-based line in the file, when it is known.
+        column: 1-based column, when it is known.
+    """
+
+    path: str
+    message: str
+    hint: str | None = None
+    line: int | None = None
+    column: int | None = None
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}" if self.path else self.message
+
+
+class ShipwayError(Exception):
+    """Something that the person or program calling Shipway can act on."""
+
+    code: ClassVar[str] = "failed"
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class UsageError(ShipwayError):
+    """The command was not asked for in a way that can be done; the command line exits with 2."""
+
+    code = "usage"
+
+
+class AppFileError(ShipwayError):
+    """The app file cannot be used; `problems` has all that is wrong with it, in the order of the file."""
+
+    code = "app-file"
+
+    def __init__(self, source: str, problems: Sequence[Problem], hint: str | None = None) -> None:
+        """*source* is the file as the user may call it; *problems* must not be empty."""
+        self.source = source
+        self.problems = tuple(problems)
+        super().__init__("\n".join(f"{_place(source, p)}: {p}" for p in self.problems), hint)
+
+
+class MissingExtraError(ShipwayError):
+    """An optional part is not installed; the hint is the command that installs it."""
+
+    code = "missing-extra"
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} needs the extra {extra!r}, which is not installed", f"pip install 'shipway[{extra}]'")
+
+
+class PortTakenError(ShipwayError):
+    """Another process listens where Shipway was to listen."""
+
+    code = "port-taken"
+
+
+class ModelFileError(ShipwayError):
+    """The weights of a local model are missing or damaged."""
+
+    code = "model-file"
+
+
+class SecretError(ShipwayError):
+    """A secret's reference leads to nothing usable. The message names the reference, never the value."""
+
+    code = "secret"
+
+
+class NoAppFoundError(ShipwayError):
+    """There is no app in the folder that `shipway init` was to write an app file for."""
+
+    code = "no-app-found"
+
+
+class StartError(ShipwayError):
+    """A process that Shipway started did not become ready."""
+
+    code = "start"
+
+
+def _place(source: str, problem: Problem) -> str:
+    if problem.line is None:
+        return source
+    if problem.column is None:
+        return f"{source}:{problem.line}"
+    return f"{source}:{problem.line}:{problem.column}"

@@ -1,0 +1,53 @@
+"""The whole app, as one environment sees it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import Field
+
+from shipway.spec.environments import DEFAULT, Environment
+from shipway.spec.fields import Name
+from shipway.spec.gateway import Gateway
+from shipway.spec.models import Model
+from shipway.spec.providers import Provider, built_in_providers
+from shipway.spec.section import Section
+from shipway.spec.services import Service
+
+
+class Sections(Section):
+    """The sections that an environment can change, and the name."""
+
+    name: Name = Field(description="Name of the app: lower-case letters, digits and hyphens, a letter first.")
+    services: Mapping[Name, Service] = Field(
+        default_factory=dict, description="Processes of yours that answer HTTP, by name."
+    )
+    providers: Mapping[Name, Provider] = Field(
+        default_factory=built_in_providers,
+        description="Who answers for models, by name; `openai` and `local` exist without being declared.",
+    )
+    models: Mapping[Name, Model] = Field(default_factory=dict, description="Names that clients ask for.")
+    gateway: Gateway = Field(Gateway(), description="The one way in.")
+
+
+class AppFile(Sections):
+    """An AI application for Shipway: its services, the models it calls, its gateway, its environments."""
+
+    environments: Mapping[Name, Environment] = Field(
+        default_factory=dict, description=f"Where the app runs, by name; `{DEFAULT}` exists without being declared."
+    )
+
+
+class App(Sections):
+    """What `load_app` gives: the file with one environment's overrides merged in.
+
+    Paths inside (`cwd`, `tls`, `file:` references) are as written; `root / path` is where they lead.
+    """
+
+    environment: str = DEFAULT
+    environments: tuple[str, ...] = (DEFAULT,)
+    """All environments of the file, "dev" first."""
+    target: str = "local"
+    root: Path = Path()
+    """Folder of the app file; absolute when loaded."""
+    source: Path = Path("shipway.toml")
+    """The app file itself."""

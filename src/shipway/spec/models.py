@@ -1,0 +1,83 @@
+"""`[models.NAME]`: the names that clients ask for, and who answers for them."""
+
+import re
+from typing import Annotated, Any
+
+from pydantic import Field, GetJsonSchemaHandler, ValidationInfo, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from shipway.spec.fields import Name, Text
+from shipway.spec.section import List, Section, from_file, mistake
+from shipway.spec.wording import found
+
+_TARGET = re.compile(r"([^/\s]+)/([^\s]+)")
+_EXAMPLE = '"openai/gpt-5-mini"'
+
+
+class Upstream(Section):
+    """A provider and its model. In the file "provider/model", or a table with `model = "provider/model"` and a weight."""
+
+    provider: Name = Field(description="Name of a provider.")
+    model: Text = Field(description='Provider and model, as in "openai/gpt-5-mini"; the model may have slashes itself.')
+    weight: float | None = Field(
+        None,
+        gt=0,
+        le=1_000_000,
+        description="Share of the traffic beside the neighbours that have weights too; without one it is tried in order.",
+    )
+
+    @property
+    def target(self) -> str:
+        """The upstream as the file has it: "provider/model"."""
+        return f"{self.provider}/{self.model}"
+
+    @classmethod
+    def file_keys(cls) -> tuple[str, ...]:
+        return ("model", "weight")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, str):
+            return _provider_and_model(value)
+        if not from_file(info) or not isinstance(value, dict):
+            return value
+        if "provider" in value:
+            raise mistake(f'unknown key "provider": both stand in model, as in {_EXAMPLE}')
+        if "model" not in value:
+            raise mistake(f'missing key "model", such as {_EXAMPLE}')
+        if not isinstance(value["model"], str):
+            raise mistake(f"expected a model such as {_EXAMPLE}, found {found(value['model'])}")
+        return {**value, **_provider_and_model(value["model"])}
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        reference = handler(schema)
+        definition = handler.resolve_ref_schema(reference)
+        table = dict(definition)
+        description = table["properties"]["model"]["description"]
+        text = {"type": "string", "pattern": "^[a-z][a-z0-9-]{0,62}/\\S+$", "examples": ["openai/gpt-5-mini"]}
+        table["properties"] = {
+            "model": {**text, "description": description},
+            "weight": table["properties"]["weight"],
+        }
+        table["required"] = ["model"]
+        definition.clear()
+        definition.update(title=table.pop("title"), description=table.pop("description"), anyOf=[text, table])
+        return reference
+
+
+class Model(Section):
+    """A name that clients ask for. Neighbouring upstreams with weights share the traffic; others are tried in order."""
+
+    upstreams: Annotated[tuple[Upstream, ...], List] = Field(
+        min_length=1, description="Who answers, in order; the next one is tried when one cannot."
+    )
+
+
+def _provider_and_model(text: str) -> dict[str, str]:
+    match = _TARGET.fullmatch(text)
+    if match is None:
+        raise mistake(f'expected "provider/model" such as {_EXAMPLE}, found {found(text)}')
+    return {"provider": match[1], "model": match[2]}

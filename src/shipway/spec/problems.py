@@ -1,0 +1,147 @@
+"""pydantic's errors in our own words. Nothing that pydantic says reaches a user."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, get_args, get_origin
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from shipway.spec.checks import Finding
+from shipway.spec.section import Section
+from shipway.spec.wording import Location, did_you_mean, found, kind_of, listed, quoted
+
+SENSITIVE_KEYS = frozenset({"api_key", "headers", "env", "tls"})
+"""Below these a value may be a secret that somebody pasted: messages name its kind only."""
+
+_EXPECTED: Mapping[str, str] = {
+    "string_type": "a string",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "dict_type": "a table",
+    "mapping_type": "a table",
+    "model_type": "a table",
+    "model_attributes_type": "a table",
+    "tuple_type": "a list",
+    "finite_number": "a finite number",
+}
+_BOUNDS: Mapping[str, tuple[str, str]] = {
+    "greater_than": ("more than", "gt"),
+    "greater_than_equal": ("at least", "ge"),
+    "less_than_equal": ("at most", "le"),
+}
+_LIST_HINTS: Mapping[str, str] = {"command": 'one string for each word, as in ["python", "server.py"]'}
+
+
+def findings(error: ValidationError, model: type[Section], raw: Mapping[str, Any]) -> list[Finding]:
+    """What *error* says about *raw*, which was to become a *model*; with the rules that its failing tables break besides."""
+    details = error.errors(include_url=False)
+    result = [finding for detail in details for finding in _translated(detail, model, raw)]
+    said = {location for finding in result for location in finding.locations}
+    # A table's rules between keys are checked by pydantic only once each key is right; all problems are to come at once.
+    for location in {detail["loc"][:length] for detail in details for length in range(len(detail["loc"]))}:
+        owner, table = _owner(model, location), value_at(raw, location)
+        if owner and isinstance(table, dict) and location not in said:
+            result += [Finding((location,), message) for message in owner.broken_rules(table)]
+    return result
+
+
+def value_at(raw: Any, location: Location) -> Any:
+    """The raw value at *location*, None when there is nothing."""
+    for part in location:
+        if isinstance(raw, dict) and part in raw:
+            raw = raw[part]
+        elif isinstance(raw, list) and isinstance(part, int) and part < len(raw):
+            raw = raw[part]
+        else:
+            return None
+    return raw
+
+
+def existing(raw: Any, location: Location) -> Location:
+    """The longest beginning of *location* that *raw* has."""
+    for length, part in enumerate(location):
+        if isinstance(raw, dict) and part in raw:
+            raw = raw[part]
+        elif isinstance(raw, list) and isinstance(part, int) and part < len(raw):
+            raw = raw[part]
+        else:
+            return location[:length]
+    return location
+
+
+def _translated(detail: ErrorDetails, model: type[Section], raw: Mapping[str, Any]) -> Iterator[Finding]:
+    location, context = detail["loc"], detail.get("ctx", {})
+    if location and location[-1] == "[key]":
+        location = location[:-1]
+    match detail["type"]:
+        case "shipway":
+            yield Finding((location,), context["message"], context["hint"] or None)
+        case "shipway_rules":
+            yield from (Finding((location,), message) for message in context["messages"])
+        case "missing":
+            yield Finding((location[:-1],), f"missing key {quoted(str(location[-1]))}")
+        case "extra_forbidden":
+            owner = _owner(model, location[:-1])
+            keys = owner.file_keys() if owner else ()
+            key = str(location[-1])
+            known = f"known: {', '.join(keys)}" if keys else None
+            yield Finding((location,), f"unknown key {quoted(key)}{did_you_mean(key, keys)}", known)
+        case kind:
+            yield _wrong_value(kind, location, context, detail["input"])
+
+
+def _wrong_value(kind: str, location: Location, context: Mapping[str, Any], value: object) -> Finding:
+    field = next((part for part in reversed(location) if isinstance(part, str)), "")
+    secretive = not SENSITIVE_KEYS.isdisjoint(location)
+    shown = kind_of(value) if secretive or _EXPECTED.get(kind) in ("a table", "a list") else found(value)
+    if kind in _BOUNDS:
+        words, key = _BOUNDS[kind]
+        return Finding((location,), f"expected {words} {context[key]:g}, found {shown}")
+    if kind == "too_short":
+        return Finding((location,), "the list is empty: it needs at least one entry")
+    if kind == "literal_error":
+        return _wrong_choice(location, context, value, shown)
+    hint = None
+    if kind == "tuple_type" and isinstance(value, str):
+        hint = _LIST_HINTS.get(field, 'put it in brackets: ["…"]')
+    if kind == "string_type" and isinstance(value, (bool, int, float)):
+        hint = "put it in quotes"
+    return Finding((location,), f"expected {_EXPECTED.get(kind, 'another value')}, found {shown}", hint)
+
+
+def _wrong_choice(location: Location, context: Mapping[str, Any], value: object, shown: str) -> Finding:
+    # pydantic gives the choices as one text: "'openai' or 'local'".
+    choices = context["expected"].replace("'", " ").replace(",", " ").replace(" or ", " ").split()
+    nearest = did_you_mean(value, choices) if isinstance(value, str) else ""
+    return Finding((location,), f"expected {listed(choices)}, found {shown}{nearest}")
+
+
+def _owner(model: type[Section], location: Location) -> type[Section] | None:
+    """The section that the table at *location* is to become; None where it is no section of ours."""
+    kind: Any = model
+    for part in location:
+        section = _inside(kind, lambda t: isinstance(t, type) and issubclass(t, Section))
+        if section is not None:
+            field = next((f for n, f in section.model_fields.items() if (f.alias or n) == part), None)
+            kind = field.annotation if field else None
+            continue
+        container = _inside(
+            kind, lambda t: get_origin(t) is not None and issubclass(get_origin(t) or int, (Mapping, tuple))
+        )
+        kind = None if container is None else get_args(container)[0 if isinstance(part, int) else -1]
+    section = _inside(kind, lambda t: isinstance(t, type) and issubclass(t, Section))
+    return section if section is not None else None
+
+
+def _inside(kind: Any, wanted: Callable[[Any], bool]) -> Any:
+    """The first of *kind* and, where it is a union or annotated, its parts that is *wanted*."""
+    if get_origin(kind) is None and not wanted(kind):
+        return None
+    if wanted(kind):
+        return kind
+    origin = get_origin(kind)
+    if isinstance(origin, type) and issubclass(origin, (Mapping, tuple)):
+        return None
+    return next((match for part in get_args(kind) if (match := _inside(part, wanted)) is not None), None)

@@ -1,0 +1,52 @@
+"""`[providers.NAME]`: who answers for models. Two are built in and need no declaration."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+from pydantic import Field
+
+from shipway.spec.fields import BaseUrl, Headers, Reference
+from shipway.spec.section import Section
+from shipway.spec.wording import quoted
+
+BUILT_IN: Mapping[str, Mapping[str, Any]] = {
+    "openai": {"kind": "openai", "base_url": "https://api.openai.com/v1", "api_key": "env:OPENAI_API_KEY"},
+    "local": {"kind": "local"},
+}
+"""Tables of the providers that every app has; a table of the same name in the file changes them key by key."""
+
+MEANINGLESS: Mapping[str, frozenset[str]] = {
+    "openai": frozenset({"context", "slots"}),
+    "local": frozenset({"base_url", "api_key", "headers"}),
+}
+"""For each kind, the settings that nothing could honour."""
+
+
+class Provider(Section):
+    """Who answers for models: a server that speaks OpenAI's API, or the models that Shipway runs itself."""
+
+    kind: Literal["openai", "local"] = Field(
+        description="`openai` for any server that speaks OpenAI's API, `local` for models run by Shipway."
+    )
+    base_url: BaseUrl | None = Field(None, description="Address up to and with the version; for kind `openai`.")
+    api_key: Reference | None = Field(None, description="Reference to the key that is sent; for kind `openai`.")
+    headers: Headers = Field(
+        default_factory=dict,
+        description='Headers to add; a value that starts with "env:" or "file:" refers to a secret. For kind `openai`.',
+    )
+    context: int = Field(4096, ge=64, le=16_777_216, description="Context of each slot in tokens; for kind `local`.")
+    slots: int = Field(2, ge=1, le=1024, description="Answers generated at the same time; for kind `local`.")
+
+    @classmethod
+    def broken_rules(cls, given: Mapping[str, Any]) -> Iterator[str]:
+        kind = given.get("kind")
+        if not isinstance(kind, str) or kind not in MEANINGLESS:
+            return
+        for key in sorted(MEANINGLESS[kind] & given.keys()):
+            yield f"{quoted(key)} has no meaning for a provider of kind {quoted(kind)}"
+        if kind == "openai" and "base_url" not in given:
+            yield 'a provider of kind "openai" needs "base_url"'
+
+
+def built_in_providers() -> dict[str, Provider]:
+    return {name: Provider.model_validate(dict(table)) for name, table in BUILT_IN.items()}

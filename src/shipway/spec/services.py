@@ -1,0 +1,179 @@
+"""`[services.NAME]`: what the user wrote and Shipway runs, or reaches where it already runs."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar
+
+from pydantic import AfterValidator, Field, WithJsonSchema
+
+from shipway.spec.fields import EnvValue, Folder, VariableName
+from shipway.spec.section import List, Section, Shorthand, mistake
+from shipway.spec.units import Bytes, Seconds
+from shipway.spec.wording import found, listed, quoted
+
+ROUTE_PATTERN = r"/(?:[A-Za-z0-9._~!$&'()+,;=:@-]+/)*(?:[A-Za-z0-9._~!$&'()+,;=:@-]+)?"
+_ROUTE = re.compile(ROUTE_PATTERN)
+_IMPORT = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*(?:\.[^\W\d]\w*)*")
+_ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?")
+
+SOURCES = ("app", "command", "image", "url")
+"""The ways to say what a service is; each service has exactly one."""
+
+MEANINGLESS: Mapping[str, frozenset[str]] = {
+    "app": frozenset(),
+    "command": frozenset({"factory"}),
+    "image": frozenset({"factory", "cwd"}),
+    "url": frozenset({"factory", "cwd", "replicas", "env", "drain", "resources"}),
+}
+"""For each source, the settings that nothing could honour."""
+
+
+def _route_path(path: str) -> str:
+    if not path.startswith("/"):
+        raise mistake(f'expected a path that starts with "/", found {found(path)}')
+    if "{" in path or "*" in path:
+        raise mistake(f"routes are prefixes, not patterns: {found(path)}", 'write the fixed part, such as "/items"')
+    if not _ROUTE.fullmatch(path) or ".." in path.split("/") or "." in path.split("/"):
+        raise mistake(f'expected a plain path such as "/items", found {found(path)}')
+    return path if path == "/" else path.removesuffix("/")
+
+
+def _request_path(path: str) -> str:
+    if not path.startswith("/") or not path.isascii() or not path.isprintable() or " " in path or "#" in path:
+        raise mistake(f'expected a path such as "/healthz", found {found(path)}')
+    return path
+
+
+def _import_string(value: str) -> str:
+    if not _IMPORT.fullmatch(value):
+        raise mistake(f'expected an import string such as "package.module:app", found {found(value)}')
+    return value
+
+
+def _origin(value: str) -> str:
+    if "@" in value:
+        # Not shown: what stands before the @ is a password.
+        raise mistake("an address must not hold a user name or password")
+    match = _ORIGIN.fullmatch(value.removesuffix("/"))
+    if match is None or not 1 <= int(match[1] or 80) <= 65535:
+        raise mistake(f'expected "http(s)://host" or "http(s)://host:port" without a path, found {found(value)}')
+    return value.removesuffix("/")
+
+
+def _argument(value: str) -> str:
+    if "\0" in value:
+        raise mistake("expected text without NUL characters")
+    return value
+
+
+def _image(value: str) -> str:
+    if not value.isascii() or not value.isprintable() or " " in value:
+        raise mistake(f'expected the name of an image such as "ghcr.io/team/api:1.2", found {found(value)}')
+    return value
+
+
+RoutePath = Annotated[
+    str, AfterValidator(_route_path), WithJsonSchema({"type": "string", "pattern": f"^{ROUTE_PATTERN}$"})
+]
+Argument = Annotated[str, AfterValidator(_argument)]
+RequestPath = Annotated[str, AfterValidator(_request_path), WithJsonSchema({"type": "string", "pattern": "^/[!-~]*$"})]
+
+
+class Route(Shorthand):
+    """A path prefix that the gateway sends to a service: "/items" covers "/items" and all below it."""
+
+    shorthand: ClassVar[str] = "path"
+
+    path: RoutePath = Field(description="The prefix; a slash at its end is dropped.")
+    public: bool | None = Field(None, description="Open without an API key? By default as the service's `public` says.")
+
+
+class Health(Shorthand):
+    """How to see that a replica can answer."""
+
+    shorthand: ClassVar[str] = "path"
+
+    path: RequestPath | None = Field(
+        None, description="A path that answers 2xx when healthy; without it, the port must accept connections."
+    )
+    interval: Seconds = Field(5.0, description="Time from one check to the next.")
+    timeout: Seconds = Field(2.0, description="How long a check may take.")
+    start: Seconds = Field(60.0, description="How long a replica may take to become healthy for the first time.")
+    failures: int = Field(3, ge=1, le=1000, description="Failed checks in a row that make a replica unhealthy.")
+
+
+class Resources(Section):
+    """What one replica needs."""
+
+    cpu: float | None = Field(None, gt=0, le=1024, description="CPU cores; 0.5 is half of one.")
+    memory: Bytes | None = Field(None, description="Memory.")
+    gpu: int = Field(0, ge=0, le=1024, description="GPUs.")
+
+
+class Example(Shorthand):
+    """A sample call that `shipway up` prints, ready to paste."""
+
+    shorthand: ClassVar[str] = "path"
+
+    path: RequestPath = Field(description="The path to ask for, with its query if it needs one.")
+    # "json" itself would hide a method of pydantic's.
+    body: Mapping[str, Any] | None = Field(
+        None, alias="json", description="The JSON body; with one the call is a POST, without one a GET."
+    )
+
+
+class Service(Section):
+    """A process of yours that answers HTTP, behind the gateway. It has exactly one of `app`, `command`, `image` and `url`."""
+
+    app: Annotated[str, AfterValidator(_import_string)] | None = Field(
+        None, description="Import string of an ASGI application.", examples=["assistant.main:app"]
+    )
+    command: Annotated[tuple[Argument, ...], List] | None = Field(
+        None,
+        min_length=1,
+        description="Program and arguments; it must listen on the port in the environment variable PORT.",
+        examples=[["python", "server.py"]],
+    )
+    image: Annotated[str, AfterValidator(_image)] | None = Field(
+        None, description="Container image that listens on PORT.", examples=["ghcr.io/team/api:1.2"]
+    )
+    url: Annotated[str, AfterValidator(_origin)] | None = Field(
+        None, description="Address of a service that already runs elsewhere.", examples=["http://127.0.0.1:9000"]
+    )
+    factory: bool = Field(False, description="Whether `app` is a function that returns the application.")
+    routes: Annotated[tuple[Route, ...], List] = Field(
+        (Route(path="/"),), min_length=1, description="Path prefixes that belong to this service; the longest one wins."
+    )
+    public: bool = Field(False, description="Whether its routes are open without an API key unless they say otherwise.")
+    replicas: int = Field(1, ge=1, le=1000, description="Processes of this service.")
+    env: Mapping[VariableName, EnvValue] = Field(
+        default_factory=dict,
+        description='Environment variables; a value that starts with "env:" or "file:" refers to a secret.',
+    )
+    cwd: Folder = Field(".", description="Folder to run in, from the app file's folder.")
+    health: Health = Field(Health(), description="Health check, or only its path.")
+    drain: Seconds = Field(30.0, description="How long running requests may take to end when a replica stops.")
+    resources: Resources = Field(Resources(), description="What one replica needs.")
+    example: Example | None = Field(
+        None, description="Sample call to print, or only its path; by default the first route."
+    )
+
+    @property
+    def source(self) -> str:
+        """Which of "app", "command", "image" and "url" says what the service is."""
+        return next(source for source in SOURCES if getattr(self, source) is not None)
+
+    def is_public(self, route: Route) -> bool:
+        """Whether *route* is open without an API key."""
+        return self.public if route.public is None else route.public
+
+    @classmethod
+    def broken_rules(cls, given: Mapping[str, Any]) -> Iterator[str]:
+        sources = [source for source in SOURCES if source in given]
+        if not sources:
+            yield f"needs one of {listed(SOURCES)}"
+        elif len(sources) > 1:
+            yield f"has {listed(sources, 'and')}; a service is exactly one of {listed(SOURCES)}"
+        else:
+            for key in sorted(MEANINGLESS[sources[0]] & given.keys()):
+                yield f"{quoted(key)} has no meaning for a service that is given by {quoted(sources[0])}"
