@@ -1,0 +1,78 @@
+"""`shipway check`: says everything that is wrong with an app file, or what is in it."""
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from shipway.cli.output import make_console, print_json, print_warning, problem_fields
+from shipway.errors import AppFileError
+
+if TYPE_CHECKING:
+    from shipway.errors import Problem
+    from shipway.spec.app import App
+
+
+def check(
+    path: Annotated[
+        Path, typer.Argument(metavar="PATH", help="The app file, or its folder.", show_default=False)
+    ] = Path("."),
+    environment: Annotated[
+        str, typer.Option("--environment", "-e", metavar="NAME", help="Show the app as it is there.")
+    ] = "dev",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> int:
+    """Check the app file and what it refers to.
+
+    All problems of all environments come at once. Secrets that are not set here are warnings.
+    """
+    from shipway.cli.findings import missing_modules, unresolved_secrets
+    from shipway.spec.load import load_app
+
+    app = load_app(path, environment)
+    missing = tuple(missing_modules(app))
+    if missing:
+        raise AppFileError(app.source.name, missing)
+    warnings = list(unresolved_secrets(app, os.environ))
+    if as_json:
+        print_json({**_summary(app), "warnings": [problem_fields(warning) for warning in warnings]})
+    else:
+        _print_summary(app, warnings)
+    return 0
+
+
+def _summary(app: "App") -> dict[str, Any]:
+    return {
+        "name": app.name,
+        "source": str(app.source),
+        "environment": app.environment,
+        "environments": list(app.environments),
+        "services": {
+            name: {
+                "source": service.source,
+                "routes": [route.path for route in service.routes],
+                "replicas": service.replicas,
+            }
+            for name, service in app.services.items()
+        },
+        "models": {
+            name: {"upstreams": [f"{upstream.provider}/{upstream.model}" for upstream in model.upstreams]}
+            for name, model in app.models.items()
+        },
+    }
+
+
+def _print_summary(app: "App", warnings: list["Problem"]) -> None:
+    console = make_console()
+    summary = _summary(app)
+    console.print(f"{app.name} in {app.environment}: ok", style="bold")
+    for name, service in summary["services"].items():
+        replicas = f", {service['replicas']} replicas" if service["replicas"] > 1 else ""
+        console.print(f"  service {name}: {' '.join(service['routes'])} ({service['source']}{replicas})")
+    for name, model in summary["models"].items():
+        console.print(f"  model {name}: {', '.join(model['upstreams'])}")
+    console.print(f"  environments: {', '.join(summary['environments'])}")
+    for warning in warnings:
+        print_warning(make_console(sys.stderr), str(warning), warning.hint)

@@ -1,0 +1,63 @@
+"""What can be wrong with an app beyond its file: modules that are not there, secrets that are not set.
+
+Looked up on this machine, without importing the app or revealing a secret.
+"""
+
+import importlib.util
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from shipway.errors import Problem, SecretError
+from shipway.secret import SecretReference
+from shipway.spec.app import App
+
+
+def missing_modules(app: App) -> Iterator[Problem]:
+    """The services whose `app` names a module that cannot be found below their `cwd` and is not installed."""
+    for name, service in app.services.items():
+        if service.app is None:
+            continue
+        module = service.app.partition(":")[0]
+        folder = app.root / service.cwd
+        if _is_below(folder, module) or _is_installed(folder, module):
+            continue
+        yield Problem(
+            f"services.{name}.app",
+            f'no module "{module}" in {folder}, and none is installed',
+            "shipway init --force finds the app, or set cwd to the folder that holds the module",
+        )
+
+
+def unresolved_secrets(app: App, environ: Mapping[str, str]) -> Iterator[Problem]:
+    """The references to secrets that lead nowhere from here; of providers, only those that a model uses."""
+    used = {upstream.provider for model in app.models.values() for upstream in model.upstreams}
+    places: dict[str, object] = {}
+    for name, service in app.services.items():
+        places |= {f"services.{name}.env.{key}": value for key, value in service.env.items()}
+    for name, provider in app.providers.items():
+        if name in used:
+            places[f"providers.{name}.api_key"] = provider.api_key
+            places |= {f"providers.{name}.headers.{key}": value for key, value in provider.headers.items()}
+    for place, value in places.items():
+        if isinstance(value, SecretReference):
+            try:
+                value.resolve(app.root, environ)
+            except SecretError as error:
+                yield Problem(place, error.message, error.hint)
+
+
+def _is_below(folder: Path, module: str) -> bool:
+    """Whether *module* is a file, a package or a namespace package with files below *folder*."""
+    path = folder.joinpath(*module.split("."))
+    return path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
+
+
+def _is_installed(folder: Path, module: str) -> bool:
+    """Whether *module*'s outermost package is installed; deeper ones cannot be found without importing their parents."""
+    top = module.partition(".")[0]
+    if (folder / top).is_dir() or (folder / f"{top}.py").is_file():
+        return False  # the folder's own package hides an installed one
+    try:
+        return importlib.util.find_spec(top) is not None
+    except (ImportError, ValueError):
+        return False
