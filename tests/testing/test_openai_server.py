@@ -178,6 +178,13 @@ async def test_error_event_inside_a_stream_makes_the_client_raise(fake: FakeOpen
         await ask_streamed(client)
 
 
+async def test_stream_can_end_in_order_before_it_is_complete(fake: FakeOpenAI, client: openai.AsyncOpenAI) -> None:
+    fake.script(Reply(text="One two three.", end_after=2))
+    chunks = await ask_streamed(client)
+    assert said(chunks) == "One"
+    assert all(chunk.choices[0].finish_reason is None for chunk in chunks)
+
+
 async def test_events_cut_across_chunks_and_with_comments_between_read_the_same(
     fake: FakeOpenAI, client: openai.AsyncOpenAI
 ) -> None:

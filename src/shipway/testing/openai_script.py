@@ -34,6 +34,7 @@ class Reply:
             the head. An unstreamed answer is cut after this many bytes of its body.
         reset: Whether such an end (`cut_after`, `raw`) is a TCP reset instead of an orderly close.
         stall_after: Fall silent at that point instead, until `FakeOpenAI.resume` is called or the client leaves.
+        end_after: End a stream at that point in order, as if it were complete: no finish reason, no `[DONE]`.
         error_after: Send an error event at that point of a stream, and end it in order but without `[DONE]`.
         insert: Bytes to put before the event of that number in a stream: comments, garbage, an empty event.
         part_bytes: Cut a stream's events into HTTP chunks of this size, across the lines and characters in them.
@@ -53,6 +54,7 @@ class Reply:
     cut_after: int | None = None
     reset: bool = False
     stall_after: int | None = None
+    end_after: int | None = None
     error_after: int | None = None
     insert: Mapping[int, bytes] = field(default_factory=dict)
     part_bytes: int | None = None
@@ -91,7 +93,12 @@ class ReceivedRequest:
 
 def faults(reply: Reply) -> list[tuple[int, str]]:
     """Return the reply's faults with their places; where two share a place, later ones win."""
-    places = ((reply.stall_after, "stall"), (reply.error_after, "error"), (reply.cut_after, "cut"))
+    places = (
+        (reply.stall_after, "stall"),
+        (reply.end_after, "end"),
+        (reply.error_after, "error"),
+        (reply.cut_after, "cut"),
+    )
     return [(at, fault) for at, fault in places if at is not None]
 
 
@@ -125,4 +132,4 @@ def error_body(status: int) -> bytes:
 
 def _said(request: ReceivedRequest, reply: Reply) -> tuple[tuple[str, ...], str]:
     tokens, reason = wire.limited(wire.pieces(reply.text) if reply.tokens is None else reply.tokens, request.json)
-    return tokens, reply.finish_reason or reason
+    return tokens, reason if reply.finish_reason is None else reply.finish_reason

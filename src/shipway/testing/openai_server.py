@@ -225,6 +225,7 @@ class FakeOpenAI:
                 await self._resume.wait()
             if fault == "error":
                 await connection.send(chunk(wire.event(wire.error("The server had an error.", "server_error"))))
+            if fault in ("error", "end"):
                 break
             await asyncio.sleep(reply.token_delay_s)
             for part in parts(reply.insert.get(index, b"") + event, reply.part_bytes):
