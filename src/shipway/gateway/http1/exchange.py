@@ -1,0 +1,336 @@
+"""One request and its response on a client's connection.
+
+The handler reads the body whole (`read_body`) or has it piped to an upstream (`pipe_body`), and answers whole
+(`respond`) or in pieces (`begin`, `write`, `end`). Framing follows the client: chunked for HTTP/1.1 when the length
+is unknown, closing the connection for HTTP/1.0, nothing for HEAD, 204 and 304.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from email.utils import formatdate
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Protocol
+
+from shipway.gateway.http1.deadlines import NEVER
+from shipway.gateway.http1.head import BadMessage, Fields, RequestHead
+
+if TYPE_CHECKING:
+    from shipway.gateway.http1.server import ClientConnection, Server
+
+HIGH_WATER_BYTES = 256 * 1024
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
+
+
+class ClientGone(Exception):
+    """The client closed its connection; nobody waits for the answer."""
+
+
+class BodyTooLarge(Exception):
+    """The request body is larger than the handler accepts."""
+
+
+class BodySink(Protocol):
+    """Where a piped request body goes."""
+
+    def body_piece(self, data: bytes) -> bool:
+        """Take *data*; False asks for a pause until `Exchange.resume_body`."""
+
+    def body_end(self, trailers: Fields) -> None: ...
+
+    def body_broken(self) -> None:
+        """The client will not send the rest."""
+
+
+def status_line(status: int) -> bytes:
+    """The status line, also for codes that the registry does not know."""
+    return STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
+
+
+def plain_refusal(bad: BadMessage) -> bytes:
+    """A whole response for a message that never became a request: no dialect is known yet, so plain text."""
+    body = bad.reason.encode() + b"\n"
+    return (
+        b"%bConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\nDate: %b\r\n\r\n%b"
+        % (
+            status_line(bad.status.value),
+            len(body),
+            formatdate(usegmt=True).encode(),
+            body,
+        )
+    )
+
+
+class Exchange:
+    """A request being answered. Owned by its connection; used by one handler task."""
+
+    __slots__ = (
+        "_body",
+        "_body_bytes",
+        "_body_done",
+        "_chunked",
+        "_ended",
+        "_pending_head",
+        "_sink",
+        "_task",
+        "_too_large_bytes",
+        "_trailers",
+        "_waiter",
+        "after_upgrade",
+        "connection",
+        "deadline_s",
+        "gone",
+        "head",
+        "keep_alive",
+        "on_cut",
+        "on_expire",
+        "on_slow",
+        "response_bytes",
+        "slow",
+        "status",
+    )
+
+    def __init__(self, connection: ClientConnection, head: RequestHead) -> None:
+        self.connection = connection
+        self.head = head
+        self.keep_alive = head.keep_alive
+        self.status = 0
+        self.response_bytes = 0
+        self.deadline_s = NEVER
+        self.gone = False
+        self.slow = False
+        self.after_upgrade = b""
+        self.on_slow: Callable[[bool], None] | None = None
+        self.on_expire: Callable[[], None] | None = None
+        self.on_cut: Callable[[], None] | None = None
+        self._body: list[bytes] = []
+        self._body_bytes = 0
+        self._body_done = not head.has_body
+        self._too_large_bytes: int | None = None
+        self._sink: BodySink | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._trailers: Fields = []
+        self._task: asyncio.Future[None] | None = None
+        self._pending_head = b""
+        self._chunked = False
+        self._ended = False
+
+    def run(self, server: Server) -> None:
+        """Start the server's handler for this exchange."""
+        self._task = asyncio.ensure_future(server.handler(self))
+
+    # -- the request's body
+
+    async def read_body(self, max_bytes: int) -> bytes:
+        """The whole body.
+
+        Raises:
+            BodyTooLarge: at the first byte past *max_bytes*, whatever the client announced.
+            ClientGone: it closed before the end.
+        """
+        if (self.head.content_length or 0) > max_bytes or self._body_bytes > max_bytes:
+            raise BodyTooLarge
+        if not self._body_done:
+            self._too_large_bytes = max_bytes
+            self._invite_body()
+            self.connection.resume_reading()
+            await self._wait()
+            if self._body_bytes > max_bytes:
+                raise BodyTooLarge
+            if not self._body_done:
+                raise ClientGone
+        if len(self._body) == 1:
+            return self._body[0]
+        return b"".join(self._body)
+
+    def pipe_body(self, sink: BodySink) -> None:
+        """Give what has arrived and all that follows to *sink*, at its pace."""
+        self._sink = sink
+        held, self._body = self._body, []
+        keep_going = True
+        for piece in held:
+            keep_going = sink.body_piece(piece)
+        if self._body_done:
+            sink.body_end(self._trailers)
+        elif keep_going:
+            self.connection.resume_reading()
+
+    def resume_body(self) -> None:
+        """The sink can take more."""
+        if not self._body_done:
+            self.connection.resume_reading()
+
+    @property
+    def body_done(self) -> bool:
+        return self._body_done
+
+    # -- the response
+
+    def respond(self, status: int, fields: bytes, body: bytes) -> None:
+        """Send a whole response. *fields* are complete header lines; length and framing are added here."""
+        length = b"" if status == HTTPStatus.NO_CONTENT else b"Content-Length: %d\r\n" % len(body)
+        self.status = status
+        self._ended = True
+        self.response_bytes = len(body)
+        close = b"" if self._stays_open() else b"Connection: close\r\n"
+        if self.head.method == b"HEAD":
+            body = b""
+        self.connection.transport.write(b"%b%b%b%b\r\n%b" % (status_line(status), fields, length, close, body))
+        self._finish()
+
+    def begin(self, status: int, fields: bytes, length: int | None) -> None:
+        """Start a response of *length* bytes (None: unknown); the head leaves with the first bytes of the body or at
+        `flush`."""
+        self.status = status
+        framing = b""
+        bodiless = self.head.method == b"HEAD" or status in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
+        if length is not None:
+            if status != HTTPStatus.NO_CONTENT:
+                framing = b"Content-Length: %d\r\n" % length
+        elif not bodiless:
+            if self.head.http_1_0:
+                self.keep_alive = False
+            else:
+                self._chunked = True
+                framing = b"Transfer-Encoding: chunked\r\n"
+        close = b"" if self._stays_open() else b"Connection: close\r\n"
+        self._pending_head = b"%b%b%b%b\r\n" % (status_line(status), fields, framing, close)
+
+    def write(self, data: bytes) -> None:
+        """Send a piece of the body in one write, with the head when it is still here."""
+        if self.gone or not data:
+            return
+        self.response_bytes += len(data)
+        if self._chunked:
+            data = b"%b%x\r\n%b\r\n" % (self._pending_head, len(data), data)
+        elif self._pending_head:
+            data = self._pending_head + data
+        self._pending_head = b""
+        self.connection.transport.write(data)
+
+    def flush(self) -> None:
+        """Send the head if it still waits for a body."""
+        if self._pending_head and not self.gone:
+            self.connection.transport.write(self._pending_head)
+            self._pending_head = b""
+
+    def end(self, trailers: Sequence[tuple[bytes, bytes, bytes]] = ()) -> None:
+        """Complete the response begun."""
+        if self._ended or self.gone:
+            return
+        self._ended = True
+        tail = self._pending_head
+        self._pending_head = b""
+        if self._chunked:
+            lines = b"".join(b"%b: %b\r\n" % (name, value) for _, name, value in trailers)
+            tail += b"0\r\n%b\r\n" % lines
+        if tail:
+            self.connection.transport.write(tail)
+        self._finish()
+
+    def abort(self) -> None:
+        """Cut the connection: the response cannot be completed and the client must see that it is not whole."""
+        self._ended = True
+        self.keep_alive = False
+        if not self.gone:
+            self.flush()
+            self.connection.transport.close()
+
+    @property
+    def started(self) -> bool:
+        """Whether a response has been begun: its status is spent."""
+        return self.status != 0
+
+    @property
+    def ended(self) -> bool:
+        return self._ended
+
+    def inform(self, status: int, fields: bytes) -> None:
+        """Pass on an interim (1xx) response; HTTP/1.0 knows none."""
+        if not self.head.http_1_0 and not self.gone and not self.started:
+            if status == HTTPStatus.CONTINUE:
+                self.head.expect_continue = False
+            self.connection.transport.write(b"%b%b\r\n" % (status_line(status), fields))
+
+    # -- what the connection reports
+
+    def body_arrived(self, data: bytes) -> None:
+        self._body_bytes += len(data)
+        if self._sink is not None:
+            if not self._sink.body_piece(data):
+                self.connection.pause_reading()
+            return
+        if self._too_large_bytes is None:
+            self._body.append(data)
+            if self._body_bytes > HIGH_WATER_BYTES:
+                self.connection.pause_reading()
+        elif self._body_bytes <= self._too_large_bytes:
+            self._body.append(data)
+        else:
+            self._body.clear()
+            self._wake()
+
+    def body_ended(self, trailers: Fields) -> None:
+        self._body_done = True
+        self._trailers = trailers
+        if self._sink is not None:
+            self._sink.body_end(trailers)
+        self._wake()
+
+    def broken_by_client(self, bad: BadMessage) -> None:
+        """The rest of this request is unusable: refuse it if nothing was answered, and let the handler go."""
+        self.keep_alive = False
+        if not self.started:
+            self.status = bad.status.value
+            self.connection.transport.write(plain_refusal(bad))
+        self.client_gone()
+        self.connection.exchange_done(self, reusable=False)
+
+    def client_gone(self) -> None:
+        if self.gone:
+            return
+        self.gone = True
+        if self._sink is not None and not self._body_done:
+            self._sink.body_broken()
+        if self._task is not None:
+            self._task.cancel()
+
+    def client_slow(self, slow: bool) -> None:
+        self.slow = slow
+        if self.on_slow is not None:
+            self.on_slow(slow)
+
+    def expire(self) -> None:
+        self.deadline_s = NEVER
+        if self.on_expire is not None:
+            self.on_expire()
+
+    def cut_by_drain(self) -> None:
+        if self.on_cut is not None:
+            self.on_cut()
+
+    # -- inside
+
+    def _stays_open(self) -> bool:
+        if not self._body_done or self.connection.server.draining:
+            self.keep_alive = False
+        return self.keep_alive
+
+    def _invite_body(self) -> None:
+        if self.head.expect_continue and not self._body_bytes:
+            self.head.expect_continue = False
+            self.connection.transport.write(CONTINUE)
+
+    async def _wait(self) -> None:
+        self._waiter = asyncio.get_running_loop().create_future()
+        await self._waiter
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _finish(self) -> None:
+        self.connection.exchange_done(self, reusable=self.keep_alive)

@@ -1,0 +1,192 @@
+"""Request heads: validated once, with what a proxy must not forward already taken out.
+
+`httptools` (llhttp) has refused malformed syntax before anything arrives here: bare CR or LF, obsolete folding,
+spaces before the colon, Content-Length that is repeated, signed or joined with Transfer-Encoding. This module adds
+what llhttp leaves to its caller (RFC 9110 section 7.2 for Host, RFC 9112 sections 3.2 and 6.1 for targets and
+codings).
+"""
+
+from __future__ import annotations
+
+import re
+from http import HTTPStatus
+
+Fields = list[tuple[bytes, bytes, bytes]]
+"""Header fields as (lower-cased name, name as sent, value), in the order they came."""
+
+HOP_BY_HOP = frozenset(
+    (
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"transfer-encoding",
+        b"upgrade",
+    )
+)
+"""Never forwarded in either direction (RFC 9110 section 7.6.1); messages are framed anew on each connection."""
+
+_OWN = frozenset(
+    (
+        b"host",
+        b"content-length",
+        b"x-request-id",
+        b"x-forwarded-for",
+        b"x-forwarded-proto",
+        b"x-forwarded-host",
+        b"forwarded",
+    )
+)
+_CREDENTIALS = frozenset((b"authorization", b"x-api-key"))
+_READ_HERE = HOP_BY_HOP | _OWN | _CREDENTIALS | {b"expect", b"via"}
+
+_AUTHORITY = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]*)(?::[0-9]{0,5})?")
+_ABSOLUTE = re.compile(rb"(?i:https?)://([^/?#]*)([^#]*)")
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:+/=-]{1,128}")
+
+
+class BadMessage(Exception):
+    """The peer's message cannot be served: answer *status* and close, because where it ends is no longer certain."""
+
+    def __init__(self, status: HTTPStatus, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+
+
+class RequestHead:
+    """One request's line and fields, split into what the gateway reads and what it forwards unchanged."""
+
+    __slots__ = (
+        "authorization",
+        "chunked",
+        "content_length",
+        "expect_continue",
+        "forwarded_for",
+        "has_body",
+        "host",
+        "http_1_0",
+        "keep_alive",
+        "method",
+        "passed_on",
+        "path",
+        "request_id",
+        "target",
+        "upgrade",
+        "x_api_key",
+    )
+
+    def __init__(self, method: bytes, target: bytes, version: str, fields: Fields) -> None:
+        """Read *fields* in one pass.
+
+        Raises:
+            BadMessage: a Host, target, coding or expectation that must be refused.
+        """
+        if version not in {"1.1", "1.0"}:
+            raise BadMessage(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "only HTTP/1.1 and HTTP/1.0 are spoken here")
+        self.http_1_0 = version == "1.0"
+        self.method = method
+        self.authorization: bytes | None = None
+        self.x_api_key: bytes | None = None
+        self.request_id: bytes | None = None
+        self.forwarded_for: bytes | None = None
+        self.content_length: int | None = None
+        self.chunked = False
+        self.expect_continue = False
+        self.upgrade: bytes | None = None
+        host: bytes | None = None
+        connection = b""
+        passed_on: list[bytes] = []
+        for lower, name, value in fields:
+            if lower not in _READ_HERE:
+                passed_on += (name, b": ", value, b"\r\n")
+            elif lower == b"host":
+                if host is not None:
+                    raise BadMessage(HTTPStatus.BAD_REQUEST, "more than one Host field")
+                host = value.strip(b" \t")
+            elif lower == b"content-length":
+                self.content_length = int(value)
+            elif lower == b"authorization":
+                if self.authorization is not None:
+                    raise BadMessage(HTTPStatus.BAD_REQUEST, "more than one Authorization field")
+                self.authorization = value
+            elif lower == b"x-api-key":
+                self.x_api_key = value.strip(b" \t")
+            elif lower == b"connection":
+                connection = connection + b"," + value if connection else value
+            elif lower == b"transfer-encoding":
+                self._accept_coding(value)
+            elif lower == b"expect":
+                if value.strip(b" \t").lower() != b"100-continue":
+                    raise BadMessage(HTTPStatus.EXPECTATION_FAILED, "the only expectation known is 100-continue")
+                self.expect_continue = not self.http_1_0
+            elif lower == b"upgrade":
+                self.upgrade = value
+            elif lower == b"x-request-id":
+                if _REQUEST_ID.fullmatch(value):
+                    self.request_id = value
+            elif lower == b"x-forwarded-for":
+                self.forwarded_for = value
+            elif lower == b"via":
+                passed_on += (name, b": ", value, b"\r\n")
+        self.has_body = self.chunked or bool(self.content_length)
+        self.keep_alive = not self.http_1_0
+        if connection:
+            passed_on = self._apply_connection(connection, passed_on)
+        elif self.upgrade is not None:
+            self.upgrade = None
+        self.passed_on = passed_on
+        self._accept_target(target, host)
+
+    def _accept_coding(self, value: bytes) -> None:
+        if self.http_1_0:
+            raise BadMessage(HTTPStatus.BAD_REQUEST, "Transfer-Encoding in an HTTP/1.0 request")
+        if value.strip(b" \t").lower() != b"chunked":
+            raise BadMessage(HTTPStatus.NOT_IMPLEMENTED, "the only transfer coding known is chunked")
+        self.chunked = True
+
+    def _apply_connection(self, connection: bytes, passed_on: list[bytes]) -> list[bytes]:
+        """Honour the options of Connection and drop the fields that it names."""
+        options = {option.strip(b" \t").lower() for option in connection.split(b",")}
+        if b"close" in options:
+            self.keep_alive = False
+        elif b"keep-alive" in options:
+            self.keep_alive = True
+        if b"upgrade" not in options:
+            self.upgrade = None
+        options -= HOP_BY_HOP | {b"close"}
+        if not options:
+            return passed_on
+        kept: list[bytes] = []
+        for at in range(0, len(passed_on), 4):
+            if passed_on[at].lower() not in options:
+                kept += passed_on[at : at + 4]
+        return kept
+
+    def _accept_target(self, target: bytes, host: bytes | None) -> None:
+        """Set `host`, `target` (origin form) and `path`; an absolute target's authority replaces Host (RFC 9112
+        section 3.2.2)."""
+        if host is None and not self.http_1_0:
+            raise BadMessage(HTTPStatus.BAD_REQUEST, "no Host field")
+        if host is not None and _AUTHORITY.fullmatch(host) is None:
+            raise BadMessage(HTTPStatus.BAD_REQUEST, "Host is not a host and port")
+        if not target.startswith(b"/"):
+            if target == b"*" and self.method == b"OPTIONS":
+                pass
+            else:
+                absolute = _ABSOLUTE.fullmatch(target)
+                if absolute is None:
+                    raise BadMessage(HTTPStatus.BAD_REQUEST, "the request target is neither a path nor an http URL")
+                host = absolute[1]
+                if not host or _AUTHORITY.fullmatch(host) is None:
+                    raise BadMessage(HTTPStatus.BAD_REQUEST, "the target's authority is not a host and port")
+                target = absolute[2]
+                if not target.startswith(b"/"):
+                    target = b"/" + target
+        elif b"#" in target:
+            raise BadMessage(HTTPStatus.BAD_REQUEST, "a fragment is never sent in a request target")
+        self.host = host or b""
+        self.target = target
+        self.path = target.partition(b"?")[0]

@@ -1,0 +1,145 @@
+"""Connections to one origin, kept for reuse: the most recently used first, so that idle ones age and leave."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections import deque
+from dataclasses import dataclass
+
+from shipway.gateway.http1.client import UpstreamConnection, UpstreamFault
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where an upstream listens."""
+
+    host: str
+    port: int
+    tls: bool = False
+
+    @property
+    def authority(self) -> bytes:
+        """The Host field's value."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return (host if self.port == (443 if self.tls else 80) else f"{host}:{self.port}").encode()
+
+
+class Pool:
+    """Bounded connections to one origin.
+
+    Args:
+        max_connections: Open at a time; a request past that waits for one until its connect deadline.
+        max_idle_s: An idle connection older than this is closed rather than used, below the 60 to 75 s after which
+            common servers close theirs.
+    """
+
+    def __init__(
+        self,
+        origin: Origin,
+        *,
+        tls: ssl.SSLContext | None = None,
+        max_connections: int = 1024,
+        max_idle: int = 128,
+        max_idle_s: float = 55.0,
+    ) -> None:
+        self.origin = origin
+        self._tls = tls
+        self._max_connections = max_connections
+        self._max_idle = max_idle
+        self._max_idle_s = max_idle_s
+        self._idle: list[UpstreamConnection] = []
+        self._open = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._loop = asyncio.get_running_loop()
+        self._closed = False
+
+    def take_idle(self) -> UpstreamConnection | None:
+        """An idle connection that is still open, or None."""
+        idle = self._idle
+        while idle:
+            connection = idle.pop()
+            if not connection.closed and self._loop.time() - connection.idle_since_s < self._max_idle_s:
+                return connection
+            self.discard(connection)
+        return None
+
+    async def connect(self, timeout_s: float) -> UpstreamConnection:
+        """A fresh connection, within *timeout_s* seconds.
+
+        Raises:
+            UpstreamFault: kind `connect`.
+        """
+        try:
+            async with asyncio.timeout(timeout_s):
+                while self._open >= self._max_connections:
+                    await self._wait_for_place()
+                self._open += 1
+                try:
+                    _, connection = await self._loop.create_connection(
+                        UpstreamConnection,
+                        self.origin.host,
+                        self.origin.port,
+                        ssl=self._tls,
+                        server_hostname=self.origin.host if self._tls else None,
+                    )
+                except BaseException:
+                    self._place_free()
+                    raise
+        except TimeoutError as error:
+            raise UpstreamFault("connect", "no connection in time") from error
+        except OSError as error:  # ssl.SSLError is one too
+            raise UpstreamFault("connect", type(error).__name__) from error
+        return connection
+
+    def release(self, connection: UpstreamConnection) -> None:
+        """Give a connection back after its exchange; one that cannot be used again is closed."""
+        if connection.reusable and len(self._idle) < self._max_idle and not self._closed:
+            connection.idle_since_s = self._loop.time()
+            connection.on_inform = connection.on_writable = None
+            connection.resume_reading()
+            self._idle.append(connection)
+            if self._waiting:
+                self._wake_one()
+        else:
+            self.discard(connection)
+
+    def discard(self, connection: UpstreamConnection) -> None:
+        """Close a connection taken from this pool and free its place."""
+        connection.close()
+        self._place_free()
+
+    def trim(self, now_s: float) -> None:
+        """Close idle connections that are too old; called from the sweep."""
+        idle = self._idle
+        while idle and (idle[0].closed or now_s - idle[0].idle_since_s >= self._max_idle_s):
+            self.discard(idle.pop(0))
+
+    def close(self) -> None:
+        """Close what is idle now and the rest as it comes back."""
+        self._closed = True
+        while self._idle:
+            self.discard(self._idle.pop())
+
+    def _place_free(self) -> None:
+        self._open -= 1
+        self._wake_one()
+
+    def _wake_one(self) -> None:
+        while self._waiting:
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+
+    async def _wait_for_place(self) -> None:
+        waiter: asyncio.Future[None] = self._loop.create_future()
+        self._waiting.append(waiter)
+        try:
+            await waiter
+        finally:
+            if waiter in self._waiting:
+                self._waiting.remove(waiter)
+        idle = self.take_idle()
+        if idle is not None:
+            self.discard(idle)

@@ -1,0 +1,1 @@
+"""What is told about requests: logs now; metrics, objectives and alerts as they come."""
