@@ -1,7 +1,8 @@
 """The one tree of errors that Shipway raises on purpose.
 
-A class exists only where a caller would act differently. Each has a stable `code` for programs, a message that says what was
-found and what was expected, and an optional hint: the next thing to type. A bug in our own code is not in this tree.
+A class exists only where a caller would act differently. Each has a stable `code` for programs, a message that says
+what was found and what was expected, and an optional hint: the next thing to type. A bug in our own code is not in
+this tree.
 """
 
 from collections.abc import Sequence

@@ -19,8 +19,8 @@ _MASK = "***"
 class Secret:
     """A value that must not reach a log, a terminal, a file or another process by accident.
 
-    Everything that turns it into text gives `***`, and it refuses to be pickled. `reveal()` is the one way out, so that every
-    use of the plain value can be found by that name.
+    Everything that turns it into text gives `***`, and it refuses to be pickled. `reveal()` is the one way out, so that
+    every use of the plain value can be found by that name.
     """
 
     __slots__ = ("_value",)

@@ -26,7 +26,11 @@ class Sections(Section):
         description="Who answers for models, by name; `openai` and `local` exist without being declared.",
     )
     models: Mapping[Name, Model] = Field(default_factory=dict, description="Names that clients ask for.")
-    gateway: Gateway = Field(Gateway(), description="The one way in.")
+    gateway: Gateway = Field(default=Gateway(), description="The one way in.")
+
+    @classmethod
+    def file_keys(cls) -> tuple[str, ...]:
+        return (*Sections.model_fields, "environments")
 
 
 class AppFile(Sections):

@@ -2,11 +2,16 @@
 
 from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
-from shipway.spec.app import Sections
-from shipway.spec.models import Model
-from shipway.spec.services import Route, Service
+from pydantic import ValidationError
+
+from shipway.spec.models import Upstream
+from shipway.spec.section import FROM_FILE, Section
+from shipway.spec.services import Example, Route
 from shipway.spec.wording import Location, did_you_mean, listed, quoted
+
+_S = TypeVar("_S", bound=Section)
 
 RESERVED_ROUTES = ("/v1", "/healthz", "/readyz")
 """Prefixes that the gateway answers itself."""
@@ -21,17 +26,18 @@ class Finding:
     hint: str | None = None
 
 
-def check(app: Sections, providers: Set[str], is_empty: bool) -> list[Finding]:
-    """All that is wrong between the sections.
+def check(raw: Mapping[str, Any]) -> list[Finding]:
+    """All that is wrong between the sections of *raw*, which has the built-in providers.
 
-    Args:
-        app: The sections, without those that are themselves invalid.
-        providers: Names of all providers, the invalid ones too: using one is not a second mistake.
-        is_empty: Whether the file has neither services nor models.
+    It reads the raw table and passes over entries that are wrong in themselves, so that these two kinds of mistake are
+    found at once.
     """
-    findings = [*_routes(app.services), *_upstreams(app.models, providers), *_examples(app.services)]
-    if is_empty:
-        findings.append(Finding(((),), "the app has neither services nor models", "shipway init writes a first file"))
+    services, models = _tables(raw, "services"), _tables(raw, "models")
+    # All names, those of invalid providers too: using one is not a second mistake.
+    providers = raw["providers"].keys() if isinstance(raw.get("providers"), dict) else set[str]()
+    findings = [*_routes(services), *_examples(services), *_upstreams(models, providers)]
+    if not raw.get("services") and not raw.get("models"):
+        findings.append(Finding(((),), "the app has neither services nor models", "shipway init"))
     return findings
 
 
@@ -40,13 +46,34 @@ def covers(prefix: str, path: str) -> bool:
     return prefix == "/" or path == prefix or path.startswith(prefix + "/")
 
 
-def _routes(services: Mapping[str, Service]) -> Iterator[Finding]:
+def _tables(raw: Mapping[str, Any], section: str) -> dict[str, dict[str, Any]]:
+    items = raw.get(section)
+    return {k: v for k, v in items.items() if isinstance(v, dict)} if isinstance(items, dict) else {}
+
+
+def _valid(kind: type[_S], entries: object) -> dict[int, _S]:
+    """The valid ones of *entries* by their index."""
+    result = {}
+    for index, entry in enumerate(entries if isinstance(entries, list) else []):
+        try:
+            result[index] = kind.model_validate(entry, context=FROM_FILE)
+        except ValidationError:
+            continue
+    return result
+
+
+def _routes(services: Mapping[str, dict[str, Any]]) -> Iterator[Finding]:
     owners: dict[str, tuple[str, Location]] = {}
     for name, service in services.items():
-        for index, route in enumerate(service.routes):
+        routes = _valid(Route, service.get("routes", ["/"]))
+        is_public = {
+            route: route.public is True or (route.public is None and service.get("public") is True)
+            for route in routes.values()
+        }
+        for index, route in routes.items():
             place: Location = ("services", name, "routes", index)
             yield from _reserved(route, place)
-            yield from _covered(service, index, place)
+            yield from _covered(index, routes, is_public, place)
             owner, owners_place = owners.setdefault(route.path, (name, place))
             if owner != name:
                 message = f"route {quoted(route.path)} belongs to both {listed((owner, name), 'and')}"
@@ -56,39 +83,40 @@ def _routes(services: Mapping[str, Service]) -> Iterator[Finding]:
 def _reserved(route: Route, place: Location) -> Iterator[Finding]:
     for reserved in RESERVED_ROUTES:
         if covers(reserved, route.path):
-            yield Finding(
-                (place,), f"route {quoted(route.path)} is taken: the gateway answers {quoted(reserved)} itself"
-            )
+            message = f"route {quoted(route.path)} is taken: the gateway answers {quoted(reserved)} itself"
+            yield Finding((place,), message)
 
 
-def _covered(service: Service, index: int, place: Location) -> Iterator[Finding]:
+def _covered(
+    index: int, routes: Mapping[int, Route], is_public: Mapping[Route, bool], place: Location
+) -> Iterator[Finding]:
     """A route that changes nothing, because another of the same service has it already."""
-    route = service.routes[index]
-    if any(other.path == route.path for other in service.routes[:index]):
+    route = routes[index]
+    if any(other.path == route.path for earlier, other in routes.items() if earlier < index):
         yield Finding((place,), f"route {quoted(route.path)} is listed twice")
         return
-    wider = [other for other in service.routes if other.path != route.path and covers(other.path, route.path)]
+    wider = [other for other in routes.values() if other.path != route.path and covers(other.path, route.path)]
     nearest = max(wider, key=lambda other: len(other.path), default=None)
     # A narrower route that is public where the wider one is not says something.
-    if nearest and service.is_public(nearest) == service.is_public(route):
+    if nearest and is_public[nearest] == is_public[route]:
         message = f"route {quoted(route.path)} is already covered by {quoted(nearest.path)} of the same service"
         yield Finding((place,), message, "leave it out, or give it another value of public")
 
 
-def _examples(services: Mapping[str, Service]) -> Iterator[Finding]:
+def _examples(services: Mapping[str, dict[str, Any]]) -> Iterator[Finding]:
     for name, service in services.items():
-        if service.example is None:
-            continue
-        path = service.example.path.partition("?")[0]
-        if not any(covers(route.path, path) for route in service.routes):
+        example = _valid(Example, [service.get("example")]).get(0)
+        routes = _valid(Route, service.get("routes", ["/"])).values()
+        path = example.path.partition("?")[0] if example else ""
+        if example and routes and not any(covers(route.path, path) for route in routes):
             message = f"example {quoted(path)} is under none of the service's routes"
             yield Finding((("services", name, "example", "path"),), message)
 
 
-def _upstreams(models: Mapping[str, Model], providers: Set[str]) -> Iterator[Finding]:
+def _upstreams(models: Mapping[str, dict[str, Any]], providers: Set[str]) -> Iterator[Finding]:
     for name, model in models.items():
         seen = set[str]()
-        for index, upstream in enumerate(model.upstreams):
+        for index, upstream in _valid(Upstream, model.get("upstreams")).items():
             place: Location = ("models", name, "upstreams", index)
             if upstream.provider not in providers:
                 nearest = did_you_mean(upstream.provider, providers)

@@ -25,10 +25,10 @@ def _target(value: str) -> str:
 
 
 class Environment(Section):
-    """A target and what differs there: any part of `services`, `providers`, `models` and `gateway`, in the same form."""
+    """A target and what differs there: any part of `services`, `providers`, `models`, `gateway`, in the same form."""
 
     target: Annotated[str, AfterValidator(_target)] = Field(
-        "local", description="What it runs on.", json_schema_extra={"enum": list(TARGETS)}
+        default="local", description="What it runs on.", json_schema_extra={"enum": list(TARGETS)}
     )
     # Kept raw: only together with the rest of the file do the parts make sense.
     services: Mapping[str, Any] = Field(default_factory=dict, description="Changes to services, or more of them.")
@@ -40,8 +40,8 @@ class Environment(Section):
 def merged(base: Mapping[str, Any], override: Mapping[str, Any]) -> Table:
     """*base* under *override*: tables merge key by key, lists and single values replace. Neither argument is changed.
 
-    What no longer has a meaning goes: the base's `command` when the override gives an `image`, the base's `base_url` when
-    the override makes the provider local.
+    What no longer has a meaning goes: the base's `command` when the override gives an `image`, the base's `base_url`
+    when the override makes the provider local.
     """
     base, override = _spelled_out(base), _spelled_out(override)
     for name, table in _tables(override, "services"):
@@ -75,7 +75,7 @@ def _tables(table: Mapping[str, Any], section: str) -> Iterator[tuple[str, Table
 
 
 def _spelled_out(table: Mapping[str, Any]) -> Table:
-    """A copy, down to the tables of services, in which the shorthands that stand for a table are tables, so that they merge."""
+    """A copy, down to the keys of services, in which shorthands that stand for a table are tables and so can merge."""
     copy = {key: dict(value) if isinstance(value, dict) else value for key, value in table.items()}
     for section in ("services", "providers"):
         for name, item in list(_tables(copy, section)):

@@ -1,4 +1,4 @@
-"""The kinds of value that several sections share: names, ports, paths, addresses, and text that may be a secret's reference."""
+"""The kinds of value that sections share: names, ports, paths, addresses, and text that may be a secret's reference."""
 
 import ipaddress
 import re
@@ -31,7 +31,7 @@ _REFERENCE_SCHEMA = {
 def _name(value: str) -> str:
     if not is_name(value):
         raise mistake(
-            f"expected a name of lower-case letters, digits and hyphens, a letter first, at most 63, found {found(value)}"
+            f"expected a name of at most 63 lowercase letters, digits and hyphens, a letter first, found {found(value)}"
         )
     return value
 
@@ -148,7 +148,7 @@ FilePath = Annotated[
     WithJsonSchema({"type": "string", "title": "file", "minLength": 1}),
 ]
 Host = Annotated[
-    str, AfterValidator(_host), WithJsonSchema({"type": "string", "examples": ["127.0.0.1", "0.0.0.0", "::1"]})
+    str, AfterValidator(_host), WithJsonSchema({"type": "string", "examples": ["127.0.0.1", "::1", "localhost"]})
 ]
 BaseUrl = Annotated[
     str,

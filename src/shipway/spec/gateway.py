@@ -14,13 +14,15 @@ from shipway.spec.wording import found
 class Timeouts(Section):
     """How long the gateway waits, on either side."""
 
-    connect: Seconds = Field(5.0, description="For a connection to an upstream or a service.")
-    first_byte: Seconds = Field(120.0, description="From the end of the request to the first byte of the answer.")
-    idle: Seconds = Field(60.0, description="Between two parts of an answer that has begun.")
-    total: Seconds = Field(600.0, description="For the whole answer.")
-    header: Seconds = Field(10.0, description="For a client to send the head of its request.")
-    body: Seconds = Field(30.0, description="Between two parts of a request's body.")
-    keep_alive: Seconds = Field(75.0, description="For the next request on an open connection.")
+    connect: Seconds = Field(default=5.0, description="For a connection to an upstream or a service.")
+    first_byte: Seconds = Field(
+        default=120.0, description="From the end of the request to the first byte of the answer."
+    )
+    idle: Seconds = Field(default=60.0, description="Between two parts of an answer that has begun.")
+    total: Seconds = Field(default=600.0, description="For the whole answer.")
+    header: Seconds = Field(default=10.0, description="For a client to send the head of its request.")
+    body: Seconds = Field(default=30.0, description="Between two parts of a request's body.")
+    keep_alive: Seconds = Field(default=75.0, description="For the next request on an open connection.")
 
 
 class Tls(Section):
@@ -33,16 +35,18 @@ class Tls(Section):
 class Gateway(Section):
     """The one way in: listens, checks keys, routes."""
 
-    host: Host = Field("127.0.0.1", description="Address to listen on.")
-    port: Port = Field(8080, description="Port to listen on.")
-    admin_host: Host = Field("127.0.0.1", description="Address of the admin listener.")
-    admin_port: Port = Field(8081, description="Port of the admin listener.")
-    drain: Seconds = Field(30.0, description="How long running requests may take to end when the gateway stops.")
-    timeouts: Timeouts = Field(Timeouts(), description="How long the gateway waits.")
-    max_header: Bytes = Field(32 * 1024, description="Largest head of a request.")
-    max_target: Bytes = Field(8 * 1024, description="Longest path with query.")
-    max_body: Bytes = Field(32 * 1024 * 1024, description="Largest body of a request.")
-    tls: Tls | None = Field(None, description="Serve HTTPS with this certificate.")
+    host: Host = Field(default="127.0.0.1", description="Address to listen on.")
+    port: Port = Field(default=8080, description="Port to listen on.")
+    admin_host: Host = Field(default="127.0.0.1", description="Address of the admin listener.")
+    admin_port: Port = Field(default=8081, description="Port of the admin listener.")
+    drain: Seconds = Field(
+        default=30.0, description="How long running requests may take to end when the gateway stops."
+    )
+    timeouts: Timeouts = Field(default=Timeouts(), description="How long the gateway waits.")
+    max_header: Bytes = Field(default=32 * 1024, description="Largest head of a request.")
+    max_target: Bytes = Field(default=8 * 1024, description="Longest path with query.")
+    max_body: Bytes = Field(default=32 * 1024 * 1024, description="Largest body of a request.")
+    tls: Tls | None = Field(default=None, description="Serve HTTPS with this certificate.")
 
     @classmethod
     def broken_rules(cls, given: Mapping[str, Any]) -> Iterator[str]:

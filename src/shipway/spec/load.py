@@ -1,4 +1,4 @@
-"""From a path to an `App`: finds and reads the file, merges an environment in, and gathers all that is wrong at once."""
+"""From a path to an `App`: finds and reads the file, merges an environment in, gathers all that is wrong at once."""
 
 import re
 import tomllib
@@ -37,7 +37,7 @@ class _Document:
 
 
 def find_app_file(path: Path) -> Path:
-    """The app file at *path*: the file itself, or in a folder `shipway.toml`, else a `pyproject.toml` with `[tool.shipway]`.
+    """The app file at *path*: the file itself; in a folder, `shipway.toml` or a `pyproject.toml` with `[tool.shipway]`.
 
     Raises:
         AppFileError: There is none.
@@ -184,35 +184,10 @@ def _overrides(table: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 
 def _validated(table: Mapping[str, Any]) -> tuple[Sections | None, list[Finding]]:
     raw = with_built_in({key: value for key, value in table.items() if key != "environments"})
-    findings: list[Finding] = []
-    remaining = raw
-    while True:
-        try:
-            sections = Sections.model_validate(remaining, context=FROM_FILE)
-            break
-        except ValidationError as error:
-            findings += problems.findings(error, Sections, remaining)
-            # What is right is still checked against each other, so that all problems come at once.
-            smaller = _without(remaining, {detail["loc"] for detail in error.errors(include_url=False)})
-            if smaller == remaining:
-                return None, findings
-            remaining = smaller
-    known = raw.get("providers")
-    is_empty = not raw.get("services") and not raw.get("models")
-    return sections, findings + check(sections, set(known) if isinstance(known, dict) else set(), is_empty)
-
-
-def _without(raw: Mapping[str, Any], locations: Iterable[Location]) -> dict[str, Any]:
-    """*raw* without the services, providers, models or other top keys that hold *locations*."""
-    result = {key: dict(value) if isinstance(value, dict) else value for key, value in raw.items()}
-    for key, *below in locations:
-        if key == "name":
-            result["name"] = "app"
-        elif below and key in ("services", "providers", "models") and isinstance(result.get(key), dict):
-            result[key].pop(below[0], None)
-        else:
-            result.pop(str(key), None)
-    return result
+    try:
+        return Sections.model_validate(raw, context=FROM_FILE), check(raw)
+    except ValidationError as error:
+        return None, problems.findings(error, Sections, raw) + check(raw)
 
 
 def _within(finding: Finding, name: str, override: Mapping[str, Any], base: Mapping[str, Any]) -> Finding:

@@ -7,7 +7,7 @@ from pydantic import Field, GetJsonSchemaHandler, ValidationInfo, model_validato
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from shipway.spec.fields import Name, Text
+from shipway.spec.fields import Text
 from shipway.spec.section import List, Section, from_file, mistake
 from shipway.spec.wording import found
 
@@ -16,15 +16,15 @@ _EXAMPLE = '"openai/gpt-5-mini"'
 
 
 class Upstream(Section):
-    """A provider and its model. In the file "provider/model", or a table with `model = "provider/model"` and a weight."""
+    """A provider and its model: "provider/model", or a table with `model = "provider/model"` and a weight."""
 
-    provider: Name = Field(description="Name of a provider.")
+    provider: Text = Field(description="Name of a provider.")
     model: Text = Field(description='Provider and model, as in "openai/gpt-5-mini"; the model may have slashes itself.')
     weight: float | None = Field(
-        None,
+        default=None,
         gt=0,
         le=1_000_000,
-        description="Share of the traffic beside the neighbours that have weights too; without one it is tried in order.",
+        description="Share of the traffic beside neighbours that have weights too; without one it is tried in order.",
     )
 
     @property

@@ -1,7 +1,7 @@
 """Where in a TOML text each key and list entry stands.
 
-`tomllib` checks the text and gives the values, without their places; this walks a text that is known to be valid and only
-notes places. It understands just enough TOML for that: headers, keys, and where each kind of value ends.
+`tomllib` checks the text and gives the values, without their places; this walks a text that is known to be valid and
+only notes places. It understands just enough TOML for that: headers, keys, and where each kind of value ends.
 """
 
 import bisect

@@ -35,11 +35,11 @@ _LIST_HINTS: Mapping[str, str] = {"command": 'one string for each word, as in ["
 
 
 def findings(error: ValidationError, model: type[Section], raw: Mapping[str, Any]) -> list[Finding]:
-    """What *error* says about *raw*, which was to become a *model*; with the rules that its failing tables break besides."""
+    """What *error* says about *raw*, which was to become a *model*, and what rules its failing tables break besides."""
     details = error.errors(include_url=False)
     result = [finding for detail in details for finding in _translated(detail, model, raw)]
     said = {location for finding in result for location in finding.locations}
-    # A table's rules between keys are checked by pydantic only once each key is right; all problems are to come at once.
+    # pydantic checks the rules between keys only once each key is right; here all problems are to come at once.
     for location in {detail["loc"][:length] for detail in details for length in range(len(detail["loc"]))}:
         owner, table = _owner(model, location), value_at(raw, location)
         if owner and isinstance(table, dict) and location not in said:
@@ -47,28 +47,28 @@ def findings(error: ValidationError, model: type[Section], raw: Mapping[str, Any
     return result
 
 
-def value_at(raw: Any, location: Location) -> Any:
-    """The raw value at *location*, None when there is nothing."""
-    for part in location:
-        if isinstance(raw, dict) and part in raw:
-            raw = raw[part]
-        elif isinstance(raw, list) and isinstance(part, int) and part < len(raw):
-            raw = raw[part]
-        else:
-            return None
-    return raw
-
-
 def existing(raw: Any, location: Location) -> Location:
     """The longest beginning of *location* that *raw* has."""
     for length, part in enumerate(location):
-        if isinstance(raw, dict) and part in raw:
-            raw = raw[part]
-        elif isinstance(raw, list) and isinstance(part, int) and part < len(raw):
-            raw = raw[part]
-        else:
+        if not _has(raw, part):
             return location[:length]
+        raw = raw[part]
     return location
+
+
+def value_at(raw: Any, location: Location) -> Any:
+    """The raw value at *location*, None when there is nothing."""
+    for part in location:
+        if not _has(raw, part):
+            return None
+        raw = raw[part]
+    return raw
+
+
+def _has(raw: Any, part: str | int) -> bool:
+    if isinstance(raw, dict):
+        return part in raw
+    return isinstance(raw, list) and isinstance(part, int) and part < len(raw)
 
 
 def _translated(detail: ErrorDetails, model: type[Section], raw: Mapping[str, Any]) -> Iterator[Finding]:
@@ -122,26 +122,30 @@ def _owner(model: type[Section], location: Location) -> type[Section] | None:
     """The section that the table at *location* is to become; None where it is no section of ours."""
     kind: Any = model
     for part in location:
-        section = _inside(kind, lambda t: isinstance(t, type) and issubclass(t, Section))
+        section = _inside(kind, _is_section)
         if section is not None:
             field = next((f for n, f in section.model_fields.items() if (f.alias or n) == part), None)
             kind = field.annotation if field else None
             continue
-        container = _inside(
-            kind, lambda t: get_origin(t) is not None and issubclass(get_origin(t) or int, (Mapping, tuple))
-        )
+        container = _inside(kind, _is_container)
         kind = None if container is None else get_args(container)[0 if isinstance(part, int) else -1]
-    section = _inside(kind, lambda t: isinstance(t, type) and issubclass(t, Section))
-    return section if section is not None else None
+    found_section: type[Section] | None = _inside(kind, _is_section)
+    return found_section
+
+
+def _is_section(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Section)
+
+
+def _is_container(kind: Any) -> bool:
+    origin = get_origin(kind)
+    return isinstance(origin, type) and issubclass(origin, (Mapping, tuple))
 
 
 def _inside(kind: Any, wanted: Callable[[Any], bool]) -> Any:
-    """The first of *kind* and, where it is a union or annotated, its parts that is *wanted*."""
-    if get_origin(kind) is None and not wanted(kind):
-        return None
+    """*kind* itself, or the first part of it where it is a union or annotated, that is *wanted*."""
     if wanted(kind):
         return kind
-    origin = get_origin(kind)
-    if isinstance(origin, type) and issubclass(origin, (Mapping, tuple)):
+    if _is_container(kind):
         return None
     return next((match for part in get_args(kind) if (match := _inside(part, wanted)) is not None), None)

@@ -28,14 +28,16 @@ class Provider(Section):
     kind: Literal["openai", "local"] = Field(
         description="`openai` for any server that speaks OpenAI's API, `local` for models run by Shipway."
     )
-    base_url: BaseUrl | None = Field(None, description="Address up to and with the version; for kind `openai`.")
-    api_key: Reference | None = Field(None, description="Reference to the key that is sent; for kind `openai`.")
+    base_url: BaseUrl | None = Field(default=None, description="Address up to and with the version; for kind `openai`.")
+    api_key: Reference | None = Field(default=None, description="Reference to the key that is sent; for kind `openai`.")
     headers: Headers = Field(
         default_factory=dict,
         description='Headers to add; a value that starts with "env:" or "file:" refers to a secret. For kind `openai`.',
     )
-    context: int = Field(4096, ge=64, le=16_777_216, description="Context of each slot in tokens; for kind `local`.")
-    slots: int = Field(2, ge=1, le=1024, description="Answers generated at the same time; for kind `local`.")
+    context: int = Field(
+        default=4096, ge=64, le=16_777_216, description="Context of each slot in tokens; for kind `local`."
+    )
+    slots: int = Field(default=2, ge=1, le=1024, description="Answers generated at the same time; for kind `local`.")
 
     @classmethod
     def broken_rules(cls, given: Mapping[str, Any]) -> Iterator[str]:

@@ -16,7 +16,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
 
 FROM_FILE: Mapping[str, bool] = {"from_file": True}
-"""Validation context of values that a person wrote: units must be spelled out. Code may pass plain numbers of seconds or bytes."""
+"""Validation context of what a person wrote: units must be spelled out. Code may pass plain seconds and bytes."""
 
 NAME_PATTERN = "[a-z][a-z0-9-]{0,62}"
 _NAME = re.compile(NAME_PATTERN)

@@ -85,7 +85,9 @@ class Route(Shorthand):
     shorthand: ClassVar[str] = "path"
 
     path: RoutePath = Field(description="The prefix; a slash at its end is dropped.")
-    public: bool | None = Field(None, description="Open without an API key? By default as the service's `public` says.")
+    public: bool | None = Field(
+        default=None, description="Open without an API key? By default as the service's `public` says."
+    )
 
 
 class Health(Shorthand):
@@ -94,20 +96,22 @@ class Health(Shorthand):
     shorthand: ClassVar[str] = "path"
 
     path: RequestPath | None = Field(
-        None, description="A path that answers 2xx when healthy; without it, the port must accept connections."
+        default=None, description="A path that answers 2xx when healthy; without it, the port must accept connections."
     )
-    interval: Seconds = Field(5.0, description="Time from one check to the next.")
-    timeout: Seconds = Field(2.0, description="How long a check may take.")
-    start: Seconds = Field(60.0, description="How long a replica may take to become healthy for the first time.")
-    failures: int = Field(3, ge=1, le=1000, description="Failed checks in a row that make a replica unhealthy.")
+    interval: Seconds = Field(default=5.0, description="Time from one check to the next.")
+    timeout: Seconds = Field(default=2.0, description="How long a check may take.")
+    start: Seconds = Field(
+        default=60.0, description="How long a replica may take to become healthy for the first time."
+    )
+    failures: int = Field(default=3, ge=1, le=1000, description="Failed checks in a row that make a replica unhealthy.")
 
 
 class Resources(Section):
     """What one replica needs."""
 
-    cpu: float | None = Field(None, gt=0, le=1024, description="CPU cores; 0.5 is half of one.")
-    memory: Bytes | None = Field(None, description="Memory.")
-    gpu: int = Field(0, ge=0, le=1024, description="GPUs.")
+    cpu: float | None = Field(default=None, gt=0, le=1024, description="CPU cores; 0.5 is half of one.")
+    memory: Bytes | None = Field(default=None, description="Memory.")
+    gpu: int = Field(default=0, ge=0, le=1024, description="GPUs.")
 
 
 class Example(Shorthand):
@@ -118,44 +122,50 @@ class Example(Shorthand):
     path: RequestPath = Field(description="The path to ask for, with its query if it needs one.")
     # "json" itself would hide a method of pydantic's.
     body: Mapping[str, Any] | None = Field(
-        None, alias="json", description="The JSON body; with one the call is a POST, without one a GET."
+        default=None, alias="json", description="The JSON body; with one the call is a POST, without one a GET."
     )
 
 
 class Service(Section):
-    """A process of yours that answers HTTP, behind the gateway. It has exactly one of `app`, `command`, `image` and `url`."""
+    """A process of yours that answers HTTP. It has exactly one of `app`, `command`, `image` and `url`."""
 
     app: Annotated[str, AfterValidator(_import_string)] | None = Field(
-        None, description="Import string of an ASGI application.", examples=["assistant.main:app"]
+        default=None, description="Import string of an ASGI application.", examples=["assistant.main:app"]
     )
     command: Annotated[tuple[Argument, ...], List] | None = Field(
-        None,
+        default=None,
         min_length=1,
         description="Program and arguments; it must listen on the port in the environment variable PORT.",
         examples=[["python", "server.py"]],
     )
     image: Annotated[str, AfterValidator(_image)] | None = Field(
-        None, description="Container image that listens on PORT.", examples=["ghcr.io/team/api:1.2"]
+        default=None, description="Container image that listens on PORT.", examples=["ghcr.io/team/api:1.2"]
     )
     url: Annotated[str, AfterValidator(_origin)] | None = Field(
-        None, description="Address of a service that already runs elsewhere.", examples=["http://127.0.0.1:9000"]
+        default=None,
+        description="Address of a service that already runs elsewhere.",
+        examples=["http://127.0.0.1:9000"],
     )
-    factory: bool = Field(False, description="Whether `app` is a function that returns the application.")
+    factory: bool = Field(default=False, description="Whether `app` is a function that returns the application.")
     routes: Annotated[tuple[Route, ...], List] = Field(
-        (Route(path="/"),), min_length=1, description="Path prefixes that belong to this service; the longest one wins."
+        default=(Route(path="/"),),
+        min_length=1,
+        description="Path prefixes that belong to this service; the longest one wins.",
     )
-    public: bool = Field(False, description="Whether its routes are open without an API key unless they say otherwise.")
-    replicas: int = Field(1, ge=1, le=1000, description="Processes of this service.")
+    public: bool = Field(
+        default=False, description="Whether its routes are open without an API key unless they say otherwise."
+    )
+    replicas: int = Field(default=1, ge=1, le=1000, description="Processes of this service.")
     env: Mapping[VariableName, EnvValue] = Field(
         default_factory=dict,
         description='Environment variables; a value that starts with "env:" or "file:" refers to a secret.',
     )
-    cwd: Folder = Field(".", description="Folder to run in, from the app file's folder.")
-    health: Health = Field(Health(), description="Health check, or only its path.")
-    drain: Seconds = Field(30.0, description="How long running requests may take to end when a replica stops.")
-    resources: Resources = Field(Resources(), description="What one replica needs.")
+    cwd: Folder = Field(default=".", description="Folder to run in, from the app file's folder.")
+    health: Health = Field(default=Health(), description="Health check, or only its path.")
+    drain: Seconds = Field(default=30.0, description="How long running requests may take to end when a replica stops.")
+    resources: Resources = Field(default=Resources(), description="What one replica needs.")
     example: Example | None = Field(
-        None, description="Sample call to print, or only its path; by default the first route."
+        default=None, description="Sample call to print, or only its path; by default the first route."
     )
 
     @property
