@@ -17,7 +17,7 @@ from shipway.spec.services import Service
 class Sections(Section):
     """The sections that an environment can change, and the name."""
 
-    name: Name = Field(description="Name of the app: lower-case letters, digits and hyphens, a letter first.")
+    name: Name = Field(description="Name of the app: lowercase letters, digits and hyphens, a letter first.")
     services: Mapping[Name, Service] = Field(
         default_factory=dict, description="Processes of yours that answer HTTP, by name."
     )

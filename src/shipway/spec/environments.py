@@ -25,7 +25,11 @@ def _target(value: str) -> str:
 
 
 class Environment(Section):
-    """A target and what differs there: any part of `services`, `providers`, `models`, `gateway`, in the same form."""
+    """A target and what differs there: any part of `services`, `providers`, `models`, `gateway`, in the same form.
+
+    Tables are merged key by key; lists and single values replace. A service that gets another of `app`, `command`, `image`
+    and `url`, or a provider that gets another `kind`, loses the settings that have no meaning any more.
+    """
 
     target: Annotated[str, AfterValidator(_target)] = Field(
         default="local", description="What it runs on.", json_schema_extra={"enum": list(TARGETS)}

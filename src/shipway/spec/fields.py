@@ -174,6 +174,10 @@ _HeaderValue = Annotated[
     PlainSerializer(str, return_type=str, when_used="json"),
     _OR_REFERENCE_SCHEMA,
 ]
-VariableName = Annotated[str, AfterValidator(_variable), Field(pattern="^[A-Za-z_][A-Za-z0-9_]*$")]
-_HeaderName = Annotated[str, AfterValidator(_header)]
+VariableName = Annotated[
+    str, AfterValidator(_variable), WithJsonSchema({"type": "string", "pattern": f"^{_VARIABLE.pattern}$"})
+]
+_HeaderName = Annotated[
+    str, AfterValidator(_header), WithJsonSchema({"type": "string", "pattern": f"^{_HEADER.pattern}$"})
+]
 Headers = Annotated[Mapping[_HeaderName, _HeaderValue], AfterValidator(_no_plain_credentials)]

@@ -23,7 +23,11 @@ MEANINGLESS: Mapping[str, frozenset[str]] = {
 
 
 class Provider(Section):
-    """Who answers for models: a server that speaks OpenAI's API, or the models that Shipway runs itself."""
+    """Who answers for models: a server that speaks OpenAI's API, or the models that Shipway runs itself.
+
+    Two are built in: `openai` (https://api.openai.com/v1 with the key in `env:OPENAI_API_KEY`) and `local`. A section of
+    the same name changes them key by key; with another `base_url` the built-in key is not sent.
+    """
 
     kind: Literal["openai", "local"] = Field(
         description="`openai` for any server that speaks OpenAI's API, `local` for models run by Shipway."

@@ -1,0 +1,162 @@
+"""Example app files for the reference page, one a section. Each is a whole file that loads, which a test proves."""
+
+from collections.abc import Mapping
+
+EXAMPLES: Mapping[str, str] = {
+    "": """
+name = "assistant"
+
+[services.api]
+app = "assistant.main:app"
+
+[models.chat]
+upstreams = ["local/smollm2-135m-instruct"]
+""",
+    "Service": """
+name = "assistant"
+
+[services.api]
+app = "assistant.main:create_app"
+factory = true
+replicas = 2
+drain = "1m"
+env = { LOG_LEVEL = "info", SEARCH_KEY = "env:SEARCH_KEY" }
+
+[services.web]
+command = ["node", "server.js"]
+cwd = "web"
+routes = ["/web"]
+public = true
+
+[services.search]
+image = "ghcr.io/team/search:1.2"
+routes = ["/search"]
+
+[services.archive]
+url = "http://archive.internal:9000"
+routes = ["/archive"]
+""",
+    "Route": """
+name = "assistant"
+
+[services.api]
+app = "assistant.main:app"
+routes = ["/", { path = "/about", public = true }]
+""",
+    "Health": """
+name = "assistant"
+
+[services.api]
+app = "assistant.main:app"
+health = { path = "/healthz", interval = "10s", start = "2m" }
+
+[services.web]
+command = ["node", "server.js"]
+routes = ["/web"]
+health = "/ready"
+""",
+    "Resources": """
+name = "assistant"
+
+[services.api]
+app = "assistant.main:app"
+resources = { cpu = 0.5, memory = "512MiB" }
+""",
+    "Example": """
+name = "assistant"
+
+[services.api]
+app = "assistant.main:app"
+example = { path = "/summary", json = { text = "A long story." } }
+
+[services.web]
+command = ["node", "server.js"]
+routes = ["/web"]
+example = "/web/search?q=harbour"
+""",
+    "Provider": """
+name = "assistant"
+
+[providers.openai]
+api_key = "file:secrets/openai-key"
+
+[providers.vllm]
+kind = "openai"
+base_url = "http://gpu.internal:8000/v1"
+headers = { X-Team = "search", Authorization = "env:VLLM_AUTHORIZATION" }
+
+[providers.local]
+context = 8192
+slots = 4
+
+[models.chat]
+upstreams = ["vllm/qwen3-8b", "openai/gpt-5-mini", "local/smollm2-135m-instruct"]
+""",
+    "Model": """
+name = "assistant"
+
+[models.chat]
+upstreams = ["openai/gpt-5-mini", "local/smollm2-135m-instruct"]
+
+[models.draft]
+upstreams = ["local/models/draft.gguf"]
+""",
+    "Upstream": """
+name = "assistant"
+
+[models.chat]
+upstreams = [
+  { model = "openai/gpt-5-mini", weight = 9 },
+  { model = "openai/gpt-5-nano", weight = 1 },
+  "local/smollm2-135m-instruct",
+]
+""",
+    "Gateway": """
+name = "assistant"
+
+[services.api]
+app = "assistant.main:app"
+
+[gateway]
+port = 8443
+max_body = "8MiB"
+drain = "45s"
+""",
+    "Timeouts": """
+name = "assistant"
+
+[services.api]
+app = "assistant.main:app"
+
+[gateway.timeouts]
+connect = "2s"
+first_byte = "5m"
+total = "1h"
+""",
+    "Tls": """
+name = "assistant"
+
+[services.api]
+app = "assistant.main:app"
+
+[gateway.tls]
+cert = "tls/chain.pem"
+key = "tls/key.pem"
+""",
+    "Environment": """
+name = "assistant"
+
+[services.api]
+app = "assistant.main:app"
+
+[models.chat]
+upstreams = ["local/smollm2-135m-instruct"]
+
+[environments.prod.services.api]
+replicas = 4
+
+[environments.prod.models.chat]
+upstreams = ["openai/gpt-5-mini"]
+""",
+}
+"""By the name of the section's definition in the schema; the empty name is the file's top."""
