@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
 import sys
@@ -54,70 +55,101 @@ def listener_limits(settings: GatewaySettings) -> Limits:
     )
 
 
-def serve(app: App, environ: Mapping[str, str], allotted: AllottedAddresses, options: ServeOptions) -> int:
-    """Run the gateway until SIGTERM or SIGINT has drained it. Returns the exit status."""
-    return _run(_serve(app, environ, allotted, options))
+class GatewayServer:
+    """The gateway of one app in this process: both listeners and everything behind them.
 
+    `start` it inside a running event loop; `drain` ends it. Signals are the caller's business.
+    """
 
-async def _serve(app: App, environ: Mapping[str, str], allotted: AllottedAddresses, options: ServeOptions) -> int:
-    loop = asyncio.get_running_loop()
-    settings = app.gateway
-    endpoints = Endpoints()
-    snapshot = compile_snapshot(app, keys_from(environ), endpoints, environ, allotted)
-    main_socket = _bind(settings.host, options.port if options.port is not None else settings.port)
-    admin_socket = _bind(
-        settings.admin_host, options.admin_port if options.admin_port is not None else settings.admin_port
-    )
+    def __init__(
+        self, app: App, environ: Mapping[str, str], allotted: AllottedAddresses, options: ServeOptions
+    ) -> None:
+        """Compile the app and take both ports.
 
-    stopping = asyncio.Event()
-    signals = 0
+        Raises:
+            ShipwayError: a secret or an address is missing, or a port is taken.
+        """
+        settings = app.gateway
+        self._drain_s = settings.drain
+        self._endpoints = Endpoints()
+        snapshot = compile_snapshot(app, keys_from(environ), self._endpoints, environ, allotted)
+        self._log = AccessLog(sys.stdout.buffer, options.log_format)
+        self._draining = False
+        self._proxy = Proxy(snapshot, self._log, ready=self._is_ready)
+        self._admin = admin_app(ready=self._is_ready)
+        self._main = Server(self._proxy.handle, listener_limits(settings))
+        self._side = Server(self._handle_admin, Limits())
+        self._sweeps = (Sweep(self._main.connections, also=self._endpoints.trim), Sweep(self._side.connections))
+        self._main_socket = _bind(settings.host, _chosen(options.port, settings.port))
+        self._side_socket = _bind(settings.admin_host, _chosen(options.admin_port, settings.admin_port))
+        self._listeners: list[asyncio.Server] = []
 
-    def stop() -> None:
-        nonlocal signals
-        signals += 1
-        if signals > 1:
-            sys.stdout.flush()
-            signal.raise_signal(signal.SIGKILL)
-        stopping.set()
+    @property
+    def port(self) -> int:
+        return int(self._main_socket.getsockname()[1])
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop)
+    @property
+    def admin_port(self) -> int:
+        return int(self._side_socket.getsockname()[1])
 
-    log = AccessLog(sys.stdout.buffer, options.log_format)
+    async def start(self) -> None:
+        """Listen; from here on both ports answer."""
+        loop = asyncio.get_running_loop()
+        for sweep in self._sweeps:
+            sweep.start()
+        for server, bound in ((self._main, self._main_socket), (self._side, self._side_socket)):
+            self._listeners.append(await loop.create_server(server.connect, sock=bound, backlog=BACKLOG))
 
-    def ready() -> bool:
-        return not stopping.is_set()
+    async def drain(self) -> None:
+        """Refuse new connections, let what is under way finish within the drain budget, and close."""
+        self._draining = True
+        main_listener, side_listener = self._listeners
+        main_listener.close()
+        await self._main.drain(self._drain_s)
+        side_listener.close()
+        await self._side.drain(0.0)
+        for sweep in self._sweeps:
+            sweep.stop()
+        self._endpoints.close()
+        self._log.close()
 
-    proxy = Proxy(snapshot, log, ready=ready)
-    admin = admin_app(ready=ready)
+    def _is_ready(self) -> bool:
+        return not self._draining
 
-    async def handle_admin(exchange: Exchange) -> None:
+    async def _handle_admin(self, exchange: Exchange) -> None:
         try:
-            await serve_asgi(admin, exchange)
+            await serve_asgi(self._admin, exchange)
         except asyncio.CancelledError:
             pass
         except Exception:  # one admin request must not end the process
             traceback.print_exc(file=sys.stderr)
             exchange.abort()
 
-    main = Server(proxy.handle, listener_limits(settings))
-    side = Server(handle_admin, Limits())
-    sweeps = (Sweep(main.connections, also=endpoints.trim), Sweep(side.connections))
-    for sweep in sweeps:
-        sweep.start()
-    admin_listener = await loop.create_server(side.connect, sock=admin_socket, backlog=BACKLOG)
-    main_listener = await loop.create_server(main.connect, sock=main_socket, backlog=BACKLOG)
 
+def serve(app: App, environ: Mapping[str, str], allotted: AllottedAddresses, options: ServeOptions) -> int:
+    """Run the gateway until SIGTERM or SIGINT has drained it; a second signal ends it at once. Returns the exit status."""
+    return _run(_serve(app, environ, allotted, options))
+
+
+async def _serve(app: App, environ: Mapping[str, str], allotted: AllottedAddresses, options: ServeOptions) -> int:
+    gateway = GatewayServer(app, environ, allotted, options)
+    stopping = asyncio.Event()
+
+    def stop() -> None:
+        if stopping.is_set():
+            os._exit(1)
+        stopping.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop)
+    await gateway.start()
     await stopping.wait()
-    main_listener.close()
-    await main.drain(settings.drain)
-    admin_listener.close()
-    await side.drain(0.0)
-    for sweep in sweeps:
-        sweep.stop()
-    endpoints.close()
-    log.close()
+    await gateway.drain()
     return 0
+
+
+def _chosen(override: int | None, setting: int) -> int:
+    return setting if override is None else override
 
 
 def _bind(host: str, port: int) -> socket.socket:
