@@ -165,7 +165,7 @@ def _works_from_root(project: _Project, base: PurePath, file: PurePath) -> bool:
 
 def _wsgi_remarks(project: _Project) -> list[str]:
     return [
-        f"{file}:{app.line} has a {app.framework} app, which speaks WSGI: wrap it (asgiref.wsgi.WsgiToAsgi) or run it as a command"
+        f"{file}:{app.line} has a {app.framework} app, which speaks WSGI: wrap it with asgiref's WsgiToAsgi, or give a command"
         for file, module in project.modules.items()
         for app in module.wsgi
     ]

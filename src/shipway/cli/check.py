@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def check(
     path: Annotated[
-        Path, typer.Argument(metavar="PATH", help="The app file, or its folder.", show_default=False)
+        Path, typer.Argument(metavar="PATH", help="The app file, or its folder.", exists=True, show_default=False)
     ] = Path("."),
     environment: Annotated[
         str, typer.Option("--environment", "-e", metavar="NAME", help="Show the app as it is there.")
@@ -29,12 +29,12 @@ def check(
     All problems of all environments come at once. Secrets that are not set here are warnings.
     """
     from shipway.cli.findings import missing_modules, unresolved_secrets
-    from shipway.spec.load import load_app
+    from shipway.spec.load import find_app_file, load_app
 
     app = load_app(path, environment)
     missing = tuple(missing_modules(app))
     if missing:
-        raise AppFileError(app.source.name, missing)
+        raise AppFileError(str(find_app_file(path)), missing)  # the file as the user called it
     warnings = list(unresolved_secrets(app, os.environ))
     if as_json:
         print_json({**_summary(app), "warnings": [problem_fields(warning) for warning in warnings]})

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from shipway.cli.output import make_console, print_json
-from shipway.errors import NoAppFoundError, ShipwayError, UsageError
+from shipway.errors import NoAppFoundError, ShipwayError
 
 if TYPE_CHECKING:
     from shipway.cli.asgi_apps import Candidate
@@ -17,9 +17,12 @@ MAX_LISTED = 8
 
 
 def init(
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="The folder of your app.", show_default=False)] = Path(
-        "."
-    ),
+    path: Annotated[
+        Path,
+        typer.Argument(
+            metavar="PATH", help="The folder of your app.", exists=True, file_okay=False, show_default=False
+        ),
+    ] = Path("."),
     force: Annotated[bool, typer.Option("--force", help="Replace the app file that is there.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> int:
@@ -30,8 +33,6 @@ def init(
     from shipway.cli.asgi_apps import find_apps
     from shipway.cli.scaffold import app_file, app_name, is_declarable
 
-    if not path.is_dir():
-        raise UsageError(f"{path} is not a folder", "shipway init PATH, with the folder that holds your app")
     folder = path.resolve()
     if not force:
         _refuse_to_replace(path)

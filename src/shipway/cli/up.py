@@ -16,7 +16,7 @@ class LogFormat(StrEnum):
 
 def up(
     path: Annotated[
-        Path, typer.Argument(metavar="PATH", help="The app file, or its folder.", show_default=False)
+        Path, typer.Argument(metavar="PATH", help="The app file, or its folder.", exists=True, show_default=False)
     ] = Path("."),
     environment: Annotated[
         str, typer.Option("--environment", "-e", metavar="NAME", help="Run the app as it is there.")
