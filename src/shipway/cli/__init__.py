@@ -15,12 +15,12 @@ from typing import Annotated, NoReturn
 import typer
 
 from shipway import __version__
-from shipway.cli import check, init, schema, up
+from shipway.cli import check, gateway, init, schema, up
 from shipway.cli.output import print_error, print_json
 from shipway.errors import ShipwayError, UsageError
 
 # In the order in which a newcomer needs them; --help keeps it.
-COMMANDS = (init.init, check.check, up.up, schema.schema)
+COMMANDS = (init.init, check.check, up.up, gateway.gateway, schema.schema)
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
 

@@ -1,17 +1,9 @@
 """`shipway up`: runs the whole app on this machine, with the gateway in front."""
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
-
-
-class LogFormat(StrEnum):
-    """How the lines of all processes are shown: for people, with a coloured name in front, or for machines."""
-
-    TEXT = "text"
-    JSON = "json"
 
 
 def up(
@@ -33,18 +25,18 @@ def up(
     ] = None,
     reload: Annotated[bool, typer.Option("--reload", help="Restart a service when its files change.")] = False,
     log_format: Annotated[
-        LogFormat, typer.Option("--log-format", help="Lines for people or for machines.")
-    ] = LogFormat.TEXT,
+        Literal["text", "json"], typer.Option("--log-format", help="Lines for people or for machines.")
+    ] = "text",
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more about what is going on.")] = False,
 ) -> int:
     """Run the app here: its services, its local models, the gateway.
 
-    Prints the address, an API key and calls to paste once all is ready. Ctrl-C ends everything in order, a second one
-    at once.
+    Prints the address, the API key and calls to paste once all is ready. Ctrl-C ends everything in order, a second
+    one at once.
     """
     from shipway.local.up import UpOptions
     from shipway.local.up import up as run_app
     from shipway.spec.load import load_app
 
-    options = UpOptions(port=port, admin_port=admin_port, reload=reload, log_format=log_format.value, verbose=verbose)
+    options = UpOptions(port=port, admin_port=admin_port, reload=reload, log_format=log_format, verbose=verbose)
     return run_app(load_app(path, environment), options)

@@ -1,0 +1,41 @@
+"""`shipway gateway`: the gateway alone, for services and models that already run elsewhere."""
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+
+def gateway(
+    path: Annotated[
+        Path, typer.Argument(metavar="PATH", help="The app file, or its folder.", exists=True, show_default=False)
+    ] = Path("."),
+    environment: Annotated[
+        str, typer.Option("--environment", "-e", metavar="NAME", help="Run the gateway as it is there.")
+    ] = "dev",
+    port: Annotated[
+        int | None,
+        typer.Option("--port", min=1, max=65535, metavar="PORT", help="Listen here instead of gateway.port."),
+    ] = None,
+    admin_port: Annotated[
+        int | None,
+        typer.Option(
+            "--admin-port", min=1, max=65535, metavar="PORT", help="Listen here instead of gateway.admin_port."
+        ),
+    ] = None,
+    log_format: Annotated[
+        Literal["text", "json"], typer.Option("--log-format", help="Lines for people or for machines.")
+    ] = "json",
+) -> int:
+    """Run the gateway alone, before services and models that already run.
+
+    Every service needs `url` and every provider `base_url`. API keys come from the environment variable
+    SHIPWAY_API_KEYS, separated by commas.
+    """
+    from shipway.gateway.serve import ServeOptions, serve
+    from shipway.gateway.snapshot import AllottedAddresses
+    from shipway.spec.load import load_app
+
+    options = ServeOptions(port=port, admin_port=admin_port, log_format=log_format)
+    return serve(load_app(path, environment), os.environ, AllottedAddresses(), options)
