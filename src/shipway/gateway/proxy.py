@@ -8,6 +8,7 @@ the way out.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import secrets
 import sys
 import time
@@ -22,6 +23,7 @@ from shipway.gateway.dialects.openai_stream import StreamReader
 from shipway.gateway.http1.client import ResponseHead, UpstreamConnection, UpstreamFault
 from shipway.gateway.http1.exchange import BodyTooLarge, ClientGone, Exchange
 from shipway.gateway.http1.head import RequestHead
+from shipway.gateway.http1.running import Waiter
 from shipway.gateway.refusals import Refusal, Refused, Writer, as_problem
 from shipway.gateway.relay import Download, StreamWatch, Tunnel, Upload
 from shipway.gateway.routing import AmbiguousPath, plain_path
@@ -186,6 +188,15 @@ class Proxy:
                 await attempt.relay(response)
 
 
+_process = secrets.token_hex(8).encode()
+_count = itertools.count()
+
+
+def _new_request_id() -> bytes:
+    """Unique without asking the kernel for randomness each time: 64 random bits a process, then a count."""
+    return b"req-%b-%x" % (_process, next(_count))
+
+
 class Call:
     """One exchange with what the gateway has found out about it so far."""
 
@@ -195,7 +206,7 @@ class Call:
         head = exchange.head
         self.exchange = exchange
         self.snapshot = snapshot
-        self.request_id = head.request_id or f"req-{secrets.token_hex(12)}".encode()
+        self.request_id = head.request_id or _new_request_id()
         self.write_refusal: Writer = as_problem
         self.started_s = time.perf_counter()
         self.record = AccessRecord(head.method, head.path, self.request_id)
@@ -349,11 +360,10 @@ class Attempt:
         connection = self.connection
         client = exchange.connection
         exchange.deadline_s = float("inf")
-        closed = self._loop.create_future()
+        closed: Waiter[None] = Waiter()
 
         def ended() -> None:
-            if not closed.done():
-                closed.set_result(None)
+            closed.set(None)
 
         early = connection.become_tunnel(Tunnel(connection.transport, client.transport, ended))
         exchange.status = HTTPStatus.SWITCHING_PROTOCOLS.value

@@ -12,6 +12,7 @@ from typing import Protocol
 from shipway.gateway.http1.client import UpstreamConnection
 from shipway.gateway.http1.exchange import Exchange
 from shipway.gateway.http1.head import Fields
+from shipway.gateway.http1.running import Waiter
 
 
 class Upload:
@@ -65,7 +66,7 @@ class Download:
         idle_s: float,
         total_deadline_s: float,
     ) -> None:
-        self.done: asyncio.Future[None] = upstream.loop.create_future()
+        self.done: Waiter[None] = Waiter()
         self.fault: Exception | None = None
         self.watch = watch
         self._exchange = exchange
@@ -87,7 +88,7 @@ class Download:
         if self.watch is not None:
             self._exchange.write(self.watch.closing_bytes(cut=False))
         self._exchange.end(trailers)
-        self._finish()
+        self.done.set(None)
 
     def failed(self, fault: Exception) -> None:
         self.fault = fault
@@ -98,7 +99,7 @@ class Download:
             self._exchange.end()
         else:
             self._exchange.abort()
-        self._finish()
+        self.done.set(None)
 
     def _client_slow(self, slow: bool) -> None:
         if slow:
@@ -107,10 +108,6 @@ class Download:
         else:
             self._upstream.resume_reading()
             self._exchange.deadline_s = min(self._upstream.loop.time() + self._idle_s, self._total_deadline_s)
-
-    def _finish(self) -> None:
-        if not self.done.done():
-            self.done.set_result(None)
 
 
 class Tunnel(asyncio.Protocol):

@@ -15,6 +15,7 @@ from typing import Protocol, cast
 import httptools
 
 from shipway.gateway.http1.head import HOP_BY_HOP, Fields
+from shipway.gateway.http1.running import Waiter
 
 HIGH_WATER_BYTES = 256 * 1024
 """Response bytes held before a handler has said where they go; past this the socket is not read."""
@@ -99,8 +100,9 @@ class UpstreamConnection(asyncio.Protocol):
         self.request_done = True
         self._parser = httptools.HttpResponseParser(self)
         self._fields: Fields = []
-        self._head: asyncio.Future[ResponseHead] | None = None
-        self._whole: asyncio.Future[None] | None = None
+        self._head: Waiter[ResponseHead] = Waiter()
+        self._response: ResponseHead | None = None
+        self._whole: Waiter[None] | None = None
         self._sink: ResponseSink | None = None
         self._pieces: list[bytes] = []
         self._held_bytes = 0
@@ -118,10 +120,10 @@ class UpstreamConnection(asyncio.Protocol):
 
     # -- requests
 
-    def send(self, method: bytes, data: bytes, *, complete: bool) -> asyncio.Future[ResponseHead]:
-        """Write a request's head (with its body, if *complete*) and give a future of the response's head.
+    def send(self, method: bytes, data: bytes, *, complete: bool) -> Waiter[ResponseHead]:
+        """Write a request's head (with its body, if *complete*) and give a waiter for the response's head.
 
-        The future fails with `UpstreamFault`. The rest of an incomplete request follows with `write` and
+        It fails with `UpstreamFault`. The rest of an incomplete request follows with `write` and
         `request_sent`.
         """
         self.used += 1
@@ -130,7 +132,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._done = False
         self._reusable = False
         self._method = method
-        self._head = self.loop.create_future()
+        self._head = Waiter()
+        self._response = None
         self._whole = None
         self._sink = None
         self._pieces = []
@@ -164,7 +167,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._max_bytes = max_bytes
         if not self._done and self._held_bytes <= max_bytes:
             self.resume_reading()
-            self._whole = self.loop.create_future()
+            self._whole = Waiter()
             await self._whole
         if self._fault is not None:
             raise self._fault
@@ -233,7 +236,6 @@ class UpstreamConnection(asyncio.Protocol):
             rest = data[upgraded.args[0] :]
             if rest:
                 self._pieces.append(rest)
-            return
         except httptools.HttpParserError:
             if not self._is_done():
                 self._fail(UpstreamFault("cut" if self._in_body else "garbage", "the response is not HTTP"))
@@ -305,8 +307,7 @@ class UpstreamConnection(asyncio.Protocol):
             # llhttp cannot be told that no body follows, so the next response gets a parser of its own.
             self._parser = httptools.HttpResponseParser(self)
             self._finish_response()
-        if self._head is not None and not self._head.done():
-            self._head.set_result(head)
+        self._response = head
 
     def on_body(self, data: bytes) -> None:
         if self._done:
@@ -330,6 +331,10 @@ class UpstreamConnection(asyncio.Protocol):
         self._reusable = self._keep_alive
 
     def _deliver(self) -> None:
+        if not self._head.settled:
+            if self._response is not None:
+                self._head.set(self._response)  # its handler goes on inside this call and takes the rest itself
+            return
         sink = self._sink
         if sink is not None:
             if self._pieces:
@@ -356,17 +361,16 @@ class UpstreamConnection(asyncio.Protocol):
         self._fault = fault
         self._reusable = False
         self._done = True
-        if self._head is not None and not self._head.done():
-            self._head.set_exception(fault)
-            self._head.exception()  # a handler that was cancelled will not look; asyncio need not complain
+        if not self._head.settled:
+            self._head.fail(fault)
         elif self._sink is not None:
             self._sink.failed(fault)
         else:
             self._wake()
 
     def _wake(self) -> None:
-        if self._whole is not None and not self._whole.done():
-            self._whole.set_result(None)
+        if self._whole is not None:
+            self._whole.set(None)
 
 
 class _Inform(Protocol):

@@ -7,7 +7,6 @@ is unknown, closing the connection for HTTP/1.0, nothing for HEAD, 204 and 304.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from email.utils import formatdate
 from http import HTTPStatus
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from shipway.gateway.http1.deadlines import NEVER
 from shipway.gateway.http1.head import BadMessage, Fields, RequestHead
+from shipway.gateway.http1.running import Running, Waiter
 
 if TYPE_CHECKING:
     from shipway.gateway.http1.server import ClientConnection, Server
@@ -74,8 +74,8 @@ class Exchange:
         "_chunked",
         "_ended",
         "_pending_head",
+        "_running",
         "_sink",
-        "_task",
         "_too_large_bytes",
         "_trailers",
         "_waiter",
@@ -111,16 +111,17 @@ class Exchange:
         self._body_done = not head.has_body
         self._too_large_bytes: int | None = None
         self._sink: BodySink | None = None
-        self._waiter: asyncio.Future[None] | None = None
+        self._waiter: Waiter[None] | None = None
         self._trailers: Fields = []
-        self._task: asyncio.Future[None] | None = None
+        self._running: Running | None = None
         self._pending_head = b""
         self._chunked = False
         self._ended = False
 
     def run(self, server: Server) -> None:
         """Start the server's handler for this exchange."""
-        self._task = asyncio.ensure_future(server.handler(self))
+        self._running = Running(server.handler(self))
+        self._running.step()
 
     # -- the request's body
 
@@ -137,7 +138,8 @@ class Exchange:
             self._too_large_bytes = max_bytes
             self._invite_body()
             self.connection.resume_reading()
-            await self._wait()
+            self._waiter = Waiter()
+            await self._waiter
             if self._body_bytes > max_bytes:
                 raise BodyTooLarge
             if not self._body_done:
@@ -295,8 +297,8 @@ class Exchange:
         self.gone = True
         if self._sink is not None and not self._body_done:
             self._sink.body_broken()
-        if self._task is not None:
-            self._task.cancel()
+        if self._running is not None:
+            self._running.stop()
 
     def client_slow(self, slow: bool) -> None:
         self.slow = slow
@@ -324,13 +326,9 @@ class Exchange:
             self.head.expect_continue = False
             self.connection.transport.write(CONTINUE)
 
-    async def _wait(self) -> None:
-        self._waiter = asyncio.get_running_loop().create_future()
-        await self._waiter
-
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        if self._waiter is not None:
+            self._waiter.set(None)
 
     def _finish(self) -> None:
         self.connection.exchange_done(self, reusable=self.keep_alive)

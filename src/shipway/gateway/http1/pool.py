@@ -70,6 +70,19 @@ class Pool:
         Raises:
             UpstreamFault: kind `connect`.
         """
+        opening = self._loop.create_task(self._connect(timeout_s))
+        try:
+            return await opening
+        except BaseException:
+            opening.add_done_callback(self._unwanted)
+            opening.cancel()
+            raise
+
+    def _unwanted(self, opening: asyncio.Task[UpstreamConnection]) -> None:
+        if not opening.cancelled() and opening.exception() is None:
+            self.discard(opening.result())
+
+    async def _connect(self, timeout_s: float) -> UpstreamConnection:
         try:
             async with asyncio.timeout(timeout_s):
                 while self._open >= self._max_connections:

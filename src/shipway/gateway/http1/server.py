@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, cast
@@ -26,7 +26,7 @@ MAX_PIPELINED = 16
 LINGER_S = 2.0
 """How long a refused upload is read and thrown away, so that the refusal is not lost in a connection reset."""
 
-Handler = Callable[[Exchange], Awaitable[None]]
+Handler = Callable[[Exchange], Coroutine[Any, Any, None]]
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,7 @@ class ClientConnection(asyncio.Protocol):
         self.reading = True
         self._waiting: deque[Exchange] = deque()
         self._receiving: Exchange | None = None
+        self._to_run: Exchange | None = None
         self._parser = httptools.HttpRequestParser(self)
         self._target = b""
         self._fields: Fields = []
@@ -113,6 +114,11 @@ class ClientConnection(asyncio.Protocol):
             self._refuse(_as_bad_message(error))
         except BadMessage as bad:
             self._refuse(bad)
+        # The handler starts when the parser has returned, so that a small body is already whole and nothing the handler
+        # does reaches into a parser that is still running.
+        exchange, self._to_run = self._to_run, None
+        if exchange is not None and exchange is self.exchange:
+            exchange.run(self.server)
 
     def pause_writing(self) -> None:
         self.deadline_s = self.server.loop.time() + self.limits.unread_s
@@ -155,7 +161,8 @@ class ClientConnection(asyncio.Protocol):
         exchange = self._receiving = Exchange(self, head)
         self._fields = []
         if self.exchange is None:
-            self._begin(exchange)
+            self.exchange = exchange
+            self._to_run = exchange
         elif len(self._waiting) >= MAX_PIPELINED:
             raise BadMessage(HTTPStatus.BAD_REQUEST, "too many pipelined requests")
         else:
@@ -186,9 +193,10 @@ class ClientConnection(asyncio.Protocol):
         elif not reusable or self._receiving is exchange or self.server.draining:
             self._close(unread=self._receiving is exchange)
         elif self._waiting:
-            self._begin(self._waiting.popleft())
+            self.exchange = self._waiting.popleft()
             if not self._waiting:
                 self.resume_reading()
+            self.exchange.run(self.server)
         else:
             self.deadline_s = self.server.loop.time() + self.limits.keep_alive_s
 
@@ -228,10 +236,6 @@ class ClientConnection(asyncio.Protocol):
             self.transport.close()
 
     # -- inside
-
-    def _begin(self, exchange: Exchange) -> None:
-        self.exchange = exchange
-        exchange.run(self.server)
 
     def _refuse(self, bad: BadMessage) -> None:
         """Answer a message that cannot be served, after the responses before it; where the next one starts is
