@@ -53,7 +53,9 @@ def _imports(file: Path) -> Iterator[tuple[int, str]]:
             assert node.level == 0, f"{file}:{node.lineno}: relative import; write the full name"
             source = node.module or ""
             # `from shipway import errors` imports the module shipway.errors.
-            yield from ((node.lineno, f"{source}.{alias.name}" if source == "shipway" else source) for alias in node.names)
+            yield from (
+                (node.lineno, f"{source}.{alias.name}" if source == "shipway" else source) for alias in node.names
+            )
 
 
 def _part(file: Path) -> str:
