@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from shipway.spec.models import Upstream
 from shipway.spec.section import FROM_FILE, Section
-from shipway.spec.services import Example, Route
+from shipway.spec.services import SOURCES, Example, Route
 from shipway.spec.wording import Location, did_you_mean, listed, quoted
 
 _S = TypeVar("_S", bound=Section)
@@ -65,7 +65,8 @@ def _valid(kind: type[_S], entries: object) -> dict[int, _S]:
 def _routes(services: Mapping[str, dict[str, Any]]) -> Iterator[Finding]:
     owners: dict[str, tuple[str, Location]] = {}
     for name, service in services.items():
-        routes = _valid(Route, service.get("routes", ["/"]))
+        # A table without a source is a mistyped name more often than a service with the default route.
+        routes = _valid(Route, service.get("routes", ["/"] if set(SOURCES) & service.keys() else []))
         is_public = {
             route: route.public is True or (route.public is None and service.get("public") is True)
             for route in routes.values()

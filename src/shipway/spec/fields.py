@@ -79,6 +79,9 @@ def _base_url(value: str) -> str:
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         usable = False
+    if not value.startswith(("http://", "https://")):
+        # Not shown: it may be a key in the wrong place.
+        raise mistake('expected an address such as "https://api.example.com/v1", found other text')
     if not usable or parts.query or parts.fragment or not value.isascii() or not value.isprintable() or " " in value:
         raise mistake(f'expected an address such as "https://api.example.com/v1", found {found(value)}')
     return value.rstrip("/")

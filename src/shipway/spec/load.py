@@ -69,9 +69,9 @@ def load_app(path: Path, environment: str = DEFAULT) -> App:
     app_file, findings = _structure(document.table)
     overrides = _overrides(document.table)
     values: dict[str, Sections | None] = {}
-    base_findings = _validated(document.table)[1]
+    base_findings = validated(document.table)[1]
     for name, override in overrides.items():
-        values[name], here = _validated(merged(document.table, override))
+        values[name], here = validated(merged(document.table, override))
         findings += [f if f in base_findings else _within(f, name, override, document.table) for f in here]
     if environment not in overrides:
         hint = f"known: {listed(overrides, 'and')}"
@@ -175,14 +175,17 @@ def _overrides(table: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """What each environment changes, "dev" first; wrong shapes are left out, `_structure` reports them."""
     declared = table.get("environments")
     tables = {DEFAULT: {}, **declared} if isinstance(declared, dict) else {DEFAULT: {}}
-    return {
-        name: {key: value[key] for key in OVERRIDABLE if isinstance(value.get(key), dict)}
-        for name, value in tables.items()
-        if isinstance(value, dict)
-    }
+    return {name: _sections(value) for name, value in tables.items()}
 
 
-def _validated(table: Mapping[str, Any]) -> tuple[Sections | None, list[Finding]]:
+def _sections(environment: object) -> Mapping[str, Any]:
+    if not isinstance(environment, dict):
+        return {}
+    return {key: environment[key] for key in OVERRIDABLE if isinstance(environment.get(key), dict)}
+
+
+def validated(table: Mapping[str, Any]) -> tuple[Sections | None, list[Finding]]:
+    """The sections of *table*, None when they are invalid, and all that is wrong with them; environments are left out."""
     raw = with_built_in({key: value for key, value in table.items() if key != "environments"})
     try:
         return Sections.model_validate(raw, context=FROM_FILE), check(raw)
@@ -194,8 +197,8 @@ def _within(finding: Finding, name: str, override: Mapping[str, Any], base: Mapp
     """*finding*, which the override of environment *name* brought about, at its place in that override."""
     location = max((problems.existing(override, place) for place in finding.locations), key=len)
     message = finding.message
-    if len(location) == 2 and problems.value_at(base, location) is None:
-        # Perhaps it was to change something that exists.
+    if len(location) == 2 and finding.locations[0] == location and problems.value_at(base, location) is None:
+        # Wrong as a new service or model: perhaps it was to change one that exists.
         message += did_you_mean(str(location[1]), base.get(str(location[0])) or ())
     return Finding((("environments", name, *location),), message, finding.hint)
 

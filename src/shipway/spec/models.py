@@ -1,7 +1,7 @@
 """`[models.NAME]`: the names that clients ask for, and who answers for them."""
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, GetJsonSchemaHandler, ValidationInfo, model_validator
 from pydantic.json_schema import JsonSchemaValue
@@ -17,6 +17,8 @@ _EXAMPLE = '"openai/gpt-5-mini"'
 
 class Upstream(Section):
     """A provider and its model: "provider/model", or a table with `model = "provider/model"` and a weight."""
+
+    may_be_string: ClassVar[bool] = True
 
     provider: Text = Field(description="Name of a provider.")
     model: Text = Field(description='Provider and model, as in "openai/gpt-5-mini"; the model may have slashes itself.')

@@ -57,7 +57,7 @@ class _Walk:
         self._at += 2 if is_list else 1
         *parents, last = self._key()
         self._at += 2 if is_list else 1
-        table = self._below((), parents)
+        table = self._below(parents, start)
         if is_list:
             index = self._entries[(*table, last)] = self._entries.get((*table, last), -1) + 1
             self._note((*table, last), start)
@@ -67,10 +67,12 @@ class _Walk:
         self._note(table, start)
         return table
 
-    def _below(self, table: Location, keys: list[str]) -> Location:
-        """The location of *keys* in *table*; a key that is a list of tables means its newest entry."""
+    def _below(self, keys: list[str], start: int) -> Location:
+        """The location that *keys*, in a header at *start*, lead to; for a list of tables to its newest entry."""
+        table: Location = ()
         for key in keys:
             table = (*table, key)
+            self._note(table, start)
             if table in self._entries:
                 table = (*table, self._entries[table])
         return table

@@ -88,6 +88,11 @@ def _translated(detail: ErrorDetails, model: type[Section], raw: Mapping[str, An
             key = str(location[-1])
             known = f"known: {', '.join(keys)}" if keys else None
             yield Finding((location,), f"unknown key {quoted(key)}{did_you_mean(key, keys)}", known)
+        case "too_short" if detail["input"]:
+            # Counted without the entries that are wrong, which have errors of their own.
+            return
+        case "model_type" | "model_attributes_type" if (owner := _owner(model, location)) and owner.may_be_string:
+            yield Finding((location,), f"expected a string or a table, found {kind_of(detail['input'])}")
         case kind:
             yield _wrong_value(kind, location, context, detail["input"])
 

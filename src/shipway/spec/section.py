@@ -27,6 +27,9 @@ class Section(BaseModel):
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False, regex_engine="python-re")
 
+    may_be_string: ClassVar[bool] = False
+    """Whether a string may stand for the table."""
+
     @classmethod
     def file_keys(cls) -> tuple[str, ...]:
         """The keys that a person may write."""
@@ -49,6 +52,7 @@ class Section(BaseModel):
 class Shorthand(Section):
     """A table that may be written as one string, the value of its key `shorthand`."""
 
+    may_be_string: ClassVar[bool] = True
     shorthand: ClassVar[str]
 
     @model_validator(mode="before")

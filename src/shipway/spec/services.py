@@ -1,5 +1,6 @@
 """`[services.NAME]`: what the user wrote and Shipway runs, or reaches where it already runs."""
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar
@@ -45,6 +46,12 @@ def _request_path(path: str) -> str:
 
 
 def _import_string(value: str) -> str:
+    module, _, attribute = value.partition(":")
+    if module.endswith(".py"):
+        meant = f"{module.removesuffix('.py').replace('/', '.')}:{attribute or 'app'}"
+        raise mistake(
+            f"expected an import string, found the path of a file, {found(value)} (did you mean {found(meant)}?)"
+        )
     if not _IMPORT.fullmatch(value):
         raise mistake(f'expected an import string such as "package.module:app", found {found(value)}')
     return value
@@ -63,6 +70,20 @@ def _origin(value: str) -> str:
 def _argument(value: str) -> str:
     if "\0" in value:
         raise mistake("expected text without NUL characters")
+    return value
+
+
+def _command(words: tuple[str, ...]) -> tuple[str, ...]:
+    if words and not words[0].strip():
+        raise mistake("the first word, the program, is empty")
+    return words
+
+
+def _json_body(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        raise mistake("JSON has no dates, times, nan or inf: write them as strings") from None
     return value
 
 
@@ -121,7 +142,7 @@ class Example(Shorthand):
 
     path: RequestPath = Field(description="The path to ask for, with its query if it needs one.")
     # "json" itself would hide a method of pydantic's.
-    body: Mapping[str, Any] | None = Field(
+    body: Annotated[Mapping[str, Any], AfterValidator(_json_body)] | None = Field(
         default=None, alias="json", description="The JSON body; with one the call is a POST, without one a GET."
     )
 
@@ -132,7 +153,7 @@ class Service(Section):
     app: Annotated[str, AfterValidator(_import_string)] | None = Field(
         default=None, description="Import string of an ASGI application.", examples=["assistant.main:app"]
     )
-    command: Annotated[tuple[Argument, ...], List] | None = Field(
+    command: Annotated[tuple[Argument, ...], List, AfterValidator(_command)] | None = Field(
         default=None,
         min_length=1,
         description="Program and arguments; it must listen on the port in the environment variable PORT.",

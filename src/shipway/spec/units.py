@@ -14,7 +14,7 @@ from pydantic import BeforeValidator, PlainSerializer, ValidationInfo, WithJsonS
 from shipway.spec.section import from_file, mistake
 from shipway.spec.wording import did_you_mean, found, listed
 
-_NUMBER = r"[0-9]{1,15}(?:\.[0-9]{1,9})?"
+_NUMBER = r"[0-9]{1,20}(?:\.[0-9]{1,9})?"
 _QUANTITY = re.compile(rf"(-?)({_NUMBER})[ ]?([A-Za-zµ]*)")
 _RATE = re.compile(rf"({_NUMBER})(k|M|)/([a-z]+)")
 _MONEY = re.compile(rf"({_NUMBER}) ([A-Z]{{3}})")

@@ -65,5 +65,5 @@ def found(value: object) -> str:
         # Python refuses to print integers of more than 4,300 digits, and nobody would read them.
         return str(value) if abs(value) < 10**18 else "a huge number"
     if isinstance(value, float):
-        return f"{value:g}"
+        return repr(value)
     return kind_of(value)

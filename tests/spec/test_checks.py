@@ -1,0 +1,90 @@
+"""What must hold between sections."""
+
+from collections.abc import Callable
+
+import pytest
+
+from shipway.spec.checks import covers
+
+
+def _services(**routes: str) -> str:
+    return 'name = "a"\n' + "".join(
+        f'[services.{name}]\napp = "a:b"\nroutes = {value}\n' for name, value in routes.items()
+    )
+
+
+@pytest.mark.parametrize(
+    ("routes", "expected"),
+    [
+        ('["/a", "/a/b"]', ['services.x.routes[1]: route "/a/b" is already covered by "/a" of the same service']),
+        ('["/b", "/"]', ['services.x.routes[0]: route "/b" is already covered by "/" of the same service']),
+        ('["/a", "/a/"]', ['services.x.routes[1]: route "/a" is listed twice']),
+        ('["/a", "/ab"]', []),
+        ('["/", { path = "/open", public = true }]', []),
+        ('["/", { path = "/open", public = true }, "/open/closed"]', []),
+        (
+            '["/", { path = "/open", public = true }, { path = "/open/x", public = true }]',
+            ['services.x.routes[2]: route "/open/x" is already covered by "/open" of the same service'],
+        ),
+        ('["/v1"]', ['services.x.routes[0]: route "/v1" is taken: the gateway answers "/v1" itself']),
+        ('["/v1/chat"]', ['services.x.routes[0]: route "/v1/chat" is taken: the gateway answers "/v1" itself']),
+        ('["/healthz"]', ['services.x.routes[0]: route "/healthz" is taken: the gateway answers "/healthz" itself']),
+        ('["/readyz/"]', ['services.x.routes[0]: route "/readyz" is taken: the gateway answers "/readyz" itself']),
+        ('["/v1beta"]', []),
+    ],
+)
+def test_routes_of_one_service_do_not_overlap_in_vain(
+    problems: Callable[..., list[str]], routes: str, expected: list[str]
+) -> None:
+    assert problems(_services(x=routes)) == expected
+
+
+def test_two_services_cannot_share_a_route(problems: Callable[..., list[str]]) -> None:
+    assert problems(_services(x='["/a"]', y='["/a/"]', z='["/a/b"]')) == [
+        'services.y.routes[0]: route "/a" belongs to both "x" and "y"'
+    ]
+
+
+def test_two_services_without_routes_share_the_default_route(problems: Callable[..., list[str]]) -> None:
+    text = 'name = "a"\n[services.x]\napp = "a:b"\n[services.y]\napp = "a:b"\n'
+    assert problems(text) == ['services.y: route "/" belongs to both "x" and "y"']
+
+
+def test_an_unknown_provider_names_the_nearest(problems: Callable[..., list[str]]) -> None:
+    assert problems('name = "a"\n[models.chat]\nupstreams = ["local/a", "openai/b", "opnai/gpt-5-mini"]\n') == [
+        'models.chat.upstreams[2]: unknown provider "opnai" (did you mean "openai"?)'
+    ]
+
+
+def test_an_upstream_of_an_invalid_provider_is_no_second_problem(problems: Callable[..., list[str]]) -> None:
+    text = 'name = "a"\n[providers.x]\nkind = "nope"\n[models.m]\nupstreams = ["x/a"]\n'
+    assert [problem.partition(":")[0] for problem in problems(text)] == ["providers.x.kind"]
+
+
+def test_wrong_entries_do_not_hide_wrong_names(problems: Callable[..., list[str]]) -> None:
+    text = 'name = "a"\n[models.m]\nupstreams = [{ model = "local/a", weight = 0 }, "opnai/b"]\n'
+    assert problems(text) == [
+        "models.m.upstreams[0].weight: expected more than 0, found 0",
+        'models.m.upstreams[1]: unknown provider "opnai" (did you mean "openai"?)',
+    ]
+
+
+def test_an_upstream_is_listed_once(problems: Callable[..., list[str]]) -> None:
+    text = 'name = "a"\n[models.m]\nupstreams = ["local/a", { model = "local/a", weight = 1 }]\n'
+    assert problems(text) == ['models.m.upstreams[1]: upstream "local/a" is listed twice']
+
+
+def test_an_example_is_under_a_route_of_its_service(problems: Callable[..., list[str]]) -> None:
+    text = _services(x='["/a"]')
+    assert problems(text + 'example = "/a/b?c=1"\n') == []
+    assert problems(text + 'example = "/b?c=1"\n') == [
+        'services.x.example: example "/b" is under none of the service\'s routes'
+    ]
+
+
+@pytest.mark.parametrize(
+    ("prefix", "path", "expected"),
+    [("/", "/x", True), ("/a", "/a", True), ("/a", "/a/b", True), ("/a", "/ab", False), ("/a/b", "/a", False)],
+)
+def test_a_prefix_covers_whole_segments(prefix: str, path: str, expected: bool) -> None:
+    assert covers(prefix, path) is expected

@@ -1,0 +1,294 @@
+"""What a person reads when a value or a key is wrong."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from shipway.errors import Problem
+from shipway.spec.app import AppFile
+from shipway.spec.load import validated
+
+API = 'name = "a"\n[services.api]\napp = "main:app"\n'
+CANARY = "sk-canary-1b9e"
+
+CASES: list[tuple[str, list[str]]] = [
+    ("", ['missing key "name"', "the app has neither services nor models"]),
+    (
+        'nmae = "a"\n[service.api]\napp = "a:b"',
+        [
+            'missing key "name"',
+            "the app has neither services nor models",
+            'nmae: unknown key "nmae" (did you mean "name"?)',
+            'service: unknown key "service" (did you mean "services"?)',
+        ],
+    ),
+    (
+        API.replace('"a"', '"Ä"'),
+        ['name: expected a name of at most 63 lowercase letters, digits and hyphens, a letter first, found "Ä"'],
+    ),
+    (API + 'rotues = ["/"]', ['services.api.rotues: unknown key "rotues" (did you mean "routes"?)']),
+    (API + "Replicas = 2", ['services.api.Replicas: unknown key "Replicas" (did you mean "replicas"?)']),
+    (API + "replicas = true", ["services.api.replicas: expected a whole number, found true"]),
+    (API + "replicas = 1.0", ["services.api.replicas: expected a whole number, found 1.0"]),
+    (API + "replicas = 0", ["services.api.replicas: expected at least 1, found 0"]),
+    (API + "replicas = " + "9" * 4000, ["services.api.replicas: expected at most 1000, found a huge number"]),
+    (API + "replicas = 0x" + "f" * 20000, ["services.api.replicas: expected at most 1000, found a huge number"]),
+    (API + "replicas = 2026-11-01", ["services.api.replicas: expected a whole number, found a date or time"]),
+    (API + "public = 1", ["services.api.public: expected true or false, found 1"]),
+    (API + "drain = 30", ['services.api.drain: expected a duration such as "30s", found 30 (write "30s")']),
+    (API + 'drain = "-5s"', ['services.api.drain: expected more than zero, found "-5s"']),
+    (API + 'drain = "0s"', ['services.api.drain: expected more than zero, found "0s"']),
+    (
+        API + "resources = { memory = 512 }",
+        ['services.api.resources.memory: expected a size such as "10MiB", found 512 (write "512B")'],
+    ),
+    (API + "resources = { cpu = nan }", ["services.api.resources.cpu: expected a finite number, found nan"]),
+    (API + "resources = { cpu = 0 }", ["services.api.resources.cpu: expected more than 0, found 0"]),
+    (API + "health = true", ["services.api.health: expected a string or a table, found a boolean"]),
+    (API + 'health = "up"', ['services.api.health: expected a path such as "/healthz", found "up"']),
+    (API + 'cwd = ""', ["services.api.cwd: expected some text, found an empty string"]),
+    (API + 'cwd = "a\\u0000b"', ['services.api.cwd: expected one line of text, found "a\\u0000b"']),
+    (
+        API + "env = { A = 3, B = true, C = {} }",
+        [
+            "services.api.env.A: expected a string, found a whole number",
+            "services.api.env.B: expected a string, found a boolean",
+            "services.api.env.C: expected a string, found a table",
+        ],
+    ),
+    (
+        API + 'env = { PORT = "1", SHIPWAY_X = "1", "a b" = "1" }',
+        [
+            "services.api.env.PORT: PORT is set by Shipway itself",
+            "services.api.env.SHIPWAY_X: SHIPWAY_X is set by Shipway itself",
+            'services.api.env."a b": expected the name of an environment variable such as LOG_LEVEL, found "a b"',
+        ],
+    ),
+    (
+        API + "example = { path = '/', json = { at = 2026-11-01 } }",
+        ["services.api.example.json: JSON has no dates, times, nan or inf: write them as strings"],
+    ),
+    (API + "routes = []", ["services.api.routes: the list is empty: it needs at least one entry"]),
+    (API + 'routes = "/"', ["services.api.routes: expected a list, found a string"]),
+    (
+        API + 'routes = ["", "/a b", "/{x}", "/a/../b", 3, {}]',
+        [
+            'services.api.routes[0]: expected a path that starts with "/", found an empty string',
+            'services.api.routes[1]: expected a plain path such as "/items", found "/a b"',
+            'services.api.routes[2]: routes are prefixes, not patterns: "/{x}"',
+            'services.api.routes[3]: expected a plain path such as "/items", found "/a/../b"',
+            "services.api.routes[4]: expected a string or a table, found a whole number",
+            'services.api.routes[5]: missing key "path"',
+        ],
+    ),
+    (
+        API.replace("main:app", "main.py:app"),
+        [
+            'services.api.app: expected an import string, found the path of a file, "main.py:app" (did you mean "main:app"?)'
+        ],
+    ),
+    (
+        API.replace("main:app", "main"),
+        ['services.api.app: expected an import string such as "package.module:app", found "main"'],
+    ),
+    (
+        API.replace('app = "main:app"', 'command = "python x.py"'),
+        ["services.api.command: expected a list, found a string"],
+    ),
+    (
+        API.replace('app = "main:app"', "command = []"),
+        ["services.api.command: the list is empty: it needs at least one entry"],
+    ),
+    (
+        API.replace('app = "main:app"', 'command = [""]'),
+        ["services.api.command: the first word, the program, is empty"],
+    ),
+    (
+        API.replace('app = "main:app"', "replicas = 0"),
+        [
+            'services.api: needs one of "app", "command", "image" or "url"',
+            "services.api.replicas: expected at least 1, found 0",
+        ],
+    ),
+    (
+        API + 'url = "http://x/y"',
+        [
+            'services.api: has "app" and "url"; a service is exactly one of "app", "command", "image" or "url"',
+            'services.api.url: expected "http(s)://host" or "http(s)://host:port" without a path, found "http://x/y"',
+        ],
+    ),
+    (
+        API.replace('app = "main:app"', 'url = "http://x"\nreplicas = 2'),
+        ['services.api: "replicas" has no meaning for a service that is given by "url"'],
+    ),
+    (
+        API + '[services."ünï"]\napp = "a:b"\nroutes = ["/x"]',
+        [
+            'services."ünï": expected a name of at most 63 lowercase letters, digits and hyphens, a letter first, found "ünï"'
+        ],
+    ),
+    (
+        API + "[gateway]\nport = 0\nadmin_port = 70000",
+        [
+            "gateway.port: expected at least 1, found 0",
+            "gateway.admin_port: expected at most 65535, found 70000",
+        ],
+    ),
+    (API + "[gateway]\nport = 8081", ["gateway: port and admin_port are both 8081"]),
+    (
+        API + '[gateway]\nhost = "[::1]"\nadmin_host = "1.2.3"',
+        [
+            'gateway.host: an IPv6 address is written without brackets here, such as "::1"',
+            'gateway.admin_host: expected an address or host name such as "127.0.0.1", found "1.2.3"',
+        ],
+    ),
+    (API + '[gateway.tls]\ncert = "a"', ['gateway.tls: missing key "key"']),
+    ('name = "a"\n[models.m]\nupstreams = []', ["models.m.upstreams: the list is empty: it needs at least one entry"]),
+    ('name = "a"\n[models.m]', ['models.m: missing key "upstreams"']),
+    (
+        'name = "a"\n[models.m]\nupstreams = ["x", {}, { model = 3 }, { provider = "local", model = "x" }, 5]',
+        [
+            'models.m.upstreams[0]: expected "provider/model" such as "openai/gpt-5-mini", found "x"',
+            'models.m.upstreams[1]: missing key "model", such as "openai/gpt-5-mini"',
+            'models.m.upstreams[2]: expected a model such as "openai/gpt-5-mini", found 3',
+            'models.m.upstreams[3]: unknown key "provider": both stand in model, as in "openai/gpt-5-mini"',
+            "models.m.upstreams[4]: expected a string or a table, found a whole number",
+        ],
+    ),
+    (
+        "name = 'a'\n[models.m]\nupstreams = ["
+        + ", ".join(f"{{ model = 'local/{i}', weight = {w} }}" for i, w in enumerate(["0", "-1", "nan", "inf", "true"]))
+        + "]",
+        [
+            "models.m.upstreams[0].weight: expected more than 0, found 0",
+            "models.m.upstreams[1].weight: expected more than 0, found -1",
+            "models.m.upstreams[2].weight: expected a finite number, found nan",
+            "models.m.upstreams[3].weight: expected a finite number, found inf",
+            "models.m.upstreams[4].weight: expected a number, found true",
+        ],
+    ),
+    (
+        API + '[providers.x]\nkind = "opnai"',
+        ['providers.x.kind: expected "openai" or "local", found "opnai" (did you mean "openai"?)'],
+    ),
+    (
+        API + '[providers.x]\nkind = "openai"\nslots = 2',
+        [
+            'providers.x: "slots" has no meaning for a provider of kind "openai"',
+            'providers.x: a provider of kind "openai" needs "base_url"',
+        ],
+    ),
+    (
+        API + '[providers.local]\nbase_url = "http://x"',
+        ['providers.local: "base_url" has no meaning for a provider of kind "local"'],
+    ),
+    (
+        "name = 'a'\nservices = 3\nmodels = []\nproviders = 'x'\ngateway = true\nenvironments = 1",
+        [
+            "services: expected a table, found a whole number",
+            "models: expected a table, found a list",
+            "providers: expected a table, found a string",
+            "gateway: expected a table, found a boolean",
+            "environments: expected a table, found a whole number",
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), CASES, ids=range(len(CASES)))
+def test_a_wrong_file_has_exactly_these_problems(
+    problems: Callable[..., list[str]], text: str, expected: list[str]
+) -> None:
+    assert sorted(problems(text)) == sorted(expected)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f'api_key = "{CANARY}"',
+        f'api_key = ["{CANARY}"]',
+        f'api_key = "env:{CANARY}"',
+        f'api-key = "{CANARY}"',
+        f'base_url = "{CANARY}"',
+        f'base_url = "https://user:{CANARY}@host/v1"',
+        f'headers = "{CANARY}"',
+        f'headers = {{ Authorization = "Bearer {CANARY}" }}',
+        f'headers = {{ X-Key = ["{CANARY}"] }}',
+        f'headers = {{ X-Key = " {CANARY}\\n" }}',
+        f'headers = {{ X-Key = "env:{CANARY} x" }}',
+    ],
+)
+def test_a_secret_in_the_wrong_place_is_refused_and_not_repeated(
+    raw_problems: Callable[..., tuple[Problem, ...]], line: str
+) -> None:
+    found = raw_problems(API + f'[providers.x]\nkind = "openai"\n{line}\n')
+    assert found
+    assert CANARY not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("env = { A = 3 }", "put it in quotes"),
+        ("cwd = 3", "put it in quotes"),
+        ('routes = "/"', 'put it in brackets: ["…"]'),
+        (
+            "nope = 1",
+            "known: app, command, image, url, factory, routes, public, replicas, env, cwd, health, drain, resources, example",
+        ),
+    ],
+)
+def test_a_problem_hints_at_what_to_write(
+    raw_problems: Callable[..., tuple[Problem, ...]], line: str, hint: str
+) -> None:
+    (problem,) = raw_problems(API + line)
+    assert problem.hint == hint
+
+
+def test_problems_have_their_lines_in_the_order_of_the_file(raw_problems: Callable[..., tuple[Problem, ...]]) -> None:
+    text = API + 'health = { interval = "x", timeout = 3 }\nroutes = [\n  "x" ]\n[gateway]\nport = 0\n'
+    assert [(problem.path, problem.line) for problem in raw_problems(text)] == [
+        ("services.api.health.interval", 4),
+        ("services.api.health.timeout", 4),
+        ("services.api.routes[0]", 6),
+        ("gateway.port", 8),
+    ]
+
+
+_KEYS = st.sampled_from(
+    ["name", "services", "providers", "models", "gateway", "api", "app", "command", "url", "routes", "path", "public", "env",
+     "health", "example", "json", "resources", "cpu", "upstreams", "model", "weight", "kind", "base_url", "headers", "timeouts",
+     "tls", "cert", "port", "drain", "[key]", "", "é"]
+)  # fmt: skip
+_SCALARS = st.one_of(
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=8),
+    st.dates(),
+    st.sampled_from(["/", "a:b", "local/x", "30s", "openai"]),
+)
+_TABLES = st.recursive(
+    _SCALARS,
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(_KEYS, inner, max_size=4)),
+    max_leaves=20,
+)
+
+
+@settings(deadline=None)
+@given(
+    st.dictionaries(
+        st.sampled_from(list(AppFile.model_fields)),
+        st.one_of(_TABLES, st.dictionaries(_KEYS, st.dictionaries(_KEYS, _TABLES))),
+    )
+)
+def test_any_table_loads_or_has_findings_in_our_own_words(table: dict[str, Any]) -> None:
+    sections, findings = validated(table)
+    assert (sections is None) <= bool(findings)
+    for finding in findings:
+        assert finding.message.isprintable()
+        assert "Input should" not in finding.message
+        assert "another value" not in finding.message

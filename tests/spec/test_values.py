@@ -1,0 +1,175 @@
+"""A valid file becomes the values that it says."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from shipway.secret import SecretReference
+from shipway.spec.app import App
+from shipway.spec.gateway import Gateway, Timeouts, Tls
+from shipway.spec.models import Model, Upstream
+from shipway.spec.providers import Provider
+from shipway.spec.services import Example, Health, Resources, Route, Service
+
+SHORTEST = 'name = "a"\n[services.api]\napp = "main:app"\n'
+
+
+def test_the_shortest_file_gets_all_defaults(load: Callable[..., App], tmp_path: Path) -> None:
+    assert load(SHORTEST) == App(
+        name="a",
+        services={"api": Service(app="main:app", routes=(Route(path="/"),), health=Health(), resources=Resources())},
+        environment="dev",
+        environments=("dev",),
+        target="local",
+        root=tmp_path,
+        source=tmp_path / "shipway.toml",
+    )
+
+
+def test_a_service_takes_all_its_settings(load: Callable[..., App]) -> None:
+    service = load("""
+        name = "a"
+        [services.api]
+        command = ["python", "serve.py"]
+        routes = ["/api/", { path = "/about", public = true }]
+        replicas = 3
+        env = { LEVEL = "info", KEY = "env:OTHER_KEY", TOKEN = "file:token", ADDRESS = "http://env:80" }
+        cwd = "server"
+        health = { path = "/healthz", interval = "250ms", timeout = "1s", start = "5m", failures = 5 }
+        drain = "1m"
+        resources = { cpu = 2, memory = "1GiB", gpu = 1 }
+        example = { path = "/api/ask?x=1", json = { text = "hello" } }
+    """).services["api"]
+    assert service == Service(
+        command=("python", "serve.py"),
+        routes=(Route(path="/api"), Route(path="/about", public=True)),
+        replicas=3,
+        env={
+            "LEVEL": "info",
+            "KEY": SecretReference("env", "OTHER_KEY"),
+            "TOKEN": SecretReference("file", "token"),
+            "ADDRESS": "http://env:80",
+        },
+        cwd="server",
+        health=Health(path="/healthz", interval=0.25, timeout=1.0, start=300.0, failures=5),
+        drain=60.0,
+        resources=Resources(cpu=2.0, memory=1024**3, gpu=1),
+        example=Example(path="/api/ask?x=1", json={"text": "hello"}),
+    )
+    assert [service.is_public(route) for route in service.routes] == [False, True]
+
+
+def test_a_string_stands_for_a_health_check_and_an_example(load: Callable[..., App]) -> None:
+    service = load(SHORTEST + 'health = "/up"\nexample = "/x?y=1"\n').services["api"]
+    assert (service.health, service.example) == (Health(path="/up"), Example(path="/x?y=1"))
+
+
+@pytest.mark.parametrize(
+    ("line", "source"),
+    [
+        ('app = "pkg.main:app.inner"', "app"),
+        ('command = ["a"]', "command"),
+        ('image = "ghcr.io/t/a@sha256:0f"', "image"),
+        ('url = "http://[::1]:9/"', "url"),
+    ],
+)
+def test_a_service_knows_what_it_is_given_by(load: Callable[..., App], line: str, source: str) -> None:
+    assert load(f'name = "a"\n[services.api]\n{line}\n').services["api"].source == source
+
+
+def test_public_on_a_service_opens_the_routes_that_do_not_say_otherwise() -> None:
+    service = Service(app="a:b", public=True, routes=(Route(path="/"), Route(path="/admin", public=False)))
+    assert [service.is_public(route) for route in service.routes] == [True, False]
+
+
+def test_upstreams_are_providers_with_their_models(load: Callable[..., App]) -> None:
+    app = load("""
+        name = "a"
+        [models.chat]
+        upstreams = ["openai/gpt-5-mini", { model = "local/models/a.gguf", weight = 3 }]
+    """)
+    assert app.models["chat"] == Model(
+        upstreams=(
+            Upstream(provider="openai", model="gpt-5-mini"),
+            Upstream(provider="local", model="models/a.gguf", weight=3.0),
+        )
+    )
+    assert app.models["chat"].upstreams[1].target == "local/models/a.gguf"
+
+
+def test_two_providers_are_built_in(load: Callable[..., App]) -> None:
+    assert load(SHORTEST).providers == {
+        "openai": Provider(
+            kind="openai",
+            base_url="https://api.openai.com/v1",
+            api_key=SecretReference("env", "OPENAI_API_KEY"),
+        ),
+        "local": Provider(kind="local", context=4096, slots=2),
+    }
+
+
+def test_a_section_changes_a_built_in_provider_key_by_key(load: Callable[..., App]) -> None:
+    text = SHORTEST + '[providers.openai]\napi_key = "file:key"\n[providers.local]\nslots = 8\n'
+    providers = load(text).providers
+    assert providers["openai"].base_url == "https://api.openai.com/v1"
+    assert providers["openai"].api_key == SecretReference("file", "key")
+    assert (providers["local"].kind, providers["local"].slots) == ("local", 8)
+
+
+def test_the_built_in_key_is_not_sent_to_another_address(load: Callable[..., App]) -> None:
+    provider = load(SHORTEST + '[providers.openai]\nbase_url = "http://proxy/v1"\n').providers["openai"]
+    assert (provider.base_url, provider.api_key) == ("http://proxy/v1", None)
+
+
+def test_a_built_in_provider_can_become_local(load: Callable[..., App]) -> None:
+    assert load(SHORTEST + '[providers.openai]\nkind = "local"\n').providers["openai"] == Provider(kind="local")
+
+
+def test_the_gateway_takes_all_its_settings(load: Callable[..., App]) -> None:
+    text = """
+        name = "a"
+        [models.m]
+        upstreams = ["local/x"]
+        [gateway]
+        host = "::1"
+        port = 443
+        admin_host = "localhost"
+        admin_port = 444
+        drain = "1s"
+        max_header = "1KiB"
+        max_target = "2KiB"
+        max_body = "3KiB"
+        tls = { cert = "a.pem", key = "/b.pem" }
+        [gateway.timeouts]
+        connect = "1s"
+        first_byte = "2s"
+        idle = "3s"
+        total = "4s"
+        header = "5s"
+        body = "6s"
+        keep_alive = "7s"
+    """
+    assert load(text).gateway == Gateway(
+        host="::1",
+        port=443,
+        admin_host="localhost",
+        admin_port=444,
+        drain=1.0,
+        max_header=1024,
+        max_target=2048,
+        max_body=3072,
+        tls=Tls(cert=Path("a.pem"), key=Path("/b.pem")),
+        timeouts=Timeouts(connect=1.0, first_byte=2.0, idle=3.0, total=4.0, header=5.0, body=6.0, keep_alive=7.0),
+    )
+
+
+def test_values_are_frozen(load: Callable[..., App]) -> None:
+    app = load(SHORTEST)
+    with pytest.raises(ValidationError, match="frozen"):
+        app.gateway.port = 1
+
+
+def test_code_may_give_seconds_and_bytes_as_numbers() -> None:
+    assert (Timeouts(connect=0.5).connect, Gateway(max_body=10).max_body) == (0.5, 10)
