@@ -77,6 +77,7 @@ def test_an_upstream_is_listed_once(problems: Callable[..., list[str]]) -> None:
 def test_an_example_is_under_a_route_of_its_service(problems: Callable[..., list[str]]) -> None:
     text = _services(x='["/a"]')
     assert problems(text + 'example = "/a/b?c=1"\n') == []
+    assert len(problems(text.replace('["/a"]', "[]") + 'example = "/a"\n')) == 1
     assert problems(text + 'example = "/b?c=1"\n') == [
         'services.x.example: example "/b" is under none of the service\'s routes'
     ]

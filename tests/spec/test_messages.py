@@ -71,7 +71,7 @@ CASES: list[tuple[str, list[str]]] = [
         API + "example = { path = '/', json = { at = 2026-11-01 } }",
         ["services.api.example.json: JSON has no dates, times, nan or inf: write them as strings"],
     ),
-    (API + "routes = []", ["services.api.routes: the list is empty: it needs at least one entry"]),
+    (API + "routes = []\npublic = true", ['services.api: "public" has no meaning for a service without routes']),
     (API + 'routes = "/"', ["services.api.routes: expected a list, found a string"]),
     (
         API + 'routes = ["", "/a b", "/{x}", "/a/../b", 3, {}]',

@@ -72,7 +72,6 @@ def test_the_schema_accepts_what_the_file_may_say(validator: jsonschema.Draft202
         API + "rotues = []\n",
         API + 'image = "a:1"\n',
         API + 'routes = ["api"]\n',
-        API + "routes = []\n",
         API + "env = { A = 1 }\n",
         API + 'env = { "a b" = "1" }\n',
         API + "health = { path = 3 }\n",

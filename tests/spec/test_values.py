@@ -173,3 +173,7 @@ def test_values_are_frozen(load: Callable[..., App]) -> None:
 
 def test_code_may_give_seconds_and_bytes_as_numbers() -> None:
     assert (Timeouts(connect=0.5).connect, Gateway(max_body=10).max_body) == (0.5, 10)
+
+
+def test_a_service_may_be_for_other_services_alone(load: Callable[..., App]) -> None:
+    assert load(SHORTEST + "routes = []\n").services["api"].routes == ()

@@ -107,9 +107,10 @@ def _covered(
 def _examples(services: Mapping[str, dict[str, Any]]) -> Iterator[Finding]:
     for name, service in services.items():
         example = _valid(Example, [service.get("example")]).get(0)
-        routes = _valid(Route, service.get("routes", ["/"])).values()
+        entries = service.get("routes", ["/"])
+        routes = _valid(Route, entries).values()
         path = example.path.partition("?")[0] if example else ""
-        if example and routes and not any(covers(route.path, path) for route in routes):
+        if example and (routes or not entries) and not any(covers(route.path, path) for route in routes):
             message = f"example {quoted(path)} is under none of the service's routes"
             yield Finding((("services", name, "example", "path"),), message)
 

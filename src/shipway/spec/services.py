@@ -170,8 +170,8 @@ class Service(Section):
     factory: bool = Field(default=False, description="Whether `app` is a function that returns the application.")
     routes: Annotated[tuple[Route, ...], List] = Field(
         default=(Route(path="/"),),
-        min_length=1,
-        description="Path prefixes that belong to this service; the longest one wins.",
+        description="Path prefixes that belong to this service; the longest one wins. With none, `[]`, only other services "
+        "reach it.",
     )
     public: bool = Field(
         default=False, description="Whether its routes are open without an API key unless they say otherwise."
@@ -208,3 +208,5 @@ class Service(Section):
         else:
             for key in sorted(MEANINGLESS[sources[0]] & given.keys()):
                 yield f"{quoted(key)} has no meaning for a service that is given by {quoted(sources[0])}"
+        if given.get("public") is True and "routes" in given and not given["routes"]:
+            yield '"public" has no meaning for a service without routes'
