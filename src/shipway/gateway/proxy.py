@@ -27,7 +27,7 @@ from shipway.gateway.http1.running import Waiter
 from shipway.gateway.refusals import Refusal, Refused, Writer, as_problem
 from shipway.gateway.relay import Download, StreamWatch, Tunnel, Upload
 from shipway.gateway.routing import AmbiguousPath, plain_path
-from shipway.gateway.snapshot import ModelTarget, ServiceTarget, Snapshot, UpstreamTarget
+from shipway.gateway.snapshot import ModelTarget, Snapshot, UpstreamTarget
 from shipway.gateway.upstreams import Endpoint, least_busy
 from shipway.monitoring.logging import AccessLog, AccessRecord
 
@@ -35,9 +35,6 @@ MAX_HELD_ANSWER_BYTES = 8 * 1024 * 1024
 """A model's unstreamed answer is held whole up to this size, so that one cut short never reaches a client as a
 success."""
 
-_OPAQUE_TO_PROVIDERS = frozenset((b"cookie", b"accept-encoding", b"origin", b"referer"))
-"""Not sent to providers: they concern the app's own site, and a compressed answer could not be read for its usage."""
-_REPLACED = frozenset((b"x-request-id",))
 _IDEMPOTENT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"TRACE"))
 
 
@@ -141,7 +138,8 @@ class Proxy:
                 return
 
     async def _ask_model(self, call: Call, endpoint: Endpoint, message: bytes) -> None:
-        async with Attempt(call, endpoint) as attempt:
+        attempt = Attempt(call, endpoint)
+        try:
             response = await attempt.send(b"POST", message, again_if_stale=True)
             if response.content_type.startswith(openai.STREAM_CONTENT_TYPE):
                 await attempt.relay(response, StreamReader())
@@ -150,7 +148,9 @@ class Proxy:
             if pieces is None:
                 await attempt.relay(response)
             else:
-                call.respond(response.status, response.lines(_REPLACED), b"".join(pieces))
+                call.respond(response.status, response.lines, b"".join(pieces))
+        finally:
+            attempt.end()
 
     # -- services
 
@@ -169,16 +169,14 @@ class Proxy:
         if (head.content_length or 0) > call.snapshot.max_body_bytes:
             raise BodyTooLarge
         endpoint = least_busy(route.target.endpoints)
-        await self._ask_service(call, endpoint, route.target, keep_credentials=route.public)
+        await self._ask_service(call, endpoint, keep_credentials=route.public)
 
-    async def _ask_service(
-        self, call: Call, endpoint: Endpoint, service: ServiceTarget, *, keep_credentials: bool
-    ) -> None:
-        exchange = call.exchange
-        head = exchange.head
-        async with Attempt(call, endpoint) as attempt:
-            message = call.service_head(endpoint, keep_credentials=keep_credentials)
-            again_if_stale = not head.has_body and head.method in _IDEMPOTENT
+    async def _ask_service(self, call: Call, endpoint: Endpoint, *, keep_credentials: bool) -> None:
+        head = call.exchange.head
+        message = call.service_head(endpoint, keep_credentials=keep_credentials)
+        again_if_stale = not head.has_body and head.method in _IDEMPOTENT
+        attempt = Attempt(call, endpoint)
+        try:
             response = await attempt.send(
                 head.method, message, again_if_stale=again_if_stale, body_follows=head.has_body
             )
@@ -186,6 +184,8 @@ class Proxy:
                 await attempt.tunnel(response)
             else:
                 await attempt.relay(response)
+        finally:
+            attempt.end()
 
 
 _process = secrets.token_hex(8).encode()
@@ -240,14 +240,11 @@ class Call:
 
     def provider_head(self, endpoint: Endpoint, upstream: UpstreamTarget, operation: bytes, length: int) -> bytes:
         address = endpoint.address
-        kept = [b"POST %b%b HTTP/1.1\r\nHost: %b\r\n" % (address.base_path, operation, address.origin.authority)]
-        passed_on = self.exchange.head.passed_on
-        for at in range(0, len(passed_on), 4):
-            if passed_on[at].lower() not in _OPAQUE_TO_PROVIDERS:
-                kept += passed_on[at : at + 4]
-        kept.append(upstream.fields)
-        kept.append(b"%bVia: 1.1 shipway\r\nContent-Length: %d\r\n\r\n" % (self.id_field, length))
-        return b"".join(kept)
+        lines = [b"POST %b%b HTTP/1.1\r\nHost: %b\r\n" % (address.base_path, operation, endpoint.authority)]
+        lines += self.exchange.head.passed_on
+        lines.append(upstream.fields)
+        lines.append(b"%bVia: 1.1 shipway\r\nContent-Length: %d\r\n\r\n" % (self.id_field, length))
+        return b"".join(lines)
 
     def service_head(self, endpoint: Endpoint, *, keep_credentials: bool) -> bytes:
         exchange = self.exchange
@@ -256,8 +253,9 @@ class Call:
         forwarded_for = b"%b, %b" % (head.forwarded_for, client) if head.forwarded_for else client
         lines = [
             b"%b %b%b HTTP/1.1\r\nHost: %b\r\n"
-            % (head.method, endpoint.address.base_path, head.target, head.host or endpoint.address.origin.authority),
+            % (head.method, endpoint.address.base_path, head.target, head.host or endpoint.authority),
             *head.passed_on,
+            *head.about_the_site,
             b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Host: %b\r\nVia: 1.%d shipway\r\n"
             % (forwarded_for, exchange.connection.scheme, head.host, 0 if head.http_1_0 else 1),
             self.id_field,
@@ -277,23 +275,23 @@ class Call:
 
 
 class Attempt:
-    """One try at one endpoint: a connection for as long as it is needed, given back or closed at the end."""
+    """One try at one endpoint: a connection for as long as it is needed. Whoever makes one must `end` it."""
+
+    __slots__ = ("_call", "_deadlines", "_endpoint", "_exchange", "_held", "_loop", "_phase", "_total_deadline_s")
 
     def __init__(self, call: Call, endpoint: Endpoint) -> None:
         self._call = call
         self._exchange = call.exchange
         self._endpoint = endpoint
         self._deadlines = call.snapshot.deadlines
-        self._loop = asyncio.get_running_loop()
+        self._loop = call.exchange.connection.server.loop
         self._total_deadline_s = self._loop.time() + self._deadlines.total_s
         self._phase = "first_byte_timeout"
         self._held: UpstreamConnection | None = None
+        endpoint.in_flight += 1
 
-    async def __aenter__(self) -> Attempt:
-        self._endpoint.in_flight += 1
-        return self
-
-    async def __aexit__(self, *exc: object) -> None:
+    def end(self) -> None:
+        """Give the connection back, or close it if its response was not read to the end."""
         self._endpoint.in_flight -= 1
         exchange = self._exchange
         exchange.on_slow = exchange.on_expire = None
@@ -344,7 +342,7 @@ class Attempt:
         self._phase = "idle_timeout"
         exchange.deadline_s = min(self._loop.time() + self._deadlines.idle_s, self._total_deadline_s)
         length = response.content_length if watch is None else None  # the watch may add an in-band error
-        exchange.begin(response.status, response.lines(_REPLACED) + self._call.id_field, length)
+        exchange.begin(response.status, response.lines + self._call.id_field, length)
         download = Download(
             exchange, connection, watch=watch, idle_s=self._deadlines.idle_s, total_deadline_s=self._total_deadline_s
         )
@@ -369,7 +367,7 @@ class Attempt:
         exchange.status = HTTPStatus.SWITCHING_PROTOCOLS.value
         exchange.keep_alive = False
         upgrade = b"Connection: Upgrade\r\nUpgrade: %b\r\n" % (response.upgrade or b"")
-        fields = response.lines(_REPLACED) + self._call.id_field
+        fields = response.lines + self._call.id_field
         client.transport.write(b"".join((b"HTTP/1.1 101 Switching Protocols\r\n", fields, upgrade, b"\r\n", *early)))
         client.become_tunnel(Tunnel(client.transport, connection.transport, ended))
         if exchange.after_upgrade:
@@ -378,7 +376,7 @@ class Attempt:
         client.transport.close()
 
     def _inform(self, head: ResponseHead) -> None:
-        self._exchange.inform(head.status, head.lines())
+        self._exchange.inform(head.status, head.lines)
 
     def _expired(self) -> None:
         self.connection.fail(UpstreamFault(self._phase, "no answer in time"))

@@ -35,10 +35,11 @@ class Address:
 class Endpoint:
     """One address with its pool and the requests under way on it."""
 
-    __slots__ = ("address", "in_flight", "pool")
+    __slots__ = ("address", "authority", "in_flight", "pool")
 
     def __init__(self, address: Address, pool: Pool) -> None:
         self.address = address
+        self.authority = address.origin.authority()
         self.pool = pool
         self.in_flight = 0
 

@@ -89,36 +89,51 @@ class AccessLog:
                 pass  # the reader of the log is gone; requests go on
 
 
+class _Attributes(msgspec.Struct, omit_defaults=True, gc=False):
+    """Names follow OpenTelemetry's semantic conventions where it has one."""
+
+    http_request_method: str = msgspec.field(name="http.request.method")
+    url_path: str = msgspec.field(name="url.path")
+    http_response_status_code: int = msgspec.field(name="http.response.status_code")
+    duration_s: float = msgspec.field(name="http.server.request.duration")
+    response_bytes: int = msgspec.field(name="http.response.body.size")
+    request_id: str
+    principal: str | None = None
+    service: str | None = None
+    model: str | None = msgspec.field(name="gen_ai.request.model", default=None)
+    upstream: str | None = None
+    error: str | None = msgspec.field(name="error.type", default=None)
+
+
+class _Line(msgspec.Struct, gc=False):
+    """One record of OpenTelemetry's log data model."""
+
+    Timestamp: int
+    SeverityText: str
+    SeverityNumber: int
+    EventName: str
+    Attributes: _Attributes
+
+
 _encoder = msgspec.json.Encoder()
 
 
 def _json_line(record: AccessRecord) -> bytes:
-    attributes: dict[str, str | int | float] = {
-        "http.request.method": record.method.decode("latin-1"),
-        "url.path": record.path.decode("latin-1"),
-        "http.response.status_code": record.status,
-        "http.server.request.duration": round(record.duration_s, 6),
-        "http.response.body.size": record.response_bytes,
-        "request_id": record.request_id.decode("latin-1"),
-    }
-    for name, value in (
-        ("principal", record.principal),
-        ("service", record.service),
-        ("gen_ai.request.model", record.model),
-        ("upstream", record.upstream),
-        ("error.type", record.error),
-    ):
-        if value is not None:
-            attributes[name] = value
     severity, number = ("ERROR", 17) if record.status >= 500 else ("INFO", 9)
-    line = {
-        "Timestamp": time.time_ns(),
-        "SeverityText": severity,
-        "SeverityNumber": number,
-        "EventName": "http.request",
-        "Attributes": attributes,
-    }
-    return _encoder.encode(line) + b"\n"
+    attributes = _Attributes(
+        record.method.decode("latin-1"),
+        record.path.decode("latin-1"),
+        record.status,
+        round(record.duration_s, 6),
+        record.response_bytes,
+        record.request_id.decode("latin-1"),
+        record.principal,
+        record.service,
+        record.model,
+        record.upstream,
+        record.error,
+    )
+    return _encoder.encode(_Line(time.time_ns(), severity, number, "http.request", attributes)) + b"\n"
 
 
 def _text_line(record: AccessRecord) -> bytes:

@@ -29,7 +29,8 @@ async def serve_asgi(app: AsgiApp, exchange: Exchange) -> None:
         return
     head = exchange.head
     path, _, query = head.target.partition(b"?")
-    headers = [(head.passed_on[at].lower(), head.passed_on[at + 2]) for at in range(0, len(head.passed_on), 4)]
+    fields = head.passed_on + head.about_the_site
+    headers = [(fields[at].lower(), fields[at + 2]) for at in range(0, len(fields), 4)]
     headers.append((b"host", head.host))
     if head.authorization is not None:
         headers.append((b"authorization", head.authorization))
@@ -60,9 +61,9 @@ async def serve_asgi(app: AsgiApp, exchange: Exchange) -> None:
 
     async def send(message: Message) -> None:
         if message["type"] == "http.response.start":
-            fields = [(bytes(name).lower(), bytes(value)) for name, value in message.get("headers", ())]
-            length = next((int(value) for name, value in fields if name == b"content-length"), None)
-            lines = b"".join(b"%b: %b\r\n" % field for field in fields if field[0] != b"content-length")
+            sent = [(bytes(name).lower(), bytes(value)) for name, value in message.get("headers", ())]
+            length = next((int(value) for name, value in sent if name == b"content-length"), None)
+            lines = b"".join(b"%b: %b\r\n" % field for field in sent if field[0] != b"content-length")
             exchange.begin(int(message["status"]), lines, length)
         elif message["type"] == "http.response.body":
             if head.method != b"HEAD":

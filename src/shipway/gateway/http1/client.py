@@ -14,11 +14,14 @@ from typing import Protocol, cast
 
 import httptools
 
-from shipway.gateway.http1.head import HOP_BY_HOP, Fields
+from shipway.gateway.http1.head import HOP_BY_HOP, Fields, without
 from shipway.gateway.http1.running import Waiter
 
 HIGH_WATER_BYTES = 256 * 1024
 """Response bytes held before a handler has said where they go; past this the socket is not read."""
+
+
+_READ_HERE = HOP_BY_HOP | {b"content-length", b"content-type", b"retry-after", b"x-request-id"}
 
 
 class UpstreamFault(Exception):
@@ -45,40 +48,44 @@ class ResponseSink(Protocol):
 
 
 class ResponseHead:
-    """Status and fields of a response, hop-by-hop fields removed."""
+    """Status and fields of a response.
 
-    __slots__ = ("content_length", "content_type", "fields", "keep_alive", "retry_after", "status", "upgrade")
+    Attributes:
+        lines: The fields as header lines, without hop-by-hop ones, the length and the request id: each connection has
+            its own framing, and the gateway names its requests itself.
+    """
 
-    def __init__(self, status: int, fields: Fields, *, keep_alive: bool) -> None:
+    __slots__ = ("chunked", "content_length", "content_type", "lines", "retry_after", "status", "upgrade")
+
+    def __init__(self, status: int, fields: Fields) -> None:
         self.status = status
-        self.keep_alive = keep_alive
         self.content_length: int | None = None
         self.content_type = b""
         self.retry_after: bytes | None = None
         self.upgrade: bytes | None = None
-        named: set[bytes] = set()
-        kept: Fields = []
-        for field in fields:
-            lower, _, value = field
-            if lower == b"content-length":
+        self.chunked = False
+        named: set[bytes] | None = None
+        lines: list[bytes] = []
+        for lower, name, value in fields:
+            if lower not in _READ_HERE:
+                lines += (name, b": ", value, b"\r\n")
+            elif lower == b"content-length":
                 self.content_length = int(value)
-            elif lower in HOP_BY_HOP:
-                if lower == b"connection":
-                    named |= {option.strip(b" \t").lower() for option in value.split(b",")}
-                elif lower == b"upgrade":
-                    self.upgrade = value
-            else:
-                if lower == b"content-type":
-                    self.content_type = value.lower()
-                elif lower == b"retry-after":
-                    self.retry_after = value
-                kept.append(field)
-        named -= {b"close", b"keep-alive", b"upgrade"}
-        self.fields = [field for field in kept if field[0] not in named] if named else kept
-
-    def lines(self, without: frozenset[bytes] = frozenset()) -> bytes:
-        """The fields as header lines, except those named."""
-        return b"".join([b"%b: %b\r\n" % (name, value) for lower, name, value in self.fields if lower not in without])
+            elif lower == b"content-type":
+                self.content_type = value.lower()
+                lines += (name, b": ", value, b"\r\n")
+            elif lower == b"connection":
+                named = {option.strip(b" \t").lower() for option in value.split(b",")} | (named or set())
+            elif lower == b"transfer-encoding":
+                self.chunked = True
+            elif lower == b"upgrade":
+                self.upgrade = value
+            elif lower == b"retry-after":
+                self.retry_after = value
+                lines += (name, b": ", value, b"\r\n")
+        if named is not None:
+            lines = without(lines, named - HOP_BY_HOP - {b"close"})
+        self.lines = b"".join(lines)
 
 
 class UpstreamConnection(asyncio.Protocol):
@@ -291,17 +298,15 @@ class UpstreamConnection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         parser = self._parser
         status = parser.get_status_code()
-        keep_alive = parser.should_keep_alive()
-        head = ResponseHead(status, self._fields, keep_alive=keep_alive)
+        head = ResponseHead(status, self._fields)
         self._interim = 100 <= status < 200 and status != HTTPStatus.SWITCHING_PROTOCOLS
         if self._interim:
             if self.on_inform is not None:
                 self.on_inform(head)
             return
-        chunked = any(name == b"transfer-encoding" for name, _, _ in self._fields)
-        self._ends_with_connection = head.content_length is None and not chunked
+        self._ends_with_connection = head.content_length is None and not head.chunked
         self._in_body = True
-        self._keep_alive = keep_alive
+        self._keep_alive = parser.should_keep_alive()
         bodiless = self._method == b"HEAD" or status in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
         if bodiless:
             # llhttp cannot be told that no body follows, so the next response gets a parser of its own.

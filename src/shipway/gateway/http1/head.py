@@ -28,6 +28,9 @@ HOP_BY_HOP = frozenset(
 )
 """Never forwarded in either direction (RFC 9110 section 7.6.1); messages are framed anew on each connection."""
 
+ABOUT_THE_SITE = frozenset((b"cookie", b"accept-encoding", b"origin", b"referer"))
+"""Fields for the app's own site: a service gets them, a provider does not (a compressed answer could not be read)."""
+
 _OWN = frozenset(
     (
         b"host",
@@ -40,7 +43,7 @@ _OWN = frozenset(
     )
 )
 _CREDENTIALS = frozenset((b"authorization", b"x-api-key"))
-_READ_HERE = HOP_BY_HOP | _OWN | _CREDENTIALS | {b"expect", b"via"}
+_READ_HERE = HOP_BY_HOP | ABOUT_THE_SITE | _OWN | _CREDENTIALS | {b"expect"}
 
 _AUTHORITY = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]*)(?::[0-9]{0,5})?")
 _ABSOLUTE = re.compile(rb"(?i:https?)://([^/?#]*)([^#]*)")
@@ -60,6 +63,7 @@ class RequestHead:
     """One request's line and fields, split into what the gateway reads and what it forwards unchanged."""
 
     __slots__ = (
+        "about_the_site",
         "authorization",
         "chunked",
         "content_length",
@@ -99,6 +103,7 @@ class RequestHead:
         host: bytes | None = None
         connection = b""
         passed_on: list[bytes] = []
+        about_the_site: list[bytes] = []
         for lower, name, value in fields:
             if lower not in _READ_HERE:
                 passed_on += (name, b": ", value, b"\r\n")
@@ -129,15 +134,16 @@ class RequestHead:
                     self.request_id = value
             elif lower == b"x-forwarded-for":
                 self.forwarded_for = value
-            elif lower == b"via":
-                passed_on += (name, b": ", value, b"\r\n")
+            elif lower in ABOUT_THE_SITE:
+                about_the_site += (name, b": ", value, b"\r\n")
         self.has_body = self.chunked or bool(self.content_length)
         self.keep_alive = not self.http_1_0
         if connection:
-            passed_on = self._apply_connection(connection, passed_on)
+            passed_on, about_the_site = self._apply_connection(connection, passed_on, about_the_site)
         elif self.upgrade is not None:
             self.upgrade = None
         self.passed_on = passed_on
+        self.about_the_site = about_the_site
         self._accept_target(target, host)
 
     def _accept_coding(self, value: bytes) -> None:
@@ -147,8 +153,8 @@ class RequestHead:
             raise BadMessage(HTTPStatus.NOT_IMPLEMENTED, "the only transfer coding known is chunked")
         self.chunked = True
 
-    def _apply_connection(self, connection: bytes, passed_on: list[bytes]) -> list[bytes]:
-        """Honour the options of Connection and drop the fields that it names."""
+    def _apply_connection(self, connection: bytes, *kinds: list[bytes]) -> list[list[bytes]]:
+        """Honour the options of Connection; gives *kinds* of fields back without those that it names."""
         options = {option.strip(b" \t").lower() for option in connection.split(b",")}
         if b"close" in options:
             self.keep_alive = False
@@ -157,13 +163,7 @@ class RequestHead:
         if b"upgrade" not in options:
             self.upgrade = None
         options -= HOP_BY_HOP | {b"close"}
-        if not options:
-            return passed_on
-        kept: list[bytes] = []
-        for at in range(0, len(passed_on), 4):
-            if passed_on[at].lower() not in options:
-                kept += passed_on[at : at + 4]
-        return kept
+        return [without(fields, options) for fields in kinds]
 
     def _accept_target(self, target: bytes, host: bytes | None) -> None:
         """Set `host`, `target` (origin form) and `path`; an absolute target's authority replaces Host (RFC 9112
@@ -190,3 +190,14 @@ class RequestHead:
         self.host = host or b""
         self.target = target
         self.path = target.partition(b"?")[0]
+
+
+def without(fields: list[bytes], names: set[bytes]) -> list[bytes]:
+    """Fields in pieces of four (name, separator, value, line end), without those called *names*."""
+    if not names:
+        return fields
+    kept: list[bytes] = []
+    for at in range(0, len(fields), 4):
+        if fields[at].lower() not in names:
+            kept += fields[at : at + 4]
+    return kept

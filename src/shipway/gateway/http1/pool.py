@@ -18,7 +18,6 @@ class Origin:
     port: int
     tls: bool = False
 
-    @property
     def authority(self) -> bytes:
         """The Host field's value."""
         host = f"[{self.host}]" if ":" in self.host else self.host
