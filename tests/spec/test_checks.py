@@ -89,3 +89,8 @@ def test_an_example_is_under_a_route_of_its_service(problems: Callable[..., list
 )
 def test_a_prefix_covers_whole_segments(prefix: str, path: str, expected: bool) -> None:
     assert covers(prefix, path) is expected
+
+
+@pytest.mark.parametrize("name", ["gpt-4.1", "meta/llama-3:8b", "GPT_4o"])
+def test_model_may_have_the_name_that_clients_already_use(problems: Callable[..., list[str]], name: str) -> None:
+    assert problems(f'name = "a"\n[models."{name}"]\nupstreams = ["local/m"]\n') == []

@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import Field
 
 from shipway.spec.environments import DEFAULT, Environment
-from shipway.spec.fields import Name
+from shipway.spec.fields import ModelName, Name
 from shipway.spec.gateway import Gateway
 from shipway.spec.models import Model
 from shipway.spec.providers import Provider, built_in_providers
@@ -25,7 +25,9 @@ class Sections(Section):
         default_factory=built_in_providers,
         description="Who answers for models, by name; `openai` and `local` exist without being declared.",
     )
-    models: Mapping[Name, Model] = Field(default_factory=dict, description="Names that clients ask for.")
+    models: Mapping[ModelName, Model] = Field(
+        default_factory=dict, description="Names that clients ask for, each with what answers for it."
+    )
     gateway: Gateway = Field(default=Gateway(), description="The one way in.")
 
     @classmethod

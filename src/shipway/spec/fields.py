@@ -14,6 +14,7 @@ from shipway.spec.section import NAME_PATTERN, is_name, mistake
 from shipway.spec.wording import found, kind_of
 
 _HOSTNAME = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,62})(?:\.[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,62}))*\.?")
+_MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
@@ -32,6 +33,15 @@ def _name(value: str) -> str:
     if not is_name(value):
         raise mistake(
             f"expected a name of at most 63 lowercase letters, digits and hyphens, a letter first, found {found(value)}"
+        )
+    return value
+
+
+def _model_name(value: str) -> str:
+    if not _MODEL_NAME.fullmatch(value):
+        raise mistake(
+            "expected a model name of at most 128 letters, digits and . _ : / -, a letter or digit first, "
+            f"found {found(value)}"
         )
     return value
 
@@ -139,6 +149,10 @@ def _no_plain_credentials(headers: Mapping[str, str | SecretReference]) -> Mappi
 
 
 Name = Annotated[str, AfterValidator(_name), WithJsonSchema({"type": "string", "pattern": f"^{NAME_PATTERN}$"})]
+ModelName = Annotated[
+    str, AfterValidator(_model_name), WithJsonSchema({"type": "string", "pattern": f"^{_MODEL_NAME.pattern}$"})
+]
+"""What clients send as `model`: also names with a version or an organisation, such as `gpt-4.1` or `meta/llama-3:8b`."""
 Port = Annotated[int, Field(ge=1, le=65535)]
 Text = Annotated[str, AfterValidator(_text), WithJsonSchema({"type": "string", "minLength": 1})]
 Folder = Annotated[

@@ -21,8 +21,8 @@ _HEAD = """# The app file
 front of each section. The JSON Schema [shipway.schema.json](../shipway.schema.json) lets an editor check and complete
 it: put `#:schema URL-or-path-of-shipway.schema.json` in the first line.
 
-- **Names** (of the app, services, providers, models, environments) are lowercase letters, digits and hyphens, with a letter
-  first, at most 63.
+- **Names** (of the app, services, providers, environments) are lowercase letters, digits and hyphens, with a letter first, at
+  most 63. A model's name is what clients send, so it may also hold capitals and `.`, `_`, `:`, `/`: `[models."gpt-4.1"]`.
 - **Durations** are numbers with `ms`, `s`, `m` (minutes), `h` or `d`: `"250ms"`, `"30s"`. **Sizes** have `B`, `kB`, `MB`, `GB`,
   `TB` (powers of 1000) or `KiB`, `MiB`, `GiB`, `TiB` (powers of 1024): `"10MiB"`. Both are more than zero.
 - **Secrets** are references, never values: `"env:NAME"` is an environment variable, `"file:PATH"` a text file.
