@@ -17,6 +17,7 @@ from shipway.gateway.admin import admin_app
 from shipway.gateway.http1.asgi import serve_asgi
 from shipway.gateway.http1.deadlines import Sweep
 from shipway.gateway.http1.exchange import Exchange
+from shipway.gateway.http1.outbox import Outbox
 from shipway.gateway.http1.server import Limits, Server
 from shipway.gateway.proxy import Proxy
 from shipway.gateway.snapshot import AllottedAddresses, compile_snapshot
@@ -71,14 +72,15 @@ class GatewayServer:
         """
         settings = app.gateway
         self._drain_s = settings.drain
-        self._endpoints = Endpoints()
+        outbox = Outbox(asyncio.get_running_loop())
+        self._endpoints = Endpoints(outbox)
         snapshot = compile_snapshot(app, keys_from(environ), self._endpoints, environ, allotted)
         self._log = AccessLog(sys.stdout.buffer, options.log_format)
         self._draining = False
         self._proxy = Proxy(snapshot, self._log, ready=self._is_ready)
         self._admin = admin_app(ready=self._is_ready)
-        self._main = Server(self._proxy.handle, listener_limits(settings))
-        self._side = Server(self._handle_admin, Limits())
+        self._main = Server(self._proxy.handle, listener_limits(settings), outbox)
+        self._side = Server(self._handle_admin, Limits(), outbox)
         self._sweeps = (Sweep(self._main.connections, also=self._endpoints.trim), Sweep(self._side.connections))
         self._main_socket = _bind(settings.host, _chosen(options.port, settings.port))
         self._side_socket = _bind(settings.admin_host, _chosen(options.admin_port, settings.admin_port))

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from shipway.gateway.http1.outbox import Outbox
 from shipway.gateway.http1.pool import Origin, Pool
 
 
@@ -54,7 +55,8 @@ def least_busy(endpoints: Sequence[Endpoint]) -> Endpoint:
 class Endpoints:
     """Every endpoint of the process, by address."""
 
-    def __init__(self) -> None:
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
         self._by_address: dict[Address, Endpoint] = {}
         self._pools: dict[Origin, Pool] = {}
         self._tls: ssl.SSLContext | None = None
@@ -67,7 +69,7 @@ class Endpoints:
             pool = self._pools.get(address.origin)
             if pool is None:
                 pool = self._pools[address.origin] = Pool(
-                    address.origin, tls=self._context() if address.origin.tls else None
+                    address.origin, self._outbox, tls=self._context() if address.origin.tls else None
                 )
             endpoint = self._by_address[address] = Endpoint(address, pool)
         return endpoint

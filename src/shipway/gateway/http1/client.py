@@ -15,6 +15,7 @@ from typing import Protocol, cast
 import httptools
 
 from shipway.gateway.http1.head import HOP_BY_HOP, Fields, without
+from shipway.gateway.http1.outbox import Outbox
 from shipway.gateway.http1.running import Waiter
 
 HIGH_WATER_BYTES = 256 * 1024
@@ -91,8 +92,9 @@ class ResponseHead:
 class UpstreamConnection(asyncio.Protocol):
     """One connection to an upstream, idle in its pool or carrying one exchange."""
 
-    def __init__(self) -> None:
-        self.loop = asyncio.get_running_loop()
+    def __init__(self, loop: asyncio.AbstractEventLoop, outbox: Outbox) -> None:
+        self.loop = loop
+        self._outbox = outbox
         self.transport: asyncio.Transport = None  # type: ignore[assignment]  # set by connection_made before any use
         self.closed = False
         self.used = 0
@@ -150,13 +152,13 @@ class UpstreamConnection(asyncio.Protocol):
         if self.closed:
             self._fail(UpstreamFault("reset", "the connection was closed"))
         else:
-            self.transport.write(data)
+            self._outbox.put(self.transport, data)
         return self._head
 
     def write(self, data: bytes) -> bool:
         """Send a further piece of the request; False when the upstream reads slower than that."""
         if not self.closed:
-            self.transport.write(data)
+            self._outbox.put(self.transport, data)
         return self.writable
 
     def request_sent(self) -> None:

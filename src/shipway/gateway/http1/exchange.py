@@ -180,7 +180,7 @@ class Exchange:
         close = b"" if self._stays_open() else b"Connection: close\r\n"
         if self.head.method == b"HEAD":
             body = b""
-        self.connection.transport.write(b"%b%b%b%b\r\n%b" % (status_line(status), fields, length, close, body))
+        self.connection.write(b"%b%b%b%b\r\n%b" % (status_line(status), fields, length, close, body))
         self._finish()
 
     def begin(self, status: int, fields: bytes, length: int | None) -> None:
@@ -211,12 +211,12 @@ class Exchange:
         elif self._pending_head:
             data = self._pending_head + data
         self._pending_head = b""
-        self.connection.transport.write(data)
+        self.connection.write(data)
 
     def flush(self) -> None:
         """Send the head if it still waits for a body."""
         if self._pending_head and not self.gone:
-            self.connection.transport.write(self._pending_head)
+            self.connection.write(self._pending_head)
             self._pending_head = b""
 
     def end(self, trailers: Sequence[tuple[bytes, bytes, bytes]] = ()) -> None:
@@ -230,7 +230,7 @@ class Exchange:
             lines = b"".join(b"%b: %b\r\n" % (name, value) for _, name, value in trailers)
             tail += b"0\r\n%b\r\n" % lines
         if tail:
-            self.connection.transport.write(tail)
+            self.connection.write(tail)
         self._finish()
 
     def abort(self) -> None:
@@ -239,7 +239,7 @@ class Exchange:
         self.keep_alive = False
         if not self.gone:
             self.flush()
-            self.connection.transport.close()
+            self.connection.close()
 
     @property
     def started(self) -> bool:
@@ -255,7 +255,7 @@ class Exchange:
         if not self.head.http_1_0 and not self.gone and not self.started:
             if status == HTTPStatus.CONTINUE:
                 self.head.expect_continue = False
-            self.connection.transport.write(b"%b%b\r\n" % (status_line(status), fields))
+            self.connection.write(b"%b%b\r\n" % (status_line(status), fields))
 
     # -- what the connection reports
 
@@ -287,7 +287,7 @@ class Exchange:
         self.keep_alive = False
         if not self.started:
             self.status = bad.status.value
-            self.connection.transport.write(plain_refusal(bad))
+            self.connection.write(plain_refusal(bad))
         self.client_gone()
         self.connection.exchange_done(self, reusable=False)
 
@@ -324,7 +324,7 @@ class Exchange:
     def _invite_body(self) -> None:
         if self.head.expect_continue and not self._body_bytes:
             self.head.expect_continue = False
-            self.connection.transport.write(CONTINUE)
+            self.connection.write(CONTINUE)
 
     def _wake(self) -> None:
         if self._waiter is not None:

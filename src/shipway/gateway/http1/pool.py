@@ -8,6 +8,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from shipway.gateway.http1.client import UpstreamConnection, UpstreamFault
+from shipway.gateway.http1.outbox import Outbox
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Pool:
     def __init__(
         self,
         origin: Origin,
+        outbox: Outbox,
         *,
         tls: ssl.SSLContext | None = None,
         max_connections: int = 1024,
@@ -50,6 +52,7 @@ class Pool:
         self._idle: list[UpstreamConnection] = []
         self._open = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
+        self._outbox = outbox
         self._loop = asyncio.get_running_loop()
         self._closed = False
 
@@ -89,7 +92,7 @@ class Pool:
                 self._open += 1
                 try:
                     _, connection = await self._loop.create_connection(
-                        UpstreamConnection,
+                        lambda: UpstreamConnection(self._loop, self._outbox),
                         self.origin.host,
                         self.origin.port,
                         ssl=self._tls,

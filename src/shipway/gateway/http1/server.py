@@ -19,6 +19,7 @@ import httptools
 from shipway.gateway.http1.deadlines import NEVER
 from shipway.gateway.http1.exchange import Exchange, plain_refusal
 from shipway.gateway.http1.head import BadMessage, Fields, RequestHead
+from shipway.gateway.http1.outbox import Outbox
 
 HIGH_WATER_BYTES = 256 * 1024
 """Body bytes held for a handler that is not reading yet; past this the socket is not read."""
@@ -183,6 +184,15 @@ class ClientConnection(asyncio.Protocol):
 
     # -- what exchanges ask of their connection
 
+    def write(self, data: bytes) -> None:
+        """Send *data* at the end of this turn of the event loop."""
+        self.server.outbox.put(self.transport, data)
+
+    def close(self) -> None:
+        """Send what waits and close."""
+        self.server.outbox.flush()
+        self.transport.close()
+
     def exchange_done(self, exchange: Exchange, *, reusable: bool) -> None:
         """The response to *exchange* is written: go on with the next request or end the connection."""
         if exchange is not self.exchange:
@@ -219,7 +229,7 @@ class ClientConnection(asyncio.Protocol):
     def close_when_idle(self) -> None:
         """Draining: an idle connection ends now, a busy one after its response."""
         if self.exchange is None and not self._in_head:
-            self.transport.close()
+            self.close()
 
     def expire(self, now_s: float) -> None:
         exchange = self.exchange
@@ -249,7 +259,7 @@ class ClientConnection(asyncio.Protocol):
         if receiving is not None and receiving in self._waiting:
             self._waiting.remove(receiving)
         if self.exchange is None:
-            self.transport.write(plain_refusal(bad))
+            self.write(plain_refusal(bad))
             self._linger()
 
     def _resume_after_upgrade_offer(self, data: bytes, offset: int) -> None:
@@ -270,12 +280,13 @@ class ClientConnection(asyncio.Protocol):
             self._linger()
         else:
             self._refused = True
-            self.transport.close()
+            self.close()
 
     def _linger(self) -> None:
         self._refused = True
         self._receiving = None
         self.resume_reading()
+        self.server.outbox.flush()
         if self.transport.can_write_eof():
             self.transport.write_eof()
             self.deadline_s = self.server.loop.time() + LINGER_S
@@ -286,9 +297,10 @@ class ClientConnection(asyncio.Protocol):
 class Server:
     """The connections of one or more listening sockets, and what they share."""
 
-    def __init__(self, handler: Handler, limits: Limits) -> None:
+    def __init__(self, handler: Handler, limits: Limits, outbox: Outbox) -> None:
         self.handler = handler
         self.limits = limits
+        self.outbox = outbox
         self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
         self.connections: set[ClientConnection] = set()
         self.draining = False
@@ -318,7 +330,7 @@ class Server:
         for connection in busy:
             if connection.exchange is not None:
                 connection.exchange.cut_by_drain()
-            connection.transport.close()
+            connection.close()
         return len(busy)
 
 
