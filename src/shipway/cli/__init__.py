@@ -67,9 +67,8 @@ def run(arguments: Sequence[str]) -> int:
     # A file's name may be undecodable, a terminal may be Latin-1: show an escape rather than die while printing.
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    command = typer.main.get_command(build_app())
     try:
-        code = command.main(list(arguments), prog_name="shipway", standalone_mode=False)
+        code = typer.main.get_command(build_app()).main(list(arguments), prog_name="shipway", standalone_mode=False)
         sys.stdout.flush()
         return code or 0
     except ShipwayError as error:

@@ -1,0 +1,33 @@
+"""`shipway up` and `shipway gateway`, as far as they come before anything runs. The rest is in tests/integration."""
+
+import pytest
+
+from tests.cli.conftest import Project, Shipway
+
+APP = 'name = "shop"\n[services.api]\napp = "main:app"\n'
+
+
+@pytest.mark.parametrize("command", ["up", "gateway"])
+def test_a_broken_app_file_is_said_before_anything_starts(shipway: Shipway, project: Project, command: str) -> None:
+    outcome = shipway(command, project({"shipway.toml": APP.replace("app =", "ap =")}))
+    assert (outcome.code, outcome.stdout) == (1, "")
+    assert 'did you mean "app"' in outcome.stderr
+
+
+@pytest.mark.parametrize("command", ["up", "gateway"])
+@pytest.mark.parametrize("arguments", [["nowhere"], ["--port", "70000"], ["--log-format", "xml"]])
+def test_wrong_arguments_are_usage_errors(shipway: Shipway, command: str, arguments: list[str]) -> None:
+    assert shipway(command, *arguments).code == 2
+
+
+def test_two_listeners_on_one_port_are_a_usage_error(shipway: Shipway, project: Project) -> None:
+    root = project({"shipway.toml": APP, "main.py": ""})
+    assert shipway("up", root, "--port", "18999", "--admin-port", "18999").code == 2
+
+
+def test_the_gateway_alone_needs_addresses(shipway: Shipway, project: Project) -> None:
+    outcome = shipway("gateway", project({"shipway.toml": APP, "main.py": ""}))
+    assert outcome.code == 1
+    assert outcome.stderr.startswith(
+        "error: services.api: the gateway has no address for it\nhint: set services.api.url"
+    )
