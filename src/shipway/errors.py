@@ -95,6 +95,12 @@ class NoAppFoundError(ShipwayError):
     code = "no-app-found"
 
 
+class NoAddressError(ShipwayError):
+    """A service or provider has no address that the gateway could forward to."""
+
+    code = "no-address"
+
+
 class StartError(ShipwayError):
     """A process that Shipway started did not become ready."""
 

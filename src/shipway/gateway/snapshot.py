@@ -11,19 +11,13 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from shipway.errors import SecretError, ShipwayError
+from shipway.errors import NoAddressError, SecretError
 from shipway.gateway.routing import Route, RouteTable
 from shipway.gateway.upstreams import Endpoint, Endpoints
 from shipway.secret import Secret, SecretReference
 from shipway.spec.app import App
 from shipway.spec.models import Upstream
 from shipway.spec.providers import Provider
-
-
-class NoAddressError(ShipwayError):
-    """A service or provider has no address that the gateway could forward to."""
-
-    code = "no-address"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import socket
+import subprocess
 import sys
 from collections import deque
 from collections.abc import Iterable, Mapping
@@ -29,7 +30,7 @@ _CHUNK_BYTES = 64 * 1024
 _TAIL_LINES = 40
 _PARTIAL_LINE_S = 0.5
 """A line without an end is shown after this: a prompt, a progress bar."""
-_LEFTOVERS_S = 2.0
+_LEFTOVERS_S = 1.0
 """What a child started and left behind gets between SIGTERM and SIGKILL once the child itself is gone."""
 _POLL_S = 0.05
 
@@ -84,11 +85,37 @@ class Watcher(Protocol):
     def forget(self, group: int) -> None: ...
 
 
+class _Protocol(asyncio.subprocess.SubprocessStreamProtocol):
+    """Tells of the process's exit at once. asyncio's `Process.wait()` also waits for the end of the pipes, which what
+    the process started in turn may hold open for ever."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(_CHUNK_BYTES, loop)
+        self.exit: asyncio.Future[int] = loop.create_future()
+        self._process: asyncio.SubprocessTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.SubprocessTransport)  # noqa: S101
+        self._process = transport
+        super().connection_made(transport)
+
+    def process_exited(self) -> None:
+        if self._process is not None and not self.exit.done():
+            self.exit.set_result(self._process.get_returncode() or 0)
+        super().process_exited()
+
+
 class Child:
     """A running child: its output goes to the sink line by line, its group to the guardian."""
 
     def __init__(
-        self, spec: ChildSpec, process: asyncio.subprocess.Process, address: Address, guardian: Watcher, sink: Sink
+        self,
+        spec: ChildSpec,
+        transport: asyncio.SubprocessTransport,
+        protocol: _Protocol,
+        address: Address,
+        guardian: Watcher,
+        sink: Sink,
     ) -> None:
         self.spec = spec
         self.address = address
@@ -98,13 +125,15 @@ class Child:
         """Set when the child has told that it is ready; at once for one that does not tell."""
         self.last_failure: str | None = None
         """What the last probe before it was ready said."""
-        self._process = process
+        self.pid = transport.get_pid()
+        self._transport = transport
+        self._exit = protocol.exit
         self._guardian = guardian
         self._sink = sink
         self._ended: asyncio.Task[int] | None = None
         self._pumps = [
             asyncio.create_task(self._pump(stream, name))
-            for stream, name in ((process.stdout, "stdout"), (process.stderr, "stderr"))
+            for stream, name in ((protocol.stdout, "stdout"), (protocol.stderr, "stderr"))
             if stream is not None
         ]
 
@@ -115,6 +144,7 @@ class Child:
         Raises:
             OSError: It could not be started (no such folder, too many processes).
         """
+        loop = asyncio.get_running_loop()
         own = listening_socket() if spec.sockets else None
         told, tell = os.pipe() if spec.sockets else (-1, -1)
         inherited: list[int] = []
@@ -123,16 +153,16 @@ class Child:
             inherited = [tell, *(one.fileno() for one in (*spec.sockets, own))]
             env |= {READY_VARIABLE: str(tell), SOCKETS_VARIABLE: ",".join(map(str, inherited[1:]))}
         try:
-            process = await asyncio.create_subprocess_exec(
+            transport, protocol = await loop.subprocess_exec(
+                lambda: _Protocol(loop),
                 *(sys.executable, "-I", "-S", str(_LAUNCHER), str(os.getpid()), *spec.argv),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
                 cwd=spec.cwd,
                 env=env,
                 pass_fds=inherited,
                 start_new_session=True,
-                limit=_CHUNK_BYTES,
             )
         except BaseException:
             if told >= 0:
@@ -144,15 +174,11 @@ class Child:
             address = spec.address if own is None else address_of(own)
             if own is not None:
                 own.close()
-        guardian.watch(process.pid)
+        guardian.watch(transport.get_pid())
         assert address is not None, f"{spec.name} has neither sockets nor an address"  # noqa: S101
-        child = cls(spec, process, address, guardian, sink)
+        child = cls(spec, transport, protocol, address, guardian, sink)
         child._listen_for_ready(told)
         return child
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
 
     async def ended(self) -> int:
         """Wait until the process, all that it started and left behind, and its output are gone.
@@ -190,7 +216,7 @@ class Child:
             return f"was ended by signal {-status}"
 
     async def _clean_up(self) -> int:
-        status = await self._process.wait()
+        status = await self._exit
         if signal_group(self.pid, signal.SIGTERM):
             deadline_s = asyncio.get_running_loop().time() + _LEFTOVERS_S
             # Processes that are not our children: nothing tells when they end.
@@ -202,6 +228,7 @@ class Child:
         _, late = await asyncio.wait(self._pumps, timeout=_LEFTOVERS_S)
         for pump in late:
             pump.cancel()
+        self._transport.close()
         return status
 
     def _listen_for_ready(self, told: int) -> None:

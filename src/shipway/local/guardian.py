@@ -43,11 +43,7 @@ class Guardian:
         # Whatever is still known (after an unexpected exception) is left to the guardian: no "bye" then.
         if not self._groups:
             self._tell("bye")
-        try:
-            self._input.close()
-        except BrokenPipeError:
-            pass
-        self._process.wait()
+        self._close()
 
     @property
     def _input(self) -> IO[bytes]:
@@ -66,12 +62,16 @@ class Guardian:
             bufsize=0,
         )
 
+    def _close(self) -> None:
+        self._input.close()
+        self._process.wait()
+
     def _tell(self, line: str) -> None:
         # One write of a few bytes to a pipe is atomic and does not block.
         try:
             self._input.write(line.encode() + b"\n")
         except BrokenPipeError:  # somebody killed the guardian: a new one learns all that is known
-            self._process.wait()
+            self._close()
             self._process = self._start()
             for group in self._groups:
                 self._input.write(f"+{group}\n".encode())

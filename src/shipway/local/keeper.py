@@ -215,6 +215,8 @@ async def _failure(child: Child, timeout_s: float) -> str | None:
             await child.spec.probe(child.address)
     except TimeoutError:
         return f"no answer within {timeout_s:g} s"
+    except ConnectionRefusedError:
+        return f"nothing listens on {child.address}"
     except PROBE_FAILURES as error:
         return str(error) or type(error).__name__
     return None

@@ -31,11 +31,11 @@ async def serving(app: Any, *, shutdown_s: int = 1) -> AsyncIterator[str]:
         timeout_graceful_shutdown=shutdown_s,
     )
     server = _Server(config)
-    task = asyncio.create_task(server.serve())
+    task = asyncio.create_task(_run(server))
     try:
         while not server.started:
             if task.done():
-                raise RuntimeError("the app did not start")
+                raise RuntimeError("the app did not start") from task.exception()
             await asyncio.sleep(0.005)
         port = server.servers[0].sockets[0].getsockname()[1]
         yield f"http://127.0.0.1:{port}"
@@ -44,8 +44,20 @@ async def serving(app: Any, *, shutdown_s: int = 1) -> AsyncIterator[str]:
         await asyncio.wait([task])
 
 
+async def _run(server: uvicorn.Server) -> None:
+    try:
+        await server.serve()
+    except SystemExit:  # uvicorn's way to say that the app's lifespan failed; a task must not end the test run
+        pass
+
+
 class _Server(uvicorn.Server):
-    """uvicorn without its signal handlers: Ctrl-C belongs to the test run."""
+    """uvicorn without its signal handlers, as Ctrl-C belongs to the test run, and with a shorter tick than 0.1 s."""
+
+    async def main_loop(self) -> None:
+        await self.on_tick(0)
+        while not self.should_exit:  # noqa: ASYNC110 - a plain attribute, set from anywhere
+            await asyncio.sleep(0.005)
 
     @contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
