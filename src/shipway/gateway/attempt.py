@@ -23,7 +23,22 @@ class Attempt:
         failed_midway: The upstream failed when part of its answer had gone to the client.
     """
 
-    __slots__ = ("_call", "_endpoint", "_beat", "_beat_every_s", "_beat_s", "_exchange", "_held", "_idle_s", "_loop", "_phase", "_phase_ends_s", "began_s", "connected", "failed_midway")
+    __slots__ = (
+        "_beat",
+        "_beat_every_s",
+        "_beat_s",
+        "_call",
+        "_endpoint",
+        "_exchange",
+        "_held",
+        "_idle_s",
+        "_loop",
+        "_phase",
+        "_phase_ends_s",
+        "began_s",
+        "connected",
+        "failed_midway",
+    )
 
     def __init__(self, call: Call, endpoint: Endpoint) -> None:
         self._call = call

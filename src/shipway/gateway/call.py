@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from shipway.gateway.admission import authenticate
 from shipway.gateway.http1.exchange import Exchange
-from shipway.gateway.refusals import Refusal, Writer, as_problem
+from shipway.gateway.refusals import DRAINING, Refusal, Writer, as_problem
 from shipway.gateway.snapshot import Snapshot
 from shipway.monitoring.logging import AccessLog, AccessRecord
 
@@ -34,7 +34,16 @@ class Call:
         stream_error: Says an error inside a stream of that dialect; None where a stream can only be cut.
     """
 
-    __slots__ = ("started_s", "exchange", "id_field", "record", "snapshot", "stream_error", "total_deadline_s", "write_refusal")
+    __slots__ = (
+        "exchange",
+        "id_field",
+        "record",
+        "snapshot",
+        "started_s",
+        "stream_error",
+        "total_deadline_s",
+        "write_refusal",
+    )
 
     def __init__(self, exchange: Exchange, snapshot: Snapshot) -> None:
         head = exchange.head
@@ -70,6 +79,10 @@ class Call:
             exchange.end()
         else:
             exchange.abort()
+
+    def cut_by_drain(self) -> None:
+        """The drain budget is over: end what is under way with an error of its dialect."""
+        self.refuse(DRAINING)
 
     def finish(self, log: AccessLog) -> None:
         record = self.record

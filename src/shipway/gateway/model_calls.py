@@ -7,10 +7,9 @@ token send the request on to the next upstream, invisibly to the client.
 
 from __future__ import annotations
 
-import asyncio
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http import HTTPStatus
 
 from shipway.gateway import refusals
@@ -68,19 +67,17 @@ class ModelCalls:
         self._budget.deposit()
         last = refusals.upstream_failed("connect")
         now_s = exchange.connection.server.loop.time
-        attempts = 0
-        for upstream, endpoint in _candidates(model, now_s()):
-            attempts += 1
+        for upstream, endpoint in _candidates(model, now_s, self._budget):
             try:
                 await self._try(call, operation, request, upstream, endpoint)
                 return
             except TryNext as failed:
                 last = failed.refusal
                 call.record.error = failed.error
-            if attempts == MAX_ATTEMPTS or now_s() >= call.total_deadline_s:
+            if call.record.attempts == MAX_ATTEMPTS or now_s() >= call.total_deadline_s:
                 break
         else:
-            if attempts == 0:
+            if call.record.attempts == 0:
                 last = _all_resting(model, now_s())
         raise Refused(last)
 
@@ -89,6 +86,8 @@ class ModelCalls:
     ) -> None:
         """Have one endpoint answer. Raises: TryNext, when it did not and another may."""
         call.record.upstream = upstream.label
+        call.record.attempts += 1
+        call.record.error = None
         body = request.body_for(upstream.model_json)
         head = _request_head(call, endpoint, upstream, operation, len(body))
         attempt = Attempt(call, endpoint)
@@ -98,7 +97,14 @@ class ModelCalls:
             response = await attempt.send(b"POST", head + body, safe=False)
             await _deliver(call, attempt, response, request.stream)
             reported = True
-            breaker.succeeded(attempt.now_s(), attempt.began_s)
+            if attempt.failed_midway:
+                breaker.failed(attempt.now_s(), attempt.began_s)
+            else:
+                breaker.succeeded(attempt.now_s(), attempt.began_s)
+        except Refused:
+            reported = True
+            breaker.succeeded(attempt.now_s(), attempt.began_s)  # the client's mistake; the upstream works
+            raise
         except UpstreamFault as fault:
             reported = True
             breaker.failed(attempt.now_s(), attempt.began_s)
@@ -146,7 +152,7 @@ async def _deliver(call: Call, attempt: Attempt, response: ResponseHead, streame
         usage = openai.answer_usage(body)
     except ValueError as error:
         raise UpstreamFault("garbage", str(error)) from error
-    call.record.note_usage(usage)
+    _note_usage(call, usage)
     call.respond(status, response.lines, body)
 
 
@@ -157,13 +163,19 @@ async def _deliver_stream(call: Call, attempt: Attempt, response: ResponseHead) 
     attempt.enter_until("first_token_timeout", attempt.began_s + deadlines.first_token_s)
     attempt.beat_every(deadlines.heartbeat_s, stream.heartbeat)
     await attempt.pour(stream, stream.done)
-    call.record.note_usage(reader.usage)
+    _note_usage(call, reader.usage)
     if stream.first_token_s is not None:
         call.record.first_token_s = stream.first_token_s - call.started_s
     if stream.fault is not None:
         if not stream.flowing:
             raise stream.fault
         attempt.failed_midway = True
+
+
+def _note_usage(call: Call, usage: openai.Usage | None) -> None:
+    if usage is not None:
+        call.record.input_tokens = usage.prompt_tokens
+        call.record.output_tokens = usage.completion_tokens
 
 
 async def _refuse_status(attempt: Attempt, response: ResponseHead) -> None:
@@ -185,14 +197,26 @@ def _candidates(
 ) -> Iterator[tuple[UpstreamTarget, Endpoint]]:
     """Endpoints in the order they should be tried, each once, passing over those whose breaker is open.
 
-    The next upstream in order is what the app file asks for; another try among equals is a retry and needs the budget.
+    The next group in order is what the app file asks for; another try among equals is a retry and needs the budget.
     """
     for group in model.groups:
-        left = [(upstream, list(upstream.endpoints)) for upstream in group]
-        tried_here = False
-        while left:
-            at = left.index(by_weight(left, ...))
-    return
+        tried: set[Endpoint] = set()
+        while True:
+            willing = [(one, _willing(one, tried, now_s())) for one in group]
+            upstreams = [one for one, endpoints in willing if endpoints]
+            if not upstreams or (tried and not budget.withdraw(now_s())):
+                break
+            upstream = by_weight(upstreams)
+            endpoint = least_in_flight(next(endpoints for one, endpoints in willing if one is upstream))
+            tried.add(endpoint)
+            if endpoint.breaker.allows(now_s()):
+                yield upstream, endpoint
+
+
+def _willing(upstream: UpstreamTarget, tried: set[Endpoint], now_s: float) -> list[Endpoint]:
+    return [one for one in upstream.endpoints if one not in tried and one.breaker.would_allow(now_s)]
+
+
 def _all_resting(model: ModelTarget, now_s: float) -> Refusal:
     soonest_s = min(
         endpoint.breaker.retry_in_s(now_s) for group in model.groups for one in group for endpoint in one.endpoints

@@ -9,6 +9,7 @@ in full.
 from __future__ import annotations
 
 import asyncio
+import select
 from http import HTTPStatus
 from typing import Protocol, cast
 
@@ -198,6 +199,12 @@ class UpstreamConnection(asyncio.Protocol):
     def reusable(self) -> bool:
         """Whether another request may be sent."""
         return self._reusable and self.request_done and not self.closed and self._fault is None
+
+    def has_news(self) -> bool:
+        """Whether something waits to be read; on an idle connection that is its end, or what nobody asked for."""
+        poll = select.poll()
+        poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return bool(poll.poll(0))
 
     def pause_reading(self) -> None:
         if not self.closed and self.transport.is_reading():
