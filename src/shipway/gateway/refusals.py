@@ -5,6 +5,7 @@ No text of an upstream, host name or stack ever enters a refusal; the request id
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -124,16 +125,35 @@ def bad_field(param: str | None, message: str) -> Refusal:
     return Refusal(HTTPStatus.BAD_REQUEST, "invalid_request", message, param=param)
 
 
+def resting(retry_after_s: int) -> Refusal:
+    """Every upstream that could answer has failed lately or asked not to be called for a while."""
+    return Refusal(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "upstream_unavailable",
+        "What should answer this is not available at the moment.",
+        kind="api_error",
+        retry_after_s=retry_after_s,
+    )
+
+
+def upstream_busy(status: int, wait_s: float | None) -> Refusal:
+    """An upstream that limits its callers (429) or is overloaded, and how long it wants to be left alone."""
+    retry_after_s = 1 if wait_s is None else max(1, math.ceil(wait_s))
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return Refusal(
+            HTTPStatus.TOO_MANY_REQUESTS,
+            "upstream_rate_limited",
+            "What should answer this takes no more requests at the moment.",
+            kind="rate_limit_error",
+            retry_after_s=retry_after_s,
+        )
+    return resting(retry_after_s)
+
+
 def upstream_failed(kind: str) -> Refusal:
     """An upstream that could not be reached or broke off (`kind` is `UpstreamFault.kind`), without saying which."""
     if kind == "connect":
-        return Refusal(
-            HTTPStatus.SERVICE_UNAVAILABLE,
-            "upstream_unavailable",
-            "What should answer this cannot be reached at the moment.",
-            kind="api_error",
-            retry_after_s=1,
-        )
+        return resting(1)
     if kind.endswith("timeout"):
         return Refusal(
             HTTPStatus.GATEWAY_TIMEOUT,

@@ -44,77 +44,58 @@ class Upload:
         self._upstream.close()
 
 
-class StreamWatch(Protocol):
-    """Reads a stream on its way and knows whether it ended as its dialect says it must."""
+class Pace(Protocol):
+    """The upstream's side of a download, as its sink needs to steer it."""
 
-    def pass_on(self, data: bytes) -> bytes:
-        """What goes to the client now."""
+    def received(self) -> None: ...
 
-    def closing_bytes(self, *, cut: bool) -> bytes:
-        """What must be said before the stream closes: an in-band error if it is not whole, else nothing."""
+    def pause(self) -> None: ...
+
+    def resume(self) -> None: ...
 
 
 class Download:
-    """A response body on its way to the client."""
+    """A response body on its way to the client, as it is."""
 
-    def __init__(
-        self,
-        exchange: Exchange,
-        upstream: UpstreamConnection,
-        *,
-        watch: StreamWatch | None,
-        idle_s: float,
-        total_deadline_s: float,
-    ) -> None:
+    def __init__(self, exchange: Exchange, pace: Pace) -> None:
         self.done: Waiter[None] = Waiter()
         self.fault: Exception | None = None
-        self.watch = watch
         self._exchange = exchange
-        self._upstream = upstream
-        self._idle_s = idle_s
-        self._total_deadline_s = total_deadline_s
-        exchange.on_slow = self._client_slow
-        if exchange.slow:
-            upstream.pause_reading()
+        self._pace = pace
+        follow_client(exchange, pace)
 
     def pieces(self, data: list[bytes]) -> None:
-        body = data[0] if len(data) == 1 else b"".join(data)
-        if self.watch is not None:
-            body = self.watch.pass_on(body)
-        self._exchange.write(body)
-        self._exchange.deadline_s = min(self._upstream.loop.time() + self._idle_s, self._total_deadline_s)
+        self._exchange.write(data[0] if len(data) == 1 else b"".join(data))
+        self._pace.received()
 
     def ended(self, trailers: Fields) -> None:
-        if self.watch is not None:
-            self._exchange.write(self.watch.closing_bytes(cut=False))
         self._exchange.end(trailers)
         self.done.set(None)
 
     def failed(self, fault: Exception) -> None:
         self.fault = fault
-        closing = self.watch.closing_bytes(cut=True) if self.watch is not None else b""
-        if closing:
-            self._exchange.keep_alive = False
-            self._exchange.write(closing)
-            self._exchange.end()
-        else:
-            self._exchange.abort()
+        self._exchange.abort()
         self.done.set(None)
 
-    def _client_slow(self, slow: bool) -> None:
+
+def follow_client(exchange: Exchange, pace: Pace) -> None:
+    """Read from the upstream only as fast as the client reads."""
+
+    def client_slow(slow: bool) -> None:
         if slow:
-            self._upstream.pause_reading()
-            self._exchange.deadline_s = self._total_deadline_s
+            pace.pause()
         else:
-            self._upstream.resume_reading()
-            self._exchange.deadline_s = min(self._upstream.loop.time() + self._idle_s, self._total_deadline_s)
+            pace.resume()
+
+    exchange.on_slow = client_slow
+    if exchange.slow:
+        pace.pause()
 
 
 class Tunnel(asyncio.Protocol):
     """One direction of an upgraded connection: what arrives here is written to *other*."""
 
-    def __init__(self, source: asyncio.Transport, other: asyncio.Transport, closed: Callable[[], None]) -> None:
-        self._source = source
+    def __init__(self, other: asyncio.Transport, closed: Callable[[], None]) -> None:
         self._other = other
         self._closed = closed
 

@@ -42,12 +42,14 @@ class UpstreamTarget:
     endpoints: tuple[Endpoint, ...]
     fields: bytes = field(repr=False)
     """Complete header lines, credentials included."""
+    weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class ModelTarget:
     name: str
-    upstreams: tuple[UpstreamTarget, ...]
+    groups: tuple[tuple[UpstreamTarget, ...], ...]
+    """Tried in order; the upstreams of one group share its traffic by weight."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,8 @@ class Deadlines:
 
     connect_s: float
     first_byte_s: float
+    first_token_s: float
+    heartbeat_s: float
     idle_s: float
     total_s: float
 
@@ -112,7 +116,11 @@ def compile_snapshot(
         routes += (Route(route.path.encode(), target, service.is_public(route)) for route in service.routes)
     models = {
         name: ModelTarget(
-            name, tuple(_upstream_target(app, one, endpoints, environ, allotted) for one in model.upstreams)
+            name,
+            tuple(
+                tuple(_upstream_target(app, one, endpoints, environ, allotted) for one in group)
+                for group in _groups(model.upstreams)
+            ),
         )
         for name, model in app.models.items()
     }
@@ -121,7 +129,14 @@ def compile_snapshot(
         routes=RouteTable(routes),
         models=models,
         keys={key_digest(key.reveal()): Principal(principal_id(key)) for key in keys},
-        deadlines=Deadlines(timeouts.connect, timeouts.first_byte, timeouts.idle, timeouts.total),
+        deadlines=Deadlines(
+            connect_s=timeouts.connect,
+            first_byte_s=timeouts.first_byte,
+            first_token_s=timeouts.first_token,
+            heartbeat_s=timeouts.heartbeat,
+            idle_s=timeouts.idle,
+            total_s=timeouts.total,
+        ),
         max_body_bytes=gateway.max_body,
     )
 
@@ -147,7 +162,19 @@ def _upstream_target(
         model_json=msgspec.Raw(msgspec.json.encode(upstream.model)),
         endpoints=tuple(endpoints.get(url) for url in urls),
         fields=_provider_fields(app, provider, environ),
+        weight=1.0 if upstream.weight is None else upstream.weight,
     )
+
+
+def _groups(upstreams: Iterable[Upstream]) -> list[list[Upstream]]:
+    """Consecutive upstreams with a weight share their traffic; one without is a step of its own."""
+    groups: list[list[Upstream]] = []
+    for upstream in upstreams:
+        if groups and upstream.weight is not None and groups[-1][-1].weight is not None:
+            groups[-1].append(upstream)
+        else:
+            groups.append([upstream])
+    return groups
 
 
 def _provider_fields(app: App, provider: Provider, environ: Mapping[str, str]) -> bytes:

@@ -7,12 +7,13 @@ connections.
 from __future__ import annotations
 
 import ssl
-from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from shipway.gateway.breaker import Breaker
 from shipway.gateway.http1.outbox import Outbox
 from shipway.gateway.http1.pool import Origin, Pool
+from shipway.gateway.latency import PeakEwma
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,22 +35,18 @@ class Address:
 
 
 class Endpoint:
-    """One address with its pool and the requests under way on it."""
+    """One address with its connections, its breaker and what is under way on it."""
 
-    __slots__ = ("address", "authority", "in_flight", "pool")
+    __slots__ = ("address", "authority", "breaker", "in_flight", "latency", "pool", "weight")
 
     def __init__(self, address: Address, pool: Pool) -> None:
         self.address = address
         self.authority = address.origin.authority()
         self.pool = pool
         self.in_flight = 0
-
-
-def least_busy(endpoints: Sequence[Endpoint]) -> Endpoint:
-    """The endpoint with the fewest requests in flight; the first of equals."""
-    if len(endpoints) == 1:
-        return endpoints[0]
-    return min(endpoints, key=lambda endpoint: endpoint.in_flight)
+        self.weight = 1.0
+        self.breaker = Breaker()
+        self.latency = PeakEwma()
 
 
 class Endpoints:

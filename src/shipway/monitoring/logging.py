@@ -22,13 +22,17 @@ FLUSH_S = 0.1
 
 
 class AccessRecord:
-    """What one request's line says."""
+    """What one request's line says. None is unknown or does not apply, never zero."""
 
     __slots__ = (
+        "attempts",
         "duration_s",
         "error",
+        "first_token_s",
+        "input_tokens",
         "method",
         "model",
+        "output_tokens",
         "path",
         "principal",
         "request_id",
@@ -45,6 +49,10 @@ class AccessRecord:
         self.status = 0
         self.duration_s = 0.0
         self.response_bytes = 0
+        self.attempts = 0
+        self.first_token_s: float | None = None
+        self.input_tokens: int | None = None
+        self.output_tokens: int | None = None
         self.principal: str | None = None
         self.service: str | None = None
         self.model: str | None = None
@@ -103,6 +111,10 @@ class _Attributes(msgspec.Struct, omit_defaults=True, gc=False):
     model: str | None = msgspec.field(name="gen_ai.request.model", default=None)
     upstream: str | None = None
     error: str | None = msgspec.field(name="error.type", default=None)
+    first_token_s: float | None = msgspec.field(name="gen_ai.server.time_to_first_token", default=None)
+    input_tokens: int | None = msgspec.field(name="gen_ai.usage.input_tokens", default=None)
+    output_tokens: int | None = msgspec.field(name="gen_ai.usage.output_tokens", default=None)
+    attempts: int = 0
 
 
 class _Line(msgspec.Struct, gc=False):
@@ -132,6 +144,10 @@ def _json_line(record: AccessRecord) -> bytes:
         record.model,
         record.upstream,
         record.error,
+        record.first_token_s,
+        record.input_tokens,
+        record.output_tokens,
+        record.attempts,
     )
     return _encoder.encode(_Line(time.time_ns(), severity, number, "http.request", attributes)) + b"\n"
 

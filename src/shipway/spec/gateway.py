@@ -18,6 +18,12 @@ class Timeouts(Section):
     first_byte: Seconds = Field(
         default=120.0, description="From the end of the request to the first byte of the answer."
     )
+    first_token: Seconds = Field(
+        default=60.0, description="From a try at an upstream to the first token of its stream; then the next is tried."
+    )
+    heartbeat: Seconds = Field(
+        default=15.0, description="After so much silence in a model's stream the client is sent a comment."
+    )
     idle: Seconds = Field(default=60.0, description="Between two parts of an answer that has begun.")
     total: Seconds = Field(default=600.0, description="For the whole answer.")
     header: Seconds = Field(default=10.0, description="For a client to send the head of its request.")

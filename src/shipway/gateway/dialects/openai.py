@@ -6,6 +6,9 @@ level also settles repeated keys, which two parsers could otherwise read differe
 
 from __future__ import annotations
 
+import re
+from http import HTTPStatus
+
 import msgspec
 
 from shipway.gateway.refusals import JSON_FIELD, Refusal, Refused, bad_field, extra_fields
@@ -22,6 +25,13 @@ OPERATIONS = {
 """Paths that name a model in their body, with the path below a provider's base URL."""
 
 STREAM_CONTENT_TYPE = b"text/event-stream"
+
+
+class Usage(msgspec.Struct, gc=False):
+    """Tokens of one call as reported; None is unknown, never zero."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
 
 
 class ModelRequest:
@@ -77,3 +87,66 @@ def model_list(names: tuple[str, ...], created_s: int) -> bytes:
 
 def model_entry(name: str, created_s: int) -> bytes:
     return _encode({"id": name, "object": "model", "created": created_s, "owned_by": "shipway"})
+
+
+class _Answer(msgspec.Struct, gc=False):
+    usage: Usage | None = None
+    error: msgspec.Raw | None = None
+
+
+_decode_answer = msgspec.json.Decoder(_Answer).decode
+
+
+def answer_usage(body: bytes) -> Usage | None:
+    """The usage that a whole answer reports; None when it says nothing of it.
+
+    Raises:
+        ValueError: it is not an answer: no JSON object, or an error under a good status.
+    """
+    try:
+        answer = _decode_answer(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError("not an answer of this dialect") from error
+    if answer.error is not None and bytes(answer.error) != b"null":
+        raise ValueError("an error with a good status")
+    return answer.usage
+
+
+class _ErrorDetail(msgspec.Struct, gc=False):
+    type: str | None = None
+    code: str | int | None = None
+    param: str | None = None
+
+
+class _ErrorBody(msgspec.Struct, gc=False):
+    error: _ErrorDetail | None = None
+
+
+_decode_error = msgspec.json.Decoder(_ErrorBody).decode
+_IDENTIFIER = re.compile(r"[A-Za-z0-9_.\[\]-]{1,64}")
+
+
+def refused_by_model(status: int, body: bytes) -> Refusal:
+    """The refusal that passes on an upstream's 4xx: its class, code and parameter, but not its text."""
+    try:
+        detail = _decode_error(body).error or _ErrorDetail()
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        detail = _ErrorDetail()
+    code = _identifier(detail.code) or "refused_by_model"
+    param = _identifier(detail.param)
+    place = f" The field at fault is {param!r}." if param else ""
+    return Refusal(
+        HTTPStatus(status) if status in _KNOWN_STATUSES else HTTPStatus.BAD_REQUEST,
+        code,
+        f"The model does not take this request ({code}).{place}",
+        kind=_identifier(detail.type) or "invalid_request_error",
+        param=param,
+    )
+
+
+_KNOWN_STATUSES = frozenset(HTTPStatus)
+
+
+def _identifier(value: str | int | None) -> str | None:
+    text = None if value is None else str(value)
+    return text if text is not None and _IDENTIFIER.fullmatch(text) else None

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
-from shipway.gateway.dialects.openai import stream_error
-from shipway.gateway.refusals import upstream_failed
+from shipway.gateway.dialects.openai import Usage
 
 MAX_EVENT_BYTES = 4 * 1024 * 1024
 """Past this an unfinished event is passed on in pieces rather than held."""
@@ -18,15 +17,19 @@ MAX_EVENT_BYTES = 4 * 1024 * 1024
 _TELLING = (b'finish_reason":"', b'finish_reason": "', b'usage":{', b'usage": {', b"[DONE]", b'"error"')
 
 
-class Usage(msgspec.Struct, gc=False):
-    """Tokens of one call as reported; None is unknown, never zero."""
-
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
+_NOTHING = frozenset((b"null", b'""', b"[]"))
 
 
 class _Choice(msgspec.Struct, gc=False):
     finish_reason: str | None = None
+    text: str | None = None
+    delta: dict[str, msgspec.Raw] | None = None
+
+    def says_something(self) -> bool:
+        """Whether there is content in it, of whatever kind: more than a role and nulls."""
+        if self.text or self.finish_reason:
+            return True
+        return any(bytes(value) not in _NOTHING for key, value in (self.delta or {}).items() if key != "role")
 
 
 class _Event(msgspec.Struct, gc=False):
@@ -43,12 +46,14 @@ class StreamReader:
 
     Attributes:
         usage: As the upstream reported it, on whatever event.
+        begun: The first token was seen, or something else that the client should not wait for any longer.
         whole: A finish reason was seen.
-        failed: The upstream, or this reader, said an error in-band.
+        failed: The upstream said an error in-band, or `[DONE]` without a finish reason; what follows is not passed on.
     """
 
     def __init__(self) -> None:
         self.usage: Usage | None = None
+        self.begun = False
         self.whole = False
         self.failed = False
         self._done = False
@@ -56,6 +61,8 @@ class StreamReader:
 
     def pass_on(self, data: bytes) -> bytes:
         """What of *data* (with what was held before it) goes to the client now: whole events only."""
+        if self.failed:
+            return b""
         if self._held:
             data = self._held + data
             self._held = b""
@@ -66,42 +73,47 @@ class StreamReader:
             if len(data) - end <= MAX_EVENT_BYTES:
                 self._held = data[end:]
                 data = data[:end]
+        if not self.begun:
+            return self._read(data)
         for telling in _TELLING:
             if telling in data:
                 return self._read(data)
         return data
 
-    def closing_bytes(self, *, cut: bool) -> bytes:
-        """What to say before the stream closes: an in-band error unless it is whole, else nothing."""
-        if self.failed or self._done or (self.whole and not cut):
-            return b""
-        self.failed = True
-        return stream_error(upstream_failed("cut"))
+    def ended_well(self) -> bool:
+        """Whether the stream may end here: it said `[DONE]`, or at least a finish reason, and no error."""
+        return (self._done or self.whole) and not self.failed
 
     def _read(self, data: bytes) -> bytes:
-        """Read every event of *data*; a `[DONE]` that no finish reason preceded becomes an error."""
+        """Read every event of *data*. An upstream's error, and a `[DONE]` that no finish reason preceded, are left out."""
         kept: list[bytes] = []
         for event in data.replace(b"\r\n", b"\n").split(b"\n\n"):
-            payload = b"".join(line[5:].lstrip() for line in event.split(b"\n") if line.startswith(b"data:"))
+            payload = b"".join([line[5:].lstrip() for line in event.split(b"\n") if line.startswith(b"data:")])
             if payload == b"[DONE]":
-                if not self.whole and not self.failed:
+                if self.whole:
+                    self._done = self.begun = True
+                else:
                     self.failed = True
-                    kept.append(stream_error(upstream_failed("cut"))[:-2])
-                    continue
-                self._done = True
             elif payload:
                 self._note(payload)
+            if self.failed:
+                kept.append(b"")
+                return b"\n\n".join(kept)
             kept.append(event)
-        return data if not self.failed else b"\n\n".join(kept)
+        return data
 
     def _note(self, payload: bytes) -> None:
         try:
             event = _decode_event(payload)
         except (msgspec.DecodeError, UnicodeDecodeError):
+            self.begun = True  # what it is we cannot tell, so the client shall
             return
         if event.usage is not None:
             self.usage = event.usage
         if event.error is not None and bytes(event.error) != b"null":
             self.failed = True
-        if event.choices and any(choice.finish_reason for choice in event.choices):
-            self.whole = True
+        for choice in event.choices or ():
+            if choice.finish_reason:
+                self.whole = True
+            if not self.begun and choice.says_something():
+                self.begun = True

@@ -9,6 +9,7 @@ in full.
 from __future__ import annotations
 
 import asyncio
+import select
 from http import HTTPStatus
 from typing import Protocol, cast
 
@@ -29,7 +30,8 @@ class UpstreamFault(Exception):
     """The upstream failed to answer in HTTP.
 
     Attributes:
-        kind: `connect`, `reset` (closed before a byte of the response), `cut` (inside the response) or `garbage`.
+        kind: `connect`; `unsent` (the connection was closed before a byte of the request was written); `reset` (closed
+            before a byte of the response); `cut` (inside the response); `garbage`; or a deadline, `…_timeout`.
     """
 
     def __init__(self, kind: str, detail: str) -> None:
@@ -101,8 +103,8 @@ class UpstreamConnection(asyncio.Protocol):
         """Requests sent so far: above 1 the connection came from the pool and may have been closed by the peer
         meanwhile."""
         self.idle_since_s = 0.0
-        self.answered = False
-        """Whether a byte of the current response has arrived."""
+        self._sent = False
+        self._answered = False
         self.on_inform: _Inform | None = None
         self.on_writable: _Notify | None = None
         self.writable = True
@@ -136,7 +138,7 @@ class UpstreamConnection(asyncio.Protocol):
         `request_sent`.
         """
         self.used += 1
-        self.answered = False
+        self._answered = False
         self.request_done = complete
         self._done = False
         self._reusable = False
@@ -149,16 +151,14 @@ class UpstreamConnection(asyncio.Protocol):
         self._held_bytes = 0
         self._max_bytes = None
         self._trailers = []
-        if self.closed:
-            self._fail(UpstreamFault("reset", "the connection was closed"))
-        else:
-            self._outbox.put(self.transport, data)
+        self._sent = False
+        self._outbox.put(self._write_now, data)
         return self._head
 
     def write(self, data: bytes) -> bool:
         """Send a further piece of the request; False when the upstream reads slower than that."""
         if not self.closed:
-            self._outbox.put(self.transport, data)
+            self._outbox.put(self._write_now, data)
         return self.writable
 
     def request_sent(self) -> None:
@@ -200,6 +200,12 @@ class UpstreamConnection(asyncio.Protocol):
         """Whether another request may be sent."""
         return self._reusable and self.request_done and not self.closed and self._fault is None
 
+    def has_news(self) -> bool:
+        """Whether something waits to be read; on an idle connection that is its end, or what nobody asked for."""
+        poll = select.poll()
+        poll.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return bool(poll.poll(0))
+
     def pause_reading(self) -> None:
         if not self.closed and self.transport.is_reading():
             self.transport.pause_reading()
@@ -238,7 +244,7 @@ class UpstreamConnection(asyncio.Protocol):
         if self._is_done():
             self.close()  # bytes that belong to no request: never to be taken for the next response
             return
-        self.answered = True
+        self._answered = True
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgraded:
@@ -267,7 +273,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._done = True
             self._deliver()
             return
-        kind = "cut" if self.answered else "reset"
+        kind = "cut" if self._answered else "reset" if self._sent else "unsent"
         self._fail(UpstreamFault(kind, "the connection was closed" if exc is None else type(exc).__name__))
 
     def pause_writing(self) -> None:
@@ -361,6 +367,13 @@ class UpstreamConnection(asyncio.Protocol):
             return
         if not self._done and sum(map(len, self._pieces)) > HIGH_WATER_BYTES:
             self.pause_reading()
+
+    def _write_now(self, data: bytes) -> None:
+        if not self.transport.is_closing():
+            self._sent = True
+            self.transport.write(data)
+        elif self.closed:  # the peer closed it while it was idle; `connection_lost` came and went before this request
+            self._fail(UpstreamFault("unsent", "the connection was closed"))
 
     def _fail(self, fault: Exception) -> None:
         if self._fault is not None or self._done:

@@ -8,6 +8,7 @@ a single request is over at once, so nothing waits that has no reason to.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 
 class Outbox:
@@ -17,16 +18,16 @@ class Outbox:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._waiting: list[tuple[asyncio.Transport, bytes]] = []
+        self._waiting: list[tuple[Callable[[bytes], None], bytes]] = []
 
-    def put(self, transport: asyncio.Transport, data: bytes) -> None:
+    def put(self, write: Callable[[bytes], None], data: bytes) -> None:
+        """Have *write* called with *data* at the end of this turn."""
         if not self._waiting:
             self._loop.call_soon(self.flush)
-        self._waiting.append((transport, data))
+        self._waiting.append((write, data))
 
     def flush(self) -> None:
         """Write now; needed before a transport is closed or its bytes go elsewhere."""
         waiting, self._waiting = self._waiting, []
-        for transport, data in waiting:
-            if not transport.is_closing():
-                transport.write(data)
+        for write, data in waiting:
+            write(data)

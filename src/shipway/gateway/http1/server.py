@@ -186,7 +186,7 @@ class ClientConnection(asyncio.Protocol):
 
     def write(self, data: bytes) -> None:
         """Send *data* at the end of this turn of the event loop."""
-        self.server.outbox.put(self.transport, data)
+        self.server.outbox.put(self._write_now, data)
 
     def close(self) -> None:
         """Send what waits and close."""
@@ -246,6 +246,10 @@ class ClientConnection(asyncio.Protocol):
             self.transport.close()
 
     # -- inside
+
+    def _write_now(self, data: bytes) -> None:
+        if not self.transport.is_closing():
+            self.transport.write(data)
 
     def _refuse(self, bad: BadMessage) -> None:
         """Answer a message that cannot be served, after the responses before it; where the next one starts is

@@ -1,0 +1,228 @@
+"""One try at having an upstream answer: a connection for as long as it takes, its deadlines, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from http import HTTPStatus
+
+from shipway.gateway.call import Call
+from shipway.gateway.http1.client import ResponseHead, ResponseSink, UpstreamConnection, UpstreamFault
+from shipway.gateway.http1.deadlines import NEVER
+from shipway.gateway.http1.exchange import BodyTooLarge
+from shipway.gateway.http1.running import Waiter
+from shipway.gateway.relay import Download, Tunnel, Upload
+from shipway.gateway.upstreams import Endpoint
+
+
+class Attempt:
+    """One try at one endpoint. Whoever makes one must `end` it, whatever happened.
+
+    Attributes:
+        began_s: On the loop's clock.
+        connected: Whether a connection was had: before that nothing can have been executed.
+        failed_midway: The upstream failed when part of its answer had gone to the client.
+    """
+
+    __slots__ = (
+        "_beat",
+        "_beat_every_s",
+        "_beat_s",
+        "_call",
+        "_endpoint",
+        "_exchange",
+        "_held",
+        "_idle_s",
+        "_loop",
+        "_phase",
+        "_phase_ends_s",
+        "began_s",
+        "connected",
+        "failed_midway",
+    )
+
+    def __init__(self, call: Call, endpoint: Endpoint) -> None:
+        self._call = call
+        self._exchange = call.exchange
+        self._endpoint = endpoint
+        self._loop = call.exchange.connection.server.loop
+        self._held: UpstreamConnection | None = None
+        self._phase = "first_byte_timeout"
+        self._phase_ends_s = NEVER
+        self._idle_s = call.snapshot.deadlines.idle_s
+        self._beat: Callable[[], None] | None = None
+        self._beat_every_s = NEVER
+        self._beat_s = NEVER
+        self.began_s = self._loop.time()
+        self.connected = False
+        self.failed_midway = False
+        endpoint.in_flight += 1
+
+    def end(self) -> None:
+        """Give the connection back, or close it if its response was not read to the end."""
+        self._endpoint.in_flight -= 1
+        exchange = self._exchange
+        exchange.on_slow = exchange.on_expire = None
+        exchange.deadline_s = NEVER
+        connection, self._held = self._held, None
+        if connection is not None:
+            self._endpoint.pool.release(connection)
+
+    @property
+    def connection(self) -> UpstreamConnection:
+        if self._held is None:
+            raise RuntimeError("this attempt holds no connection")
+        return self._held
+
+    async def send(self, method: bytes, message: bytes, *, safe: bool, body_follows: bool = False) -> ResponseHead:
+        """Send a request and wait for the response's head.
+
+        A kept connection may have been closed by its upstream in the meantime. It is replaced, once, where no byte of the
+        request was written to it, and where the request is *safe* to send again and no byte of a response came.
+
+        Raises:
+            UpstreamFault: no response; its kind says how far it came.
+            BodyTooLarge: the piped request body passed max_body.
+        """
+        pool = self._endpoint.pool
+        deadlines = self._call.snapshot.deadlines
+        self._exchange.on_expire = self._expired
+        while True:
+            connection = self._held = pool.take_idle(check=not safe)
+            if connection is None:
+                self._exchange.deadline_s = NEVER
+                connection = self._held = await pool.connect(
+                    min(deadlines.connect_s, self._call.total_deadline_s - self._loop.time())
+                )
+            self.connected = True
+            connection.on_inform = self._inform
+            self.enter("first_byte_timeout", deadlines.first_byte_s)
+            answer = connection.send(method, message, complete=not body_follows)
+            if body_follows:
+                self._exchange.pipe_body(
+                    Upload(
+                        self._exchange,
+                        connection,
+                        max_bytes=self._call.snapshot.max_body_bytes,
+                        too_large=self._too_large,
+                    )
+                )
+            try:
+                return await answer
+            except UpstreamFault as fault:
+                stale = connection.used > 1 and not body_follows
+                if not stale or not (fault.kind == "unsent" or (safe and fault.kind == "reset")):
+                    raise
+                self._held = None
+                pool.discard(connection)
+
+    def enter(self, phase: str, within_s: float) -> None:
+        """From now, *phase* may take *within_s* seconds; the name is what its fault will be called."""
+        self.enter_until(phase, self._loop.time() + within_s)
+
+    def enter_until(self, phase: str, ends_s: float) -> None:
+        """From now, *phase* may take until *ends_s* on the loop's clock."""
+        self._phase = phase
+        self._phase_ends_s = ends_s
+        self._set_deadline()
+
+    def enter_idle(self) -> None:
+        """From now, each silence of the upstream may take as long as the idle deadline says."""
+        self.enter("idle_timeout", self._idle_s)
+
+    def now_s(self) -> float:
+        return self._loop.time()
+
+    def received(self) -> None:
+        """Something came: the idle time starts anew."""
+        now_s = self._loop.time()
+        self._phase_ends_s = now_s + self._idle_s
+        self._beat_s = now_s + self._beat_every_s
+        self._set_deadline()
+
+    def pause(self) -> None:
+        """The client is slow: stop reading, and let no deadline but the total one count."""
+        self.connection.pause_reading()
+        self._phase_ends_s = self._beat_s = NEVER
+        self._set_deadline()
+
+    def resume(self) -> None:
+        self.connection.resume_reading()
+        self.received()
+
+    def beat_every(self, seconds: float, beat: Callable[[], None]) -> None:
+        """Call *beat* whenever nothing was received for *seconds*."""
+        self._beat = beat
+        self._beat_every_s = seconds
+        self._beat_s = self._loop.time() + seconds
+        self._set_deadline()
+
+    async def relay(self, response: ResponseHead) -> None:
+        """Pass the response on as it comes, to its end. A fault after its beginning cuts the client's connection too."""
+        exchange = self._exchange
+        exchange.begin(response.status, response.lines + self._call.id_field, response.content_length)
+        self.enter_idle()
+        download = Download(exchange, self)
+        await self.pour(download, download.done)
+        if download.fault is not None:
+            self._call.record.error = fault_kind(download.fault)
+            self.failed_midway = True
+
+    async def pour(self, sink: ResponseSink, done: Waiter[None]) -> None:
+        """Let the response's body flow into *sink* until it has settled *done*."""
+        self.connection.relay(sink)
+        self._exchange.flush()
+        await done
+
+    async def tunnel(self, response: ResponseHead) -> None:
+        """Join both connections until either side closes."""
+        exchange = self._exchange
+        connection = self.connection
+        client = exchange.connection
+        exchange.deadline_s = NEVER
+        closed: Waiter[None] = Waiter()
+
+        def ended() -> None:
+            closed.set(None)
+
+        early = connection.become_tunnel(Tunnel(client.transport, ended))
+        exchange.status = HTTPStatus.SWITCHING_PROTOCOLS.value
+        exchange.keep_alive = False
+        upgrade = b"Connection: Upgrade\r\nUpgrade: %b\r\n" % (response.upgrade or b"")
+        fields = response.lines + self._call.id_field
+        client.server.outbox.flush()
+        client.transport.write(b"".join((b"HTTP/1.1 101 Switching Protocols\r\n", fields, upgrade, b"\r\n", *early)))
+        client.become_tunnel(Tunnel(connection.transport, ended))
+        if exchange.after_upgrade:
+            connection.transport.write(exchange.after_upgrade)
+        await closed
+        client.transport.close()
+
+    def _set_deadline(self) -> None:
+        self._exchange.deadline_s = min(self._phase_ends_s, self._call.total_deadline_s, self._beat_s)
+
+    def _expired(self) -> None:
+        now_s = self._loop.time()
+        if now_s >= self._call.total_deadline_s:
+            self._fail("total_timeout")
+        elif now_s >= self._phase_ends_s:
+            self._fail(self._phase)
+        else:
+            if self._beat is not None and now_s >= self._beat_s:
+                self._beat_s = now_s + self._beat_every_s
+                self._beat()
+            self._set_deadline()
+
+    def _fail(self, kind: str) -> None:
+        if self._held is not None:
+            self._held.fail(UpstreamFault(kind, "no answer in time"))
+
+    def _inform(self, head: ResponseHead) -> None:
+        self._exchange.inform(head.status, head.lines)
+
+    def _too_large(self) -> None:
+        self.connection.fail(BodyTooLarge())
+
+
+def fault_kind(fault: Exception) -> str:
+    """What a failed attempt is called in logs and metrics."""
+    return fault.kind if isinstance(fault, UpstreamFault) else type(fault).__name__

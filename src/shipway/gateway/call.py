@@ -1,0 +1,93 @@
+"""One request with what the gateway has found out about it so far, from its arrival to its line in the log."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+from collections.abc import Callable
+
+from shipway.gateway.admission import authenticate
+from shipway.gateway.http1.exchange import Exchange
+from shipway.gateway.refusals import DRAINING, Refusal, Writer, as_problem
+from shipway.gateway.snapshot import Snapshot
+from shipway.monitoring.logging import AccessLog, AccessRecord
+
+StreamError = Callable[[Refusal], bytes]
+
+_process = secrets.token_hex(8).encode()
+_count = itertools.count()
+
+
+def _new_request_id() -> bytes:
+    """Unique without asking the kernel for randomness each time: 64 random bits a process, then a count."""
+    return b"req-%b-%x" % (_process, next(_count))
+
+
+class Call:
+    """One exchange being answered.
+
+    Attributes:
+        id_field: The request id as a header line, for both directions.
+        started_s: When it arrived, on the loop's clock.
+        total_deadline_s: When all of it must be over, on the loop's clock.
+        write_refusal: Writes errors in the dialect that the client speaks.
+        stream_error: Says an error inside a stream of that dialect; None where a stream can only be cut.
+    """
+
+    __slots__ = (
+        "exchange",
+        "id_field",
+        "record",
+        "snapshot",
+        "started_s",
+        "stream_error",
+        "total_deadline_s",
+        "write_refusal",
+    )
+
+    def __init__(self, exchange: Exchange, snapshot: Snapshot) -> None:
+        head = exchange.head
+        request_id = head.request_id or _new_request_id()
+        self.exchange = exchange
+        self.snapshot = snapshot
+        self.id_field = b"x-request-id: %b\r\n" % request_id
+        self.write_refusal: Writer = as_problem
+        self.stream_error: StreamError | None = None
+        self.started_s = exchange.connection.server.loop.time()
+        self.total_deadline_s = self.started_s + snapshot.deadlines.total_s
+        self.record = AccessRecord(head.method, head.path, request_id)
+
+    def authenticate(self) -> None:
+        """Raises: Refused."""
+        self.record.principal = authenticate(self.snapshot, self.exchange.head).id
+
+    def respond(self, status: int, fields: bytes, body: bytes) -> None:
+        self.exchange.respond(status, fields + self.id_field, body)
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Answer with *refusal*; once a response has begun its status is spent, and the error is said in-band or by a cut."""
+        self.record.error = refusal.code
+        exchange = self.exchange
+        if exchange.gone or exchange.ended:
+            return
+        if not exchange.started:
+            fields, body = self.write_refusal(refusal, self.record.request_id.decode("ascii"))
+            self.respond(refusal.status, fields, body)
+        elif self.stream_error is not None:
+            exchange.keep_alive = False
+            exchange.write(self.stream_error(refusal))
+            exchange.end()
+        else:
+            exchange.abort()
+
+    def cut_by_drain(self) -> None:
+        """The drain budget is over: end what is under way with an error of its dialect."""
+        self.refuse(DRAINING)
+
+    def finish(self, log: AccessLog) -> None:
+        record = self.record
+        exchange = self.exchange
+        record.status = exchange.status or 499  # nginx's code for a client that left before any answer
+        record.duration_s = exchange.connection.server.loop.time() - self.started_s
+        record.response_bytes = exchange.response_bytes
+        log.write(record)

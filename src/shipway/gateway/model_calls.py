@@ -1,0 +1,232 @@
+"""Calls to models: which upstreams are asked, in which order, and what their answers mean.
+
+Upstreams are tried in the order of the app file, each at most once, until one answers. Its answer counts when it makes
+sense in the dialect: a page of HTML with a good status, a body cut short or an error said inside a stream before its first
+token send the request on to the next upstream, invisibly to the client.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from http import HTTPStatus
+
+from shipway.gateway import refusals
+from shipway.gateway.attempt import Attempt
+from shipway.gateway.balancing import by_weight, least_in_flight
+from shipway.gateway.call import Call
+from shipway.gateway.dialects import openai
+from shipway.gateway.dialects.openai_stream import StreamReader
+from shipway.gateway.http1.client import ResponseHead, UpstreamFault
+from shipway.gateway.model_stream import ModelStream
+from shipway.gateway.refusals import Refusal, Refused
+from shipway.gateway.retry_budget import RetryBudget, parse_retry_after
+from shipway.gateway.snapshot import ModelTarget, UpstreamTarget
+from shipway.gateway.upstreams import Endpoint
+
+MAX_ATTEMPTS = 3
+MAX_HELD_ANSWER_BYTES = 8 * 1024 * 1024
+"""An unstreamed answer is held whole up to this size, so that one cut short never reaches a client as a success."""
+MAX_ERROR_BYTES = 64 * 1024
+
+_BUSY = frozenset((429, 503, 529))
+_OUR_FAULT = frozenset((401, 402, 403, 407))
+"""An upstream that does not accept the gateway's own credentials: nothing that a client could mend."""
+
+
+class TryNext(Exception):
+    """This upstream did not answer; *refusal* is what the client is told if no other does."""
+
+    def __init__(self, refusal: Refusal, error: str) -> None:
+        super().__init__(error)
+        self.refusal = refusal
+        self.error = error
+
+
+class ModelCalls:
+    """Answers calls to models, with one budget for all second tries of the process."""
+
+    def __init__(self, budget: RetryBudget) -> None:
+        self._budget = budget
+
+    async def answer(self, call: Call, operation: bytes) -> None:
+        """Answer one call to a path of `openai.OPERATIONS`. Raises: Refused."""
+        exchange = call.exchange
+        call.write_refusal = openai.as_openai_error
+        if exchange.head.method != b"POST":
+            raise Refused(refusals.method_not_allowed("POST"))
+        call.authenticate()
+        request = openai.ModelRequest(await exchange.read_body(call.snapshot.max_body_bytes))
+        model = call.snapshot.models.get(request.model)
+        if model is None:
+            raise Refused(refusals.unknown_model(request.model))
+        call.record.model = model.name
+        if request.stream:
+            call.stream_error = openai.stream_error
+        self._budget.deposit()
+        last = refusals.upstream_failed("connect")
+        now_s = exchange.connection.server.loop.time
+        for upstream, endpoint in _candidates(model, now_s, self._budget):
+            try:
+                await self._try(call, operation, request, upstream, endpoint)
+                return
+            except TryNext as failed:
+                last = failed.refusal
+                call.record.error = failed.error
+            if call.record.attempts == MAX_ATTEMPTS or now_s() >= call.total_deadline_s:
+                break
+        else:
+            if call.record.attempts == 0:
+                last = _all_resting(model, now_s())
+        raise Refused(last)
+
+    async def _try(
+        self, call: Call, operation: bytes, request: openai.ModelRequest, upstream: UpstreamTarget, endpoint: Endpoint
+    ) -> None:
+        """Have one endpoint answer. Raises: TryNext, when it did not and another may."""
+        call.record.upstream = upstream.label
+        call.record.attempts += 1
+        call.record.error = None
+        body = request.body_for(upstream.model_json)
+        head = _request_head(call, endpoint, upstream, operation, len(body))
+        attempt = Attempt(call, endpoint)
+        breaker = endpoint.breaker
+        reported = False
+        try:
+            response = await attempt.send(b"POST", head + body, safe=False)
+            await _deliver(call, attempt, response, request.stream)
+            reported = True
+            if attempt.failed_midway:
+                breaker.failed(attempt.now_s(), attempt.began_s)
+            else:
+                breaker.succeeded(attempt.now_s(), attempt.began_s)
+        except Refused:
+            reported = True
+            breaker.succeeded(attempt.now_s(), attempt.began_s)  # the client's mistake; the upstream works
+            raise
+        except UpstreamFault as fault:
+            reported = True
+            breaker.failed(attempt.now_s(), attempt.began_s)
+            raise TryNext(refusals.upstream_failed(fault.kind), fault.kind) from fault
+        except _Busy as busy:
+            reported = True
+            if busy.wait_s is None:
+                breaker.failed(attempt.now_s(), attempt.began_s)
+            else:
+                breaker.told_to_wait(attempt.now_s(), busy.wait_s)
+            raise TryNext(busy.refusal, f"status_{busy.status}") from busy
+        finally:
+            if not reported:
+                breaker.probe_abandoned(attempt.began_s)
+            attempt.end()
+
+
+class _Busy(Exception):
+    """The upstream answered with a status that says: not now, or not here."""
+
+    def __init__(self, status: int, wait_s: float | None, refusal: Refusal) -> None:
+        super().__init__(status)
+        self.status = status
+        self.wait_s = wait_s
+        self.refusal = refusal
+
+
+async def _deliver(call: Call, attempt: Attempt, response: ResponseHead, streamed: bool) -> None:
+    """Pass an upstream's response on if it is an answer. Raises: UpstreamFault, _Busy, Refused."""
+    status = response.status
+    if status >= 300:
+        await _refuse_status(attempt, response)
+    is_stream = response.content_type.startswith(openai.STREAM_CONTENT_TYPE)
+    if is_stream != streamed:
+        raise UpstreamFault("garbage", "not the kind of answer that was asked for")
+    if is_stream:
+        await _deliver_stream(call, attempt, response)
+        return
+    pieces = await attempt.connection.read(MAX_HELD_ANSWER_BYTES)
+    if pieces is None:
+        await attempt.relay(response)
+        return
+    body = b"".join(pieces)
+    try:
+        usage = openai.answer_usage(body)
+    except ValueError as error:
+        raise UpstreamFault("garbage", str(error)) from error
+    _note_usage(call, usage)
+    call.respond(status, response.lines, body)
+
+
+async def _deliver_stream(call: Call, attempt: Attempt, response: ResponseHead) -> None:
+    deadlines = call.snapshot.deadlines
+    reader = StreamReader()
+    stream = ModelStream(call, attempt, response, reader)
+    attempt.enter_until("first_token_timeout", attempt.began_s + deadlines.first_token_s)
+    attempt.beat_every(deadlines.heartbeat_s, stream.heartbeat)
+    await attempt.pour(stream, stream.done)
+    _note_usage(call, reader.usage)
+    if stream.first_token_s is not None:
+        call.record.first_token_s = stream.first_token_s - call.started_s
+    if stream.fault is not None:
+        if not stream.flowing:
+            raise stream.fault
+        attempt.failed_midway = True
+
+
+def _note_usage(call: Call, usage: openai.Usage | None) -> None:
+    if usage is not None:
+        call.record.input_tokens = usage.prompt_tokens
+        call.record.output_tokens = usage.completion_tokens
+
+
+async def _refuse_status(attempt: Attempt, response: ResponseHead) -> None:
+    """Decide what a status that is no success means. Always raises."""
+    status = response.status
+    pieces = await attempt.connection.read(MAX_ERROR_BYTES)
+    if status in _BUSY:
+        wait_s = None
+        if response.retry_after is not None:
+            wait_s = parse_retry_after(response.retry_after, time.time())
+        raise _Busy(status, wait_s, refusals.upstream_busy(status, wait_s))
+    if status >= 500 or status in _OUR_FAULT or status == HTTPStatus.REQUEST_TIMEOUT or status < 400:
+        raise _Busy(status, None, refusals.upstream_failed("error"))
+    raise Refused(openai.refused_by_model(status, b"".join(pieces or ())))
+
+
+def _candidates(
+    model: ModelTarget, now_s: Callable[[], float], budget: RetryBudget
+) -> Iterator[tuple[UpstreamTarget, Endpoint]]:
+    """Endpoints in the order they should be tried, each once, passing over those whose breaker is open.
+
+    The next group in order is what the app file asks for; another try among equals is a retry and needs the budget.
+    """
+    for group in model.groups:
+        tried: set[Endpoint] = set()
+        while True:
+            willing = [(one, _willing(one, tried, now_s())) for one in group]
+            upstreams = [one for one, endpoints in willing if endpoints]
+            if not upstreams or (tried and not budget.withdraw(now_s())):
+                break
+            upstream = by_weight(upstreams)
+            endpoint = least_in_flight(next(endpoints for one, endpoints in willing if one is upstream))
+            tried.add(endpoint)
+            if endpoint.breaker.allows(now_s()):
+                yield upstream, endpoint
+
+
+def _willing(upstream: UpstreamTarget, tried: set[Endpoint], now_s: float) -> list[Endpoint]:
+    return [one for one in upstream.endpoints if one not in tried and one.breaker.would_allow(now_s)]
+
+
+def _all_resting(model: ModelTarget, now_s: float) -> Refusal:
+    soonest_s = min(
+        endpoint.breaker.retry_in_s(now_s) for group in model.groups for one in group for endpoint in one.endpoints
+    )
+    return refusals.resting(max(1, math.ceil(soonest_s)))
+
+
+def _request_head(call: Call, endpoint: Endpoint, upstream: UpstreamTarget, operation: bytes, length: int) -> bytes:
+    lines = [b"POST %b%b HTTP/1.1\r\nHost: %b\r\n" % (endpoint.address.base_path, operation, endpoint.authority)]
+    lines += call.exchange.head.passed_on
+    lines.append(upstream.fields)
+    lines.append(b"%bVia: 1.1 shipway\r\nContent-Length: %d\r\n\r\n" % (call.id_field, length))
+    return b"".join(lines)

@@ -1,0 +1,120 @@
+"""Requests to services: any method, any body, upgrades included, streamed both ways and never read here."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from shipway.gateway import refusals
+from shipway.gateway.attempt import Attempt
+from shipway.gateway.balancing import least_in_flight
+from shipway.gateway.call import Call
+from shipway.gateway.http1.client import UpstreamFault
+from shipway.gateway.http1.exchange import BodyTooLarge
+from shipway.gateway.http1.head import RequestHead
+from shipway.gateway.refusals import Refused
+from shipway.gateway.routing import AmbiguousPath, Route, plain_path
+from shipway.gateway.snapshot import ServiceTarget
+from shipway.gateway.upstreams import Endpoint
+
+_SAFE_TO_REPEAT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"TRACE"))
+"""Idempotent methods (RFC 9110 section 9.2.2): sent again when a kept connection broke before any answer."""
+
+_NEVER_EXECUTED = frozenset(("connect", "unsent"))
+
+
+async def answer_service_call(call: Call) -> None:
+    """Forward the call to the service of its route. Raises: Refused, UpstreamFault, BodyTooLarge."""
+    head = call.exchange.head
+    route = _route(call)
+    call.record.service = route.target.name
+    if not route.public:
+        call.authenticate()
+    if (head.content_length or 0) > call.snapshot.max_body_bytes:
+        raise BodyTooLarge
+    tried: set[Endpoint] = set()
+    while True:
+        endpoint = _choose(route.target, tried, call.exchange.connection.server.loop.time())
+        tried.add(endpoint)
+        try:
+            await _forward(call, endpoint, keep_credentials=route.public)
+            return
+        except UpstreamFault as fault:
+            # Another replica is asked only where this one cannot have begun to act on the request.
+            if fault.kind not in _NEVER_EXECUTED or head.has_body or len(tried) == len(route.target.endpoints):
+                raise
+
+
+def _route(call: Call) -> Route[ServiceTarget]:
+    try:
+        route = call.snapshot.routes.find(plain_path(call.exchange.head.path))
+    except AmbiguousPath:
+        raise Refused(refusals.AMBIGUOUS_PATH) from None
+    if route is None:
+        raise Refused(refusals.NO_ROUTE)
+    return route
+
+
+def _choose(service: ServiceTarget, tried: set[Endpoint], now_s: float) -> Endpoint:
+    """The least busy replica that is not resting; when all are, the least busy of all, since somebody has to find out."""
+    if len(service.endpoints) == 1:
+        return service.endpoints[0]
+    left = [endpoint for endpoint in service.endpoints if endpoint not in tried]
+    return least_in_flight([endpoint for endpoint in left if endpoint.breaker.would_allow(now_s)] or left)
+
+
+async def _forward(call: Call, endpoint: Endpoint, *, keep_credentials: bool) -> None:
+    head = call.exchange.head
+    message = _request_head(call, endpoint, keep_credentials=keep_credentials)
+    safe = not head.has_body and head.method in _SAFE_TO_REPEAT
+    attempt = Attempt(call, endpoint)
+    try:
+        response = await attempt.send(head.method, message, safe=safe, body_follows=head.has_body)
+        if response.status == HTTPStatus.SWITCHING_PROTOCOLS:
+            await attempt.tunnel(response)
+        else:
+            await attempt.relay(response)
+    except UpstreamFault:
+        endpoint.breaker.failed(attempt.now_s(), attempt.began_s)
+        raise
+    else:
+        endpoint.breaker.succeeded(attempt.now_s(), attempt.began_s)
+    finally:
+        attempt.end()
+
+
+def _request_head(call: Call, endpoint: Endpoint, *, keep_credentials: bool) -> bytes:
+    exchange = call.exchange
+    head = exchange.head
+    client = exchange.connection.client_host
+    forwarded_for = b"%b, %b" % (head.forwarded_for, client) if head.forwarded_for else client
+    lines = [
+        b"%b %b%b HTTP/1.1\r\nHost: %b\r\n"
+        % (head.method, endpoint.address.base_path, head.target, head.host or endpoint.authority),
+        *head.passed_on,
+        *head.about_the_site,
+        b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Host: %b\r\nVia: 1.%d shipway\r\n"
+        % (forwarded_for, exchange.connection.scheme, head.host, 0 if head.http_1_0 else 1),
+        call.id_field,
+    ]
+    if keep_credentials:
+        lines += _credential_fields(head)
+    if head.expect_continue:
+        lines.append(b"Expect: 100-continue\r\n")
+    if head.chunked:
+        lines.append(b"Transfer-Encoding: chunked\r\n")
+    elif head.content_length is not None:
+        lines.append(b"Content-Length: %d\r\n" % head.content_length)
+    if head.upgrade is not None:
+        lines.append(b"Connection: Upgrade\r\nUpgrade: %b\r\n" % head.upgrade)
+    lines.append(b"\r\n")
+    return b"".join(lines)
+
+
+def _credential_fields(head: RequestHead) -> list[bytes]:
+    """An open route's credentials are the app's own affair; a closed route's key was for the gateway and stays here."""
+    fields: list[bytes] = []
+    if head.authorization is not None:
+        fields.append(b"Authorization: %b\r\n" % head.authorization)
+    if head.x_api_key is not None:
+        fields.append(b"x-api-key: %b\r\n" % head.x_api_key)
+    return fields
