@@ -95,6 +95,12 @@ class NoAppFoundError(ShipwayError):
     code = "no-app-found"
 
 
+class CertificateError(ShipwayError):
+    """A TLS certificate or key is missing, damaged or does not match."""
+
+    code = "certificate"
+
+
 class NoAddressError(ShipwayError):
     """A service or provider has no address that the gateway could forward to."""
 

@@ -22,6 +22,7 @@ from shipway.gateway.http1.outbox import Outbox
 from shipway.gateway.http1.server import Limits, Server
 from shipway.gateway.proxy import Proxy
 from shipway.gateway.snapshot import AllottedAddresses, compile_snapshot
+from shipway.gateway.tls import ListenerCertificate
 from shipway.gateway.upstreams import Endpoints
 from shipway.monitoring.logging import AccessLog, LogFormat
 from shipway.secret import Secret
@@ -85,6 +86,9 @@ class GatewayServer:
         self._sweeps = (Sweep(self._main.connections, also=self._endpoints.trim), Sweep(self._side.connections))
         self._main_socket = _bind(settings.host, _chosen(options.port, settings.port))
         self._side_socket = _bind(settings.admin_host, _chosen(options.admin_port, settings.admin_port))
+        self._certificate: ListenerCertificate | None = None
+        if settings.tls is not None:
+            self._certificate = ListenerCertificate(app.root / settings.tls.cert, app.root / settings.tls.key)
         self._listeners: list[asyncio.Server] = []
 
     @property
@@ -100,8 +104,9 @@ class GatewayServer:
         loop = asyncio.get_running_loop()
         for sweep in self._sweeps:
             sweep.start()
-        for server, bound in ((self._main, self._main_socket), (self._side, self._side_socket)):
-            self._listeners.append(await loop.create_server(server.connect, sock=bound, backlog=BACKLOG))
+        context = None if self._certificate is None else self._certificate.context
+        for server, bound, tls in ((self._main, self._main_socket, context), (self._side, self._side_socket, None)):
+            self._listeners.append(await loop.create_server(server.connect, sock=bound, backlog=BACKLOG, ssl=tls))
 
     async def drain(self) -> None:
         """Refuse new connections, let what is under way finish within the drain budget, and close."""
@@ -115,6 +120,10 @@ class GatewayServer:
             sweep.stop()
         self._endpoints.close()
         self._log.close()
+
+    def reload_certificate(self) -> bool:
+        """Show a replaced certificate to new connections. Returns whether there was one. Raises: CertificateError."""
+        return self._certificate is not None and self._certificate.reload_if_changed()
 
     def _is_ready(self) -> bool:
         return not self._draining

@@ -8,11 +8,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import msgspec
 
 from shipway.errors import NoAddressError, SecretError
 from shipway.gateway.routing import Route, RouteTable
+from shipway.gateway.tls import UpstreamTls
 from shipway.gateway.upstreams import Endpoint, Endpoints
 from shipway.secret import Secret, SecretReference
 from shipway.spec.app import App
@@ -160,7 +162,7 @@ def _upstream_target(
     return UpstreamTarget(
         label=label,
         model_json=msgspec.Raw(msgspec.json.encode(upstream.model)),
-        endpoints=tuple(endpoints.get(url) for url in urls),
+        endpoints=tuple(endpoints.get(url, _tls(app, provider)) for url in urls),
         fields=_provider_fields(app, provider, environ),
         weight=1.0 if upstream.weight is None else upstream.weight,
     )
@@ -175,6 +177,13 @@ def _groups(upstreams: Iterable[Upstream]) -> list[list[Upstream]]:
         else:
             groups.append([upstream])
     return groups
+
+
+def _tls(app: App, provider: Provider) -> UpstreamTls:
+    def path(name: Path | None) -> Path | None:
+        return None if name is None else app.root / name
+
+    return UpstreamTls(path(provider.tls.ca), path(provider.tls.cert), path(provider.tls.key))
 
 
 def _provider_fields(app: App, provider: Provider, environ: Mapping[str, str]) -> bytes:

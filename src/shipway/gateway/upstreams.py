@@ -6,7 +6,7 @@ connections.
 
 from __future__ import annotations
 
-import ssl
+from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -14,6 +14,7 @@ from shipway.gateway.breaker import Breaker
 from shipway.gateway.http1.outbox import Outbox
 from shipway.gateway.http1.pool import Origin, Pool
 from shipway.gateway.latency import PeakEwma
+from shipway.gateway.tls import SYSTEM_TRUST, UpstreamTls
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,26 +51,41 @@ class Endpoint:
 
 
 class Endpoints:
-    """Every endpoint of the process, by address."""
+    """Every endpoint of the process, by address and what TLS asks of it."""
 
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
-        self._by_address: dict[Address, Endpoint] = {}
-        self._pools: dict[Origin, Pool] = {}
-        self._tls: ssl.SSLContext | None = None
+        self._endpoints: dict[tuple[Address, UpstreamTls], Endpoint] = {}
+        self._pools: dict[tuple[Origin, UpstreamTls], Pool] = {}
 
-    def get(self, url: str) -> Endpoint:
-        """The endpoint of a base URL, made when first asked for. Raises: ValueError for a URL that cannot be used."""
+    def get(self, url: str, tls: UpstreamTls = SYSTEM_TRUST) -> Endpoint:
+        """The endpoint of a base URL, made when first asked for.
+
+        Raises:
+            ValueError: a URL that cannot be used.
+            CertificateError: TLS files that cannot be used.
+        """
         address = Address.parse(url)
-        endpoint = self._by_address.get(address)
+        endpoint = self._endpoints.get((address, tls))
         if endpoint is None:
-            pool = self._pools.get(address.origin)
+            pool = self._pools.get((address.origin, tls))
             if pool is None:
-                pool = self._pools[address.origin] = Pool(
-                    address.origin, self._outbox, tls=self._context() if address.origin.tls else None
-                )
-            endpoint = self._by_address[address] = Endpoint(address, pool)
+                context = tls.context() if address.origin.tls else None
+                pool = self._pools[address.origin, tls] = Pool(address.origin, self._outbox, tls=context)
+            endpoint = self._endpoints[address, tls] = Endpoint(address, pool)
         return endpoint
+
+    def keep_only(self, used: set[Endpoint]) -> None:
+        """Forget endpoints that no snapshot names any longer; what is under way on them ends in its own time."""
+        self._endpoints = {key: endpoint for key, endpoint in self._endpoints.items() if endpoint in used}
+        pools = {endpoint.pool for endpoint in self._endpoints.values()}
+        for key, pool in tuple(self._pools.items()):
+            if pool not in pools:
+                pool.close()
+                del self._pools[key]
+
+    def __iter__(self) -> Iterator[Endpoint]:
+        return iter(tuple(self._endpoints.values()))
 
     def trim(self, now_s: float) -> None:
         for pool in self._pools.values():
@@ -78,8 +94,3 @@ class Endpoints:
     def close(self) -> None:
         for pool in self._pools.values():
             pool.close()
-
-    def _context(self) -> ssl.SSLContext:
-        if self._tls is None:
-            self._tls = ssl.create_default_context()
-        return self._tls

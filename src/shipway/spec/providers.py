@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from shipway.spec.fields import BaseUrl, Headers, Reference
+from shipway.spec.fields import BaseUrl, FilePath, Headers, Reference
 from shipway.spec.section import Section
 from shipway.spec.wording import quoted
 
@@ -17,9 +17,24 @@ BUILT_IN: Mapping[str, Mapping[str, Any]] = {
 
 MEANINGLESS: Mapping[str, frozenset[str]] = {
     "openai": frozenset({"context", "slots"}),
-    "local": frozenset({"base_url", "api_key", "headers"}),
+    "local": frozenset({"base_url", "api_key", "headers", "tls"}),
 }
 """For each kind, the settings that nothing could honour."""
+
+
+class ProviderTls(Section):
+    """What a provider behind `https` must prove, and what is shown to it. Its certificate is always verified."""
+
+    ca: FilePath | None = Field(
+        default=None, description="PEM file of the authorities to trust instead of the system's."
+    )
+    cert: FilePath | None = Field(default=None, description="Client certificate, a PEM file.")
+    key: FilePath | None = Field(default=None, description="Its private key, unless that is in the same file.")
+
+    @classmethod
+    def broken_rules(cls, given: Mapping[str, Any]) -> Iterator[str]:
+        if "key" in given and "cert" not in given:
+            yield '"key" needs "cert"'
 
 
 class Provider(Section):
@@ -38,6 +53,7 @@ class Provider(Section):
         default_factory=dict,
         description='Headers to add; a value that starts with "env:" or "file:" refers to a secret. For kind `openai`.',
     )
+    tls: ProviderTls = Field(default=ProviderTls(), description="Certificates; for kind `openai`.")
     context: int = Field(
         default=4096, ge=64, le=16_777_216, description="Context of each slot in tokens; for kind `local`."
     )
