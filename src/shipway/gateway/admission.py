@@ -1,36 +1,113 @@
 """Admission: who is calling and may they, decided from a request's head without touching a transport.
 
-The links run in order (authenticate, then as they come: authorize, limit, reserve) and each answers from memory.
+A chain of links looks at a `Ticket` in order. A link that can answer from memory does so at once; one that must ask somebody
+returns an awaitable, and only then does the request wait. The proxy and the ASGI middleware use the same chain.
 """
 
 from __future__ import annotations
 
-from shipway.gateway.http1.head import RequestHead
-from shipway.gateway.refusals import INVALID_KEY, MISSING_KEY, Refused
-from shipway.gateway.snapshot import Principal, Snapshot, key_digest
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from shipway.gateway.refusals import INVALID_KEY, MISSING_KEY, Refused, rate_limited
+from shipway.security.rate_limiting.fields import openai_fields, policy_field, retry_after_s, state_field
+from shipway.security.rate_limiting.gcra import GcraTable
 
 
-def authenticate(snapshot: Snapshot, head: RequestHead) -> Principal:
-    """The principal whose key the request carries, in `Authorization: Bearer` or `x-api-key`.
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who is calling, as logs and limits name them; never the key itself."""
 
-    Raises:
-        Refused: no key, or one that is not known.
+    id: str
+
+
+class Ticket:
+    """What admission knows of one request, and what its links find out.
+
+    Attributes:
+        now_s: Monotonic seconds.
+        principal: Set by authentication.
+        fields: Header lines to add to the response, whatever it is.
     """
-    key = _sent_key(head)
-    if key is None:
-        raise Refused(MISSING_KEY)
-    principal = snapshot.keys.get(key_digest(key))
-    if principal is None:
-        raise Refused(INVALID_KEY)
-    return principal
+
+    __slots__ = ("authorization", "fields", "now_s", "principal", "x_api_key")
+
+    def __init__(self, authorization: bytes | None, x_api_key: bytes | None, now_s: float) -> None:
+        self.authorization = authorization
+        self.x_api_key = x_api_key
+        self.now_s = now_s
+        self.principal: Principal | None = None
+        self.fields = b""
 
 
-def _sent_key(head: RequestHead) -> str | None:
-    if head.authorization is not None:
-        scheme, _, credential = head.authorization.partition(b" ")
-        if scheme.lower() != b"bearer":
-            return None
-        return credential.strip(b" \t").decode("latin-1") or None
-    if head.x_api_key:
-        return head.x_api_key.decode("latin-1")
-    return None
+Link = Callable[[Ticket], Awaitable[None] | None]
+"""Lets a ticket pass or raises `Refused`."""
+
+
+class Admission:
+    """The links of one snapshot, in order."""
+
+    __slots__ = ("_links",)
+
+    def __init__(self, *links: Link) -> None:
+        self._links = links
+
+    async def admit(self, ticket: Ticket) -> Principal:
+        """Raises: Refused, by the first link that does not let it pass."""
+        for link in self._links:
+            waiting = link(ticket)
+            if waiting is not None:
+                await waiting
+        if ticket.principal is None:
+            raise Refused(MISSING_KEY)
+        return ticket.principal
+
+
+def key_digest(key: bytes) -> bytes:
+    """What a key is looked up by: a hash of the whole key, so neither memory nor timing holds the key itself."""
+    return hashlib.sha256(key).digest()
+
+
+class ApiKeys:
+    """Authentication by an API key, in `Authorization: Bearer` or `x-api-key`."""
+
+    __slots__ = ("_principals",)
+
+    def __init__(self, principals: Mapping[bytes, Principal]) -> None:
+        """*principals*: by `key_digest` of their keys."""
+        self._principals = principals
+
+    def __call__(self, ticket: Ticket) -> None:
+        key = _sent_key(ticket)
+        if not key:
+            raise Refused(MISSING_KEY)
+        principal = self._principals.get(key_digest(key))
+        if principal is None:
+            raise Refused(INVALID_KEY)
+        ticket.principal = principal
+
+
+class RequestLimit:
+    """A limit of requests for each principal, exact within this process."""
+
+    __slots__ = ("_policy", "table")
+
+    def __init__(self, table: GcraTable) -> None:
+        self.table = table
+        self._policy = policy_field("default", table.quota)
+
+    def __call__(self, ticket: Ticket) -> None:
+        if ticket.principal is None:
+            return
+        decision = self.table.take(ticket.principal.id, ticket.now_s)
+        ticket.fields = self._policy + state_field(b"default", decision) + openai_fields(decision)
+        if not decision.allowed:
+            raise Refused(rate_limited(retry_after_s(decision)))
+
+
+def _sent_key(ticket: Ticket) -> bytes | None:
+    if ticket.authorization is None:
+        return ticket.x_api_key
+    scheme, _, credential = ticket.authorization.partition(b" ")
+    return credential.strip(b" \t") if scheme.lower() == b"bearer" else None

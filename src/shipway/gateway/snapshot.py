@@ -1,57 +1,85 @@
 """The snapshot: all that the data plane reads of the app file, compiled once into a value that never changes.
 
-A request takes the current snapshot when it begins and keeps it to its end, so a swap never shows it two versions.
+A request takes the current snapshot when it begins and keeps it to its end, so a swap never shows it two versions. What
+lives longer than a snapshot (connections, breakers, limits under way) is in `endpoints` and `limits`, which it refers to.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
 from shipway.errors import NoAddressError, SecretError
+from shipway.gateway.admission import Admission, ApiKeys, Principal, RequestLimit, key_digest
+from shipway.gateway.latency import PeakEwma
+from shipway.gateway.releases import Split
 from shipway.gateway.routing import Route, RouteTable
 from shipway.gateway.tls import UpstreamTls
 from shipway.gateway.upstreams import Endpoint, Endpoints
 from shipway.secret import Secret, SecretReference
+from shipway.security.rate_limiting.gcra import GcraTable, Quota
 from shipway.spec.app import App
-from shipway.spec.models import Upstream
+from shipway.spec.models import Model, Upstream
 from shipway.spec.providers import Provider
+from shipway.spec.services import Service
+
+ONLY = ""
+"""The release of a target that has no named ones."""
 
 
 @dataclass(frozen=True, slots=True)
-class Principal:
-    """Who is calling, as logs and limits name them; never the key itself."""
+class UpstreamTarget:
+    """A provider's model: what it is called there and what each request to it carries."""
 
-    id: str
+    label: str
+    model_json: msgspec.Raw
+    fields: bytes = field(repr=False)
+    """Complete header lines, credentials included."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Candidate:
+    """One endpoint of one upstream, as the balancing policies see it."""
+
+    upstream: UpstreamTarget
+    endpoint: Endpoint
+    weight: float
+
+    @property
+    def in_flight(self) -> int:
+        return self.endpoint.in_flight
+
+    @property
+    def latency(self) -> PeakEwma:
+        return self.endpoint.latency
+
+    @property
+    def affinity_seed(self) -> int:
+        return self.endpoint.affinity_seed
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Candidates that are equals: one is chosen by *policy*, the others are for when it fails."""
+
+    candidates: tuple[Candidate, ...]
+    policy: str
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceTarget:
     name: str
-    endpoints: tuple[Endpoint, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class UpstreamTarget:
-    """A provider's model: where it is, what it is called there and what each request to it carries."""
-
-    label: str
-    model_json: msgspec.Raw
-    endpoints: tuple[Endpoint, ...]
-    fields: bytes = field(repr=False)
-    """Complete header lines, credentials included."""
-    weight: float = 1.0
+    releases: Mapping[str, tuple[Endpoint, ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class ModelTarget:
     name: str
-    groups: tuple[tuple[UpstreamTarget, ...], ...]
-    """Tried in order; the upstreams of one group share its traffic by weight."""
+    releases: Mapping[str, tuple[Group, ...]]
+    """By release, the groups that are tried in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +96,28 @@ class Deadlines:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
+    version: int
     routes: RouteTable[ServiceTarget]
-    models: dict[str, ModelTarget]
-    keys: dict[bytes, Principal] = field(repr=False)
-    """SHA-256 of each whole key → its principal."""
+    services: Mapping[str, ServiceTarget]
+    models: Mapping[str, ModelTarget]
+    splits: Mapping[str, Split]
+    """How targets with several releases share their sessions, by `models.NAME` and `services.NAME`."""
+    admission: Admission
     deadlines: Deadlines
     max_body_bytes: int
+    session_header: bytes
+    """Lower-case name of the header that names a conversation."""
+
+    def candidates(self) -> Iterator[Candidate]:
+        for model in self.models.values():
+            for groups in model.releases.values():
+                for group in groups:
+                    yield from group.candidates
+
+    def endpoints(self) -> set[Endpoint]:
+        """Every endpoint that a request could be sent to."""
+        of_services = {one for service in self.services.values() for all in service.releases.values() for one in all}
+        return of_services | {candidate.endpoint for candidate in self.candidates()}
 
 
 @dataclass(frozen=True)
@@ -84,88 +128,140 @@ class AllottedAddresses:
     models: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-def key_digest(key: str) -> bytes:
-    """What a key is looked up by: a hash of the whole key, so neither memory nor timing holds the key itself."""
-    return hashlib.sha256(key.encode()).digest()
+class LiveLimits:
+    """The state of limits, kept across snapshots for as long as the limit stays the same."""
+
+    def __init__(self) -> None:
+        self._tables: dict[Quota, GcraTable] = {}
+
+    def table(self, quota: Quota) -> GcraTable:
+        """The table of *quota*, and of no other from now on."""
+        table = self._tables.get(quota) or GcraTable(quota)
+        self._tables = {quota: table}
+        return table
+
+    def trim(self, now_s: float) -> None:
+        for table in self._tables.values():
+            table.trim(now_s)
 
 
-def compile_snapshot(
-    app: App,
-    keys: Iterable[Secret],
-    endpoints: Endpoints,
-    environ: Mapping[str, str],
-    allotted: AllottedAddresses | None = None,
-) -> Snapshot:
+@dataclass(frozen=True)
+class Surroundings:
+    """What a snapshot is compiled with, besides the app file. The same for each snapshot of a process."""
+
+    keys: tuple[Secret, ...]
+    endpoints: Endpoints
+    limits: LiveLimits
+    environ: Mapping[str, str] = field(repr=False)
+    allotted: AllottedAddresses = AllottedAddresses()
+
+
+def compile_snapshot(app: App, around: Surroundings, version: int, splits: Mapping[str, Split]) -> Snapshot:
     """Compile *app* for serving.
+
+    Args:
+        splits: Live splits by target; a target that is not among them starts with the app file's weights.
 
     Raises:
         SecretError: a provider in use names a secret that cannot be resolved.
         NoAddressError: a routed service or a used provider has no address.
+        CertificateError: TLS files of a provider cannot be used.
     """
-    allotted = allotted or AllottedAddresses()
-    gateway = app.gateway
-    routes: list[Route[ServiceTarget]] = []
-    for name, service in app.services.items():
-        if not service.routes:
-            continue
-        urls = allotted.services.get(name) or ((service.url,) if service.url else ())
-        if not urls:
-            raise NoAddressError(
-                f"services.{name}: the gateway has no address for it",
-                hint=f'set services.{name}.url, or run it with "shipway up"',
-            )
-        target = ServiceTarget(name, tuple(endpoints.get(url) for url in urls))
-        routes += (Route(route.path.encode(), target, service.is_public(route)) for route in service.routes)
-    models = {
-        name: ModelTarget(
-            name,
-            tuple(
-                tuple(_upstream_target(app, one, endpoints, environ, allotted) for one in group)
-                for group in _groups(model.upstreams)
-            ),
-        )
-        for name, model in app.models.items()
-    }
-    timeouts = gateway.timeouts
+    services = {name: _service_target(name, service, around) for name, service in app.services.items() if service.routes}
+    routes = [
+        Route(route.path.encode(), services[name], service.is_public(route))
+        for name, service in app.services.items()
+        for route in service.routes
+    ]
+    models = {name: _model_target(app, name, model, around) for name, model in app.models.items()}
     return Snapshot(
+        version=version,
         routes=RouteTable(routes),
+        services=services,
         models=models,
-        keys={key_digest(key.reveal()): Principal(principal_id(key)) for key in keys},
-        deadlines=Deadlines(
-            connect_s=timeouts.connect,
-            first_byte_s=timeouts.first_byte,
-            first_token_s=timeouts.first_token,
-            heartbeat_s=timeouts.heartbeat,
-            idle_s=timeouts.idle,
-            total_s=timeouts.total,
-        ),
-        max_body_bytes=gateway.max_body,
+        splits={**_declared_splits(app), **{key: split for key, split in splits.items() if _fits(app, key, split)}},
+        admission=_admission(app, around),
+        deadlines=_deadlines(app),
+        max_body_bytes=app.gateway.max_body,
+        session_header=app.gateway.session_header.lower().encode(),
     )
+
+
+def declared_releases(app: App) -> dict[str, frozenset[str]]:
+    """Targets with several releases, and which."""
+    return {key: frozenset(weights) for key, weights in _declared_weights(app).items()}
 
 
 def principal_id(key: Secret) -> str:
     """A name for a key that appears in logs: its hash's first 32 bits, enough to tell keys of one app apart."""
-    return f"key-{key_digest(key.reveal()).hex()[:8]}"
+    return f"key-{key_digest(key.reveal().encode()).hex()[:8]}"
 
 
-def _upstream_target(
-    app: App, upstream: Upstream, endpoints: Endpoints, environ: Mapping[str, str], allotted: AllottedAddresses
-) -> UpstreamTarget:
-    provider = app.providers[upstream.provider]
-    label = f"{upstream.provider}/{upstream.model}"
-    urls = allotted.models.get(label) or ((provider.base_url,) if provider.base_url else ())
+def _declared_weights(app: App) -> dict[str, dict[str, float]]:
+    named = {f"services.{name}": service.releases for name, service in app.services.items()}
+    models = {f"models.{name}": model.releases for name, model in app.models.items()}
+    return {
+        key: {name: release.weight for name, release in releases.items()}
+        for key, releases in (*named.items(), *models.items())
+        if releases
+    }
+
+
+def _declared_splits(app: App) -> dict[str, Split]:
+    return {key: Split.of(weights) for key, weights in _declared_weights(app).items()}
+
+
+def _fits(app: App, key: str, split: Split) -> bool:
+    return set(split.owners) <= set(_declared_weights(app).get(key, ()))
+
+
+def _admission(app: App, around: Surroundings) -> Admission:
+    keys = ApiKeys({key_digest(key.reveal().encode()): Principal(principal_id(key)) for key in around.keys})
+    limit = app.limits.default
+    if limit is None:
+        return Admission(keys)
+    quota = Quota(float(limit.requests.count) / limit.requests.per_s, float(limit.burst_requests))
+    return Admission(keys, RequestLimit(around.limits.table(quota)))
+
+
+def _deadlines(app: App) -> Deadlines:
+    timeouts = app.gateway.timeouts
+    return Deadlines(
+        connect_s=timeouts.connect,
+        first_byte_s=timeouts.first_byte,
+        first_token_s=timeouts.first_token,
+        heartbeat_s=timeouts.heartbeat,
+        idle_s=timeouts.idle,
+        total_s=timeouts.total,
+    )
+
+
+def _service_target(name: str, service: Service, around: Surroundings) -> ServiceTarget:
+    if service.releases:
+        releases = {key: (around.endpoints.get(release.url),) for key, release in service.releases.items()}
+        return ServiceTarget(name, releases)
+    urls = around.allotted.services.get(name) or ((service.url,) if service.url else ())
     if not urls:
         raise NoAddressError(
-            f"providers.{upstream.provider}: the gateway has no address for {label}",
-            hint='a local model is served by "shipway up"; elsewhere set base_url of the provider',
+            f"services.{name}: the gateway has no address for it",
+            hint=f'set services.{name}.url, or run it with "shipway up"',
         )
-    return UpstreamTarget(
-        label=label,
-        model_json=msgspec.Raw(msgspec.json.encode(upstream.model)),
-        endpoints=tuple(endpoints.get(url, _tls(app, provider)) for url in urls),
-        fields=_provider_fields(app, provider, environ),
-        weight=1.0 if upstream.weight is None else upstream.weight,
-    )
+    return ServiceTarget(name, {ONLY: tuple(around.endpoints.get(url) for url in urls)})
+
+
+def _model_target(app: App, name: str, model: Model, around: Surroundings) -> ModelTarget:
+    by_release = {key: release.upstreams for key, release in model.releases.items()} or {ONLY: model.upstreams}
+    releases = {
+        key: tuple(_group(app, model, group, around) for group in _groups(upstreams))
+        for key, upstreams in by_release.items()
+    }
+    return ModelTarget(name, releases)
+
+
+def _group(app: App, model: Model, upstreams: list[Upstream], around: Surroundings) -> Group:
+    candidates = tuple(one for upstream in upstreams for one in _candidates(app, upstream, around))
+    weighted = any(upstream.weight is not None for upstream in upstreams)
+    return Group(candidates, model.balance or ("weighted" if weighted else "least-in-flight"))
 
 
 def _groups(upstreams: Iterable[Upstream]) -> list[list[Upstream]]:
@@ -177,6 +273,24 @@ def _groups(upstreams: Iterable[Upstream]) -> list[list[Upstream]]:
         else:
             groups.append([upstream])
     return groups
+
+
+def _candidates(app: App, upstream: Upstream, around: Surroundings) -> list[Candidate]:
+    provider = app.providers[upstream.provider]
+    urls = around.allotted.models.get(upstream.target) or provider.base_urls
+    if not urls:
+        raise NoAddressError(
+            f"providers.{upstream.provider}: the gateway has no address for {upstream.target}",
+            hint='a local model is served by "shipway up"; elsewhere set base_url of the provider',
+        )
+    target = UpstreamTarget(
+        label=upstream.target,
+        model_json=msgspec.Raw(msgspec.json.encode(upstream.model)),
+        fields=_provider_fields(app, provider, around.environ),
+    )
+    weight = (1.0 if upstream.weight is None else upstream.weight) / len(urls)
+    tls = _tls(app, provider)
+    return [Candidate(target, around.endpoints.get(url, tls), weight) for url in urls]
 
 
 def _tls(app: App, provider: Provider) -> UpstreamTls:

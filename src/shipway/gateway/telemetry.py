@@ -1,0 +1,146 @@
+"""What is counted and logged of each request: one place where facts become metrics and a line in the log.
+
+Instruments are looked up once for each combination of labels and kept, so a request costs a few additions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from time import perf_counter
+from typing import NamedTuple
+
+from shipway.gateway.call import Call
+from shipway.gateway.dialects.openai import OPERATIONS
+from shipway.gateway.snapshot import Snapshot
+from shipway.monitoring import metrics
+from shipway.monitoring.instruments import Counter, Histogram
+from shipway.monitoring.logging import AccessLog
+from shipway.monitoring.registry import Registry
+
+_OPERATION_NAMES = dict(zip(OPERATIONS, ("chat", "text_completion", "embeddings"), strict=True))
+_MAX_BUNDLES = 4096
+
+
+class _Labels(NamedTuple):
+    operation: str
+    target: str
+    upstream: str
+    release: str
+    status: int
+    error: str
+
+
+class _Bundle:
+    """The instruments of one combination of labels."""
+
+    __slots__ = ("duration", "first_token", "input_tokens", "output_token", "output_tokens", "overhead", "requests")
+
+    def __init__(self, registry: Registry, labels: _Labels, kind: str) -> None:
+        release = labels.release
+        status = "499" if labels.status == 499 else f"{labels.status // 100}xx"
+        self.requests = registry.child(metrics.REQUESTS, kind, labels.target, status, release)
+        self.overhead = registry.child(metrics.OVERHEAD, kind)
+        self.duration: Histogram | None = None
+        self.first_token: Histogram | None = None
+        self.output_token: Histogram | None = None
+        self.input_tokens: Histogram | None = None
+        self.output_tokens: Histogram | None = None
+        if kind == "model":
+            who = (labels.operation, labels.upstream.partition("/")[0], labels.target, release)
+            self.duration = registry.child(metrics.MODEL_DURATION, *who, labels.error)
+            self.first_token = registry.child(metrics.FIRST_TOKEN, *who)
+            self.output_token = registry.child(metrics.OUTPUT_TOKEN, *who)
+            self.input_tokens = registry.child(metrics.TOKENS, *who, "input")
+            self.output_tokens = registry.child(metrics.TOKENS, *who, "output")
+        elif kind == "service":
+            self.duration = registry.child(metrics.SERVICE_DURATION, labels.target, release)
+
+
+class Telemetry:
+    """Counts and logs the calls of one process."""
+
+    def __init__(self, registry: Registry, log: AccessLog) -> None:
+        self.registry = registry
+        self._log = log
+        self._bundles: dict[_Labels, _Bundle] = {}
+        self._attempts: dict[tuple[str, str], Counter] = {}
+        self._to_client = registry.child(metrics.RELAYED, "to_client")
+        self._to_upstream = registry.child(metrics.RELAYED, "to_upstream")
+        self.in_flight = registry.child(metrics.IN_FLIGHT)
+        registry.read_at_scrape(metrics.LOG_LINES_DROPPED, lambda: log.dropped)
+
+    def follow(self, snapshot: Snapshot) -> None:
+        """Take the label values that *snapshot* knows; anything else is counted as `other`."""
+        registry = self.registry
+        self._bundles.clear()
+        self._attempts.clear()
+        upstreams = {upstream.label for upstream in snapshot.upstreams()}
+        registry.allow(metrics.MODEL, snapshot.models)
+        registry.allow(metrics.PROVIDER, {label.partition("/")[0] for label in upstreams})
+        registry.allow(metrics.TARGET, {*snapshot.models, *snapshot.services})
+        registry.allow(metrics.UPSTREAM, {*upstreams, *snapshot.services})
+        registry.allow(metrics.RELEASE, snapshot.release_names())
+
+    def attempt(self, upstream: str, outcome: str) -> None:
+        """One attempt at *upstream* ended with *outcome* (`metrics.OUTCOME`)."""
+        counter = self._attempts.get((upstream, outcome))
+        if counter is None:
+            counter = self._attempts[upstream, outcome] = self.registry.child(metrics.ATTEMPTS, upstream, outcome)
+        counter.inc()
+        if outcome.endswith("_timeout"):
+            self.registry.child(metrics.DEADLINES, outcome.removesuffix("_timeout")).inc()
+
+    def retry(self, reason: str) -> None:
+        self.registry.child(metrics.RETRIES, reason).inc()
+
+    def refused(self, code: str) -> None:
+        self.registry.child(metrics.REFUSALS, code).inc()
+
+    def stream(self, outcome: str) -> None:
+        self.registry.child(metrics.STREAMS, outcome).inc()
+
+    def finished(self, call: Call) -> None:
+        """The call is over: count it and write its line."""
+        record = call.record
+        exchange = call.exchange
+        duration_s = record.duration_s = perf_counter() - call.arrived_s
+        record.status = exchange.status or 499  # nginx's code for a client that left before any answer
+        record.response_bytes = exchange.response_bytes
+        kind = "model" if record.model else "service" if record.service else "gateway"
+        labels = _Labels(
+            _OPERATION_NAMES.get(record.path, "") if kind == "model" else "",
+            record.model or record.service or "",
+            record.upstream or "",
+            record.release or "",
+            record.status,
+            record.error or "",
+        )
+        bundle = self._bundles.get(labels)
+        if bundle is None:
+            if len(self._bundles) >= _MAX_BUNDLES:
+                self._bundles.clear()
+            bundle = self._bundles[labels] = _Bundle(self.registry, labels, kind)
+        bundle.requests.inc()
+        bundle.overhead.observe(max(0.0, duration_s - call.waited_s))
+        self._to_client.inc(exchange.response_bytes)
+        self._to_upstream.inc(exchange.request_bytes)
+        if bundle.duration is not None:
+            bundle.duration.observe(duration_s)
+        if kind == "model":
+            self._tokens(call, bundle)
+        self._log.write(record)
+
+    def _tokens(self, call: Call, bundle: _Bundle) -> None:
+        record = call.record
+        first_s = record.first_token_s
+        output = record.output_tokens
+        if record.input_tokens is not None and bundle.input_tokens is not None:
+            bundle.input_tokens.observe(record.input_tokens)
+        if output is not None and bundle.output_tokens is not None:
+            bundle.output_tokens.observe(output)
+        if first_s is not None and bundle.first_token is not None:
+            bundle.first_token.observe(first_s)
+            if output is not None and output > 1 and bundle.output_token is not None:
+                bundle.output_token.observe(max(0.0, record.duration_s - first_s) / (output - 1))
+
+
