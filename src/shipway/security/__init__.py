@@ -1,0 +1,1 @@
+"""Who may do what and how much of it: decisions that the gateway asks for, without a transport."""
