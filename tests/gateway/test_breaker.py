@@ -256,6 +256,6 @@ def test_whatever_happens_it_keeps_its_promises(events: list[tuple[float, str, f
                 assert (breaker.state(now_s), breaker.retry_in_s(now_s)) == before
         if event in REPORTS:
             leases = leases[1:] if breaker.state(now_s) is State.HALF_OPEN else []
-        assert breaker.retry_in_s(now_s) <= POLICY.longest_wait_s
-    later_s = now_s + max(POLICY.longest_wait_s, POLICY.longest_open_s, POLICY.probe_lease_s)
+        assert breaker.retry_in_s(now_s) <= POLICY.longest_wait_s + 1e-6
+    later_s = now_s + 1e-6 + max(POLICY.longest_wait_s, POLICY.longest_open_s, POLICY.probe_lease_s)
     assert breaker.allows(later_s)
