@@ -13,6 +13,8 @@ from shipway.local.reports import Event, Reporter, Severity
 _SHOWN_LINES = 20
 _FIRST_PAUSE_S = 0.02
 _LONGEST_PAUSE_S = 0.25
+_SWITCH_S = 1.0
+"""After this, a process that was told to end gets no new request, even if it still works on old ones."""
 PROBE_FAILURES = (ProbeError, OSError, EOFError, ValueError, KeyError, TypeError, asyncio.LimitOverrunError)
 """What a probe raises when a child cannot answer; TimeoutError is an OSError."""
 
@@ -169,11 +171,13 @@ class Keeper:
         except NotReadyError as error:
             self._say("reload-failed", f"{self.spec.name} {error}\nthe running one stays", "error")
             return child
-        self._say("reloaded", f"{self.spec.name} runs with the change", "good")
         leaving = asyncio.create_task(child.stop(self.spec.drain_s))
         self._leaving.add(leaving)
         leaving.add_done_callback(self._leaving.discard)
         leaving.add_done_callback(lambda _: self._living.discard(child))
+        # Until the old one has stopped accepting, either may get a request; then it can be said.
+        await asyncio.wait({leaving}, timeout=_SWITCH_S)
+        self._say("reloaded", f"{self.spec.name} runs with the change", "good")
         return successor
 
     async def _stop_and_start(self, child: Child) -> Child:

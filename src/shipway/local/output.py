@@ -8,6 +8,7 @@ bounded: a child that writes faster waits, and the pipe to it fills.
 import asyncio
 import json
 import threading
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
@@ -40,6 +41,13 @@ class Renderer(Protocol):
     def close(self) -> None: ...
 
 
+class OutputConsole(Console):
+    """rich's console, except that a reader who has left is an error and not the end of the thread."""
+
+    def on_broken_pipe(self) -> None:
+        raise
+
+
 class JsonRenderer:
     """One JSON object a line: `{time, source, stream, line}` for a child's line, `{time, source, event, …}` for ours."""
 
@@ -63,7 +71,7 @@ class TextRenderer:
         self._colour = console.color_system is not None and not console.no_color
         width = max(map(len, (*names, OWN_NAME)))
         styles = {name: _COLOURS[number % len(_COLOURS)] for number, name in enumerate(names)} | {OWN_NAME: "bold"}
-        self._prefixes = {name: Text(f"{name:<{width}} │ ", style=style) for name, style in styles.items()}
+        self._prefixes = {name: (f"{name:<{width}} │ ", style) for name, style in styles.items()}
         self._status: Status | None = None
 
     def show(self, entries: Sequence[Entry]) -> None:
@@ -85,13 +93,13 @@ class TextRenderer:
 
     def _line(self, line: Line) -> Text:
         shown = printable(line.text, colour=self._colour)
-        return self._prefixes[line.source] + (Text.from_ansi(shown) if "\x1b" in shown else Text(shown))
+        return Text.assemble(self._prefixes[line.source], Text.from_ansi(shown) if "\x1b" in shown else shown)
 
     def _event(self, event: Event) -> list[Text]:
         if event.kind == "ready":  # has lines to paste, which a name in front would spoil
             return [Text(), *map(Text, event.message.split("\n")), Text()]
         style = _SEVERITY_STYLES[event.severity]
-        return [self._prefixes[OWN_NAME] + Text(row, style=style) for row in event.message.split("\n")]
+        return [Text.assemble(self._prefixes[OWN_NAME], (row, style)) for row in event.message.split("\n")]
 
     def _wait_for(self, message: str | None) -> None:
         if message is None:
@@ -148,9 +156,12 @@ class Output:
                 self._renderer.show([entry for entry in batch if entry is not None])
                 if closing:
                     self._renderer.close()
-            except OSError:  # the reader of the pipe has left, or the terminal has gone
+            except Exception as error:
+                # Whatever it was, lines must go on being taken, or every child would wait for ever.
                 lost = True
                 self._on_lost()
+                if not isinstance(error, OSError):  # not only that the reader of the pipe or the terminal has gone
+                    traceback.print_exc()
 
 
 def _as_json(entry: Entry, time: str) -> str:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Literal, TextIO
 
 import msgspec
-from rich.console import Console
 
 from shipway.errors import UsageError
 from shipway.local import plan
@@ -18,7 +17,7 @@ from shipway.local.allotment import Allotment, allot, endpoints
 from shipway.local.announcement import announcement
 from shipway.local.guardian import Guardian
 from shipway.local.models import model_servers
-from shipway.local.output import JsonRenderer, Output, Renderer, TextRenderer
+from shipway.local.output import JsonRenderer, Output, OutputConsole, Renderer, TextRenderer
 from shipway.local.preflight import preflight
 from shipway.local.relay import Relay
 from shipway.local.reload import reload_on_change
@@ -197,7 +196,7 @@ def _renderer(options: UpOptions, names: list[str]) -> Renderer:
     out = _own_stdout()
     if options.log_format == "json":
         return JsonRenderer(out)
-    return TextRenderer(Console(file=out, highlight=False, markup=False, emoji=False), names)
+    return TextRenderer(OutputConsole(file=out, highlight=False, markup=False, emoji=False), names)
 
 
 def _own_stdout() -> TextIO:
