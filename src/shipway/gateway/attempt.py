@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from http import HTTPStatus
+from time import perf_counter
 
 from shipway.gateway.call import Call
 from shipway.gateway.http1.client import ResponseHead, ResponseSink, UpstreamConnection, UpstreamFault
@@ -20,7 +21,7 @@ class Attempt:
     Attributes:
         began_s: On the loop's clock.
         connected: Whether a connection was had: before that nothing can have been executed.
-        failed_midway: The upstream failed when part of its answer had gone to the client.
+        midway_fault: What the upstream failed with when part of its answer had gone to the client.
     """
 
     __slots__ = (
@@ -37,7 +38,7 @@ class Attempt:
         "_phase_ends_s",
         "began_s",
         "connected",
-        "failed_midway",
+        "midway_fault",
     )
 
     def __init__(self, call: Call, endpoint: Endpoint) -> None:
@@ -54,7 +55,7 @@ class Attempt:
         self._beat_s = NEVER
         self.began_s = self._loop.time()
         self.connected = False
-        self.failed_midway = False
+        self.midway_fault: str | None = None
         endpoint.in_flight += 1
 
     def end(self) -> None:
@@ -90,9 +91,7 @@ class Attempt:
             connection = self._held = pool.take_idle(check=not safe)
             if connection is None:
                 self._exchange.deadline_s = NEVER
-                connection = self._held = await pool.connect(
-                    min(deadlines.connect_s, self._call.total_deadline_s - self._loop.time())
-                )
+                connection = self._held = await self._connect(deadlines.connect_s)
             self.connected = True
             connection.on_inform = self._inform
             self.enter("first_byte_timeout", deadlines.first_byte_s)
@@ -106,6 +105,7 @@ class Attempt:
                         too_large=self._too_large,
                     )
                 )
+            sent_s = perf_counter()
             try:
                 return await answer
             except UpstreamFault as fault:
@@ -114,6 +114,24 @@ class Attempt:
                     raise
                 self._held = None
                 pool.discard(connection)
+            finally:
+                self._call.waited_s += perf_counter() - sent_s
+
+    async def _connect(self, timeout_s: float) -> UpstreamConnection:
+        began_s = perf_counter()
+        try:
+            left_s = self._call.total_deadline_s - self._loop.time()
+            return await self._endpoint.pool.connect(min(timeout_s, left_s))
+        finally:
+            self._call.waited_s += perf_counter() - began_s
+
+    async def read(self, max_bytes: int) -> list[bytes] | None:
+        """The response's body; see `UpstreamConnection.read`. Raises: UpstreamFault."""
+        began_s = perf_counter()
+        try:
+            return await self.connection.read(max_bytes)
+        finally:
+            self._call.waited_s += perf_counter() - began_s
 
     def enter(self, phase: str, within_s: float) -> None:
         """From now, *phase* may take *within_s* seconds; the name is what its fault will be called."""
@@ -159,19 +177,20 @@ class Attempt:
     async def relay(self, response: ResponseHead) -> None:
         """Pass the response on as it comes, to its end. A fault after its beginning cuts the client's connection too."""
         exchange = self._exchange
-        exchange.begin(response.status, response.lines + self._call.id_field, response.content_length)
+        exchange.begin(response.status, response.lines + self._call.fields, response.content_length)
         self.enter_idle()
         download = Download(exchange, self)
         await self.pour(download, download.done)
         if download.fault is not None:
-            self._call.record.error = fault_kind(download.fault)
-            self.failed_midway = True
+            self.midway_fault = self._call.record.error = fault_kind(download.fault)
 
     async def pour(self, sink: ResponseSink, done: Waiter[None]) -> None:
         """Let the response's body flow into *sink* until it has settled *done*."""
+        began_s = perf_counter()
         self.connection.relay(sink)
         self._exchange.flush()
         await done
+        self._call.waited_s += perf_counter() - began_s
 
     async def tunnel(self, response: ResponseHead) -> None:
         """Join both connections until either side closes."""
@@ -188,7 +207,7 @@ class Attempt:
         exchange.status = HTTPStatus.SWITCHING_PROTOCOLS.value
         exchange.keep_alive = False
         upgrade = b"Connection: Upgrade\r\nUpgrade: %b\r\n" % (response.upgrade or b"")
-        fields = response.lines + self._call.id_field
+        fields = response.lines + self._call.fields
         client.server.outbox.flush()
         client.transport.write(b"".join((b"HTTP/1.1 101 Switching Protocols\r\n", fields, upgrade, b"\r\n", *early)))
         client.become_tunnel(Tunnel(connection.transport, ended))

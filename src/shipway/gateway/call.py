@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 import secrets
 from collections.abc import Callable
+from time import perf_counter
 
-from shipway.gateway.admission import authenticate
+from shipway.gateway.admission import Principal, Ticket
 from shipway.gateway.http1.exchange import Exchange
 from shipway.gateway.refusals import DRAINING, Refusal, Writer, as_problem
-from shipway.gateway.snapshot import Snapshot
-from shipway.monitoring.logging import AccessLog, AccessRecord
+from shipway.gateway.releases import session_key, session_point
+from shipway.gateway.snapshot import ONLY, Snapshot
+from shipway.monitoring.logging import AccessRecord
 
 StreamError = Callable[[Refusal], bytes]
 
@@ -27,7 +29,10 @@ class Call:
     """One exchange being answered.
 
     Attributes:
-        id_field: The request id as a header line, for both directions.
+        arrived_s: When it arrived, in seconds of `time.perf_counter`, for durations; the loop's clock is coarser.
+        waited_s: How long of that the upstreams took.
+        id_field: The request id as a header line, for upstreams.
+        fields: Header lines that each response gets: the request id, the state of limits, the release.
         started_s: When it arrived, on the loop's clock.
         total_deadline_s: When all of it must be over, on the loop's clock.
         write_refusal: Writes errors in the dialect that the client speaks.
@@ -35,13 +40,16 @@ class Call:
     """
 
     __slots__ = (
+        "arrived_s",
         "exchange",
+        "fields",
         "id_field",
         "record",
         "snapshot",
         "started_s",
         "stream_error",
         "total_deadline_s",
+        "waited_s",
         "write_refusal",
     )
 
@@ -51,18 +59,42 @@ class Call:
         self.exchange = exchange
         self.snapshot = snapshot
         self.id_field = b"x-request-id: %b\r\n" % request_id
+        self.fields = self.id_field
+        self.arrived_s = perf_counter()
+        self.waited_s = 0.0
         self.write_refusal: Writer = as_problem
         self.stream_error: StreamError | None = None
         self.started_s = exchange.connection.server.loop.time()
         self.total_deadline_s = self.started_s + snapshot.deadlines.total_s
         self.record = AccessRecord(head.method, head.path, request_id)
 
-    def authenticate(self) -> None:
-        """Raises: Refused."""
-        self.record.principal = authenticate(self.snapshot, self.exchange.head).id
+    async def admit(self) -> Principal:
+        """Ask for admission. Raises: Refused."""
+        head = self.exchange.head
+        ticket = Ticket(head.authorization, head.x_api_key, self.started_s)
+        try:
+            principal = await self.snapshot.admission.admit(ticket)
+        finally:
+            if ticket.fields:
+                self.fields += ticket.fields
+            if ticket.principal is not None:
+                self.record.principal = ticket.principal.id
+        return principal
+
+    def choose_release(self, target: str, conversation: Callable[[], bytes]) -> str:
+        """The release of *target* that this call's session belongs to; *conversation* is asked if no header names one."""
+        split = self.snapshot.splits.get(target)
+        if split is None:
+            return ONLY
+        named = self.exchange.head.field(self.snapshot.session_header)
+        key = session_key(self.record.principal or "", conversation() if named is None else named)
+        release = split.at(session_point(key))
+        self.record.release = release
+        self.fields += b"x-shipway-release: %b\r\n" % release.encode()
+        return release
 
     def respond(self, status: int, fields: bytes, body: bytes) -> None:
-        self.exchange.respond(status, fields + self.id_field, body)
+        self.exchange.respond(status, fields + self.fields, body)
 
     def refuse(self, refusal: Refusal) -> None:
         """Answer with *refusal*; once a response has begun its status is spent, and the error is said in-band or by a cut."""
@@ -83,11 +115,3 @@ class Call:
     def cut_by_drain(self) -> None:
         """The drain budget is over: end what is under way with an error of its dialect."""
         self.refuse(DRAINING)
-
-    def finish(self, log: AccessLog) -> None:
-        record = self.record
-        exchange = self.exchange
-        record.status = exchange.status or 499  # nginx's code for a client that left before any answer
-        record.duration_s = exchange.connection.server.loop.time() - self.started_s
-        record.response_bytes = exchange.response_bytes
-        log.write(record)

@@ -59,11 +59,9 @@ class Configuration:
             self._around.endpoints.keep_only(snapshot.endpoints())
             return snapshot
 
-    async def reload_if_changed(self) -> Snapshot | None:
-        """Reload if the file is not as it was last seen; each change is tried once. Raises: ShipwayError."""
-        if _stamp(self.app.source) == self._seen:
-            return None
-        return await self.reload()
+    def changed(self) -> bool:
+        """Whether the app file is not as it was when it was last read; each change is worth one reload."""
+        return _stamp(self.app.source) != self._seen
 
     def set_weights(self, target: str, weights: Mapping[str, float]) -> Snapshot:
         """Give the releases of *target* new shares of its sessions, from the next request on and across restarts.

@@ -13,8 +13,9 @@ from collections.abc import Callable, Iterator
 from http import HTTPStatus
 
 from shipway.gateway import refusals
-from shipway.gateway.attempt import Attempt
-from shipway.gateway.balancing import by_weight, least_in_flight
+from shipway.gateway.affinity import affinity_key
+from shipway.gateway.attempt import Attempt, fault_kind
+from shipway.gateway.balancing import by_affinity, by_weight, least_in_flight, lowest_latency
 from shipway.gateway.call import Call
 from shipway.gateway.dialects import openai
 from shipway.gateway.dialects.openai_stream import StreamReader
@@ -22,7 +23,8 @@ from shipway.gateway.http1.client import ResponseHead, UpstreamFault
 from shipway.gateway.model_stream import ModelStream
 from shipway.gateway.refusals import Refusal, Refused
 from shipway.gateway.retry_budget import RetryBudget, parse_retry_after
-from shipway.gateway.snapshot import ModelTarget, UpstreamTarget
+from shipway.gateway.snapshot import Candidate, Group, UpstreamTarget
+from shipway.gateway.telemetry import Telemetry
 from shipway.gateway.upstreams import Endpoint
 
 MAX_ATTEMPTS = 3
@@ -38,17 +40,19 @@ _OUR_FAULT = frozenset((401, 402, 403, 407))
 class TryNext(Exception):
     """This upstream did not answer; *refusal* is what the client is told if no other does."""
 
-    def __init__(self, refusal: Refusal, error: str) -> None:
+    def __init__(self, refusal: Refusal, error: str, reason: str) -> None:
         super().__init__(error)
         self.refusal = refusal
         self.error = error
+        self.reason = reason
 
 
 class ModelCalls:
     """Answers calls to models, with one budget for all second tries of the process."""
 
-    def __init__(self, budget: RetryBudget) -> None:
+    def __init__(self, budget: RetryBudget, telemetry: Telemetry) -> None:
         self._budget = budget
+        self._telemetry = telemetry
 
     async def answer(self, call: Call, operation: bytes) -> None:
         """Answer one call to a path of `openai.OPERATIONS`. Raises: Refused."""
@@ -56,7 +60,7 @@ class ModelCalls:
         call.write_refusal = openai.as_openai_error
         if exchange.head.method != b"POST":
             raise Refused(refusals.method_not_allowed("POST"))
-        call.authenticate()
+        await call.admit()
         request = openai.ModelRequest(await exchange.read_body(call.snapshot.max_body_bytes))
         model = call.snapshot.models.get(request.model)
         if model is None:
@@ -65,61 +69,93 @@ class ModelCalls:
         if request.stream:
             call.stream_error = openai.stream_error
         self._budget.deposit()
-        last = refusals.upstream_failed("connect")
+        groups = model.releases[call.choose_release(f"models.{model.name}", request.beginning)]
+        last, last_reason = refusals.upstream_failed("connect"), "fault"
         now_s = exchange.connection.server.loop.time
-        for upstream, endpoint in _candidates(model, now_s, self._budget):
+        for candidate in self._choose(groups, now_s, request):
+            if call.record.attempts:
+                self._telemetry.retry(last_reason)
             try:
-                await self._try(call, operation, request, upstream, endpoint)
+                await self._try(call, operation, request, candidate)
                 return
             except TryNext as failed:
                 last = failed.refusal
+                last_reason = failed.reason
                 call.record.error = failed.error
             if call.record.attempts == MAX_ATTEMPTS or now_s() >= call.total_deadline_s:
                 break
         else:
             if call.record.attempts == 0:
-                last = _all_resting(model, now_s())
+                last = _all_resting(groups, now_s())
         raise Refused(last)
 
-    async def _try(
-        self, call: Call, operation: bytes, request: openai.ModelRequest, upstream: UpstreamTarget, endpoint: Endpoint
-    ) -> None:
+    async def _try(self, call: Call, operation: bytes, request: openai.ModelRequest, candidate: Candidate) -> None:
         """Have one endpoint answer. Raises: TryNext, when it did not and another may."""
-        call.record.upstream = upstream.label
-        call.record.attempts += 1
-        call.record.error = None
+        upstream, endpoint = candidate.upstream, candidate.endpoint
+        record = call.record
+        record.upstream = upstream.label
+        record.attempts += 1
+        record.error = None
         body = request.body_for(upstream.model_json)
         head = _request_head(call, endpoint, upstream, operation, len(body))
-        attempt = Attempt(call, endpoint)
         breaker = endpoint.breaker
-        reported = False
+        attempt = Attempt(call, endpoint)
+        outcome = "client_left"
         try:
             response = await attempt.send(b"POST", head + body, safe=False)
             await _deliver(call, attempt, response, request.stream)
-            reported = True
-            if attempt.failed_midway:
-                breaker.failed(attempt.now_s(), attempt.began_s)
-            else:
-                breaker.succeeded(attempt.now_s(), attempt.began_s)
+            outcome = attempt.midway_fault or "answered"
         except Refused:
-            reported = True
-            breaker.succeeded(attempt.now_s(), attempt.began_s)  # the client's mistake; the upstream works
+            outcome = "answered"  # the client's mistake; the upstream works
             raise
         except UpstreamFault as fault:
-            reported = True
-            breaker.failed(attempt.now_s(), attempt.began_s)
-            raise TryNext(refusals.upstream_failed(fault.kind), fault.kind) from fault
+            outcome = fault.kind
+            reason = "deadline" if fault.kind.endswith("_timeout") else "fault"
+            raise TryNext(refusals.upstream_failed(fault.kind), fault.kind, reason) from fault
         except _Busy as busy:
-            reported = True
-            if busy.wait_s is None:
-                breaker.failed(attempt.now_s(), attempt.began_s)
-            else:
+            outcome = "error_status"
+            if busy.wait_s is not None:
+                outcome = ""
                 breaker.told_to_wait(attempt.now_s(), busy.wait_s)
-            raise TryNext(busy.refusal, f"status_{busy.status}") from busy
+            raise TryNext(busy.refusal, f"status_{busy.status}", "status") from busy
         finally:
-            if not reported:
+            if outcome == "answered":
+                breaker.succeeded(attempt.now_s(), attempt.began_s)
+                endpoint.latency.observe(attempt.now_s(), max(1e-6, record.first_token_s or call.waited_s))
+            elif outcome == "client_left":
                 breaker.probe_abandoned(attempt.began_s)
+            elif outcome:
+                breaker.failed(attempt.now_s(), attempt.began_s)
+            self._telemetry.attempt(upstream.label, outcome or "error_status")
             attempt.end()
+
+    def _choose(
+        self, groups: tuple[Group, ...], now_s: Callable[[], float], request: openai.ModelRequest
+    ) -> Iterator[Candidate]:
+        """Candidates in the order they should be tried, each once, passing over those that rest.
+
+        The next group in order is what the app file asks for; another try among equals is a retry and needs the budget.
+        """
+        for group in groups:
+            tried: set[Candidate] = set()
+            while True:
+                willing = [one for one in group.candidates if one not in tried and one.endpoint.willing(now_s())]
+                if not willing or (tried and not self._budget.withdraw(now_s())):
+                    break
+                chosen = willing[0] if len(willing) == 1 else _pick(group.policy, willing, now_s(), request)
+                tried.add(chosen)
+                if chosen.endpoint.breaker.allows(now_s()):
+                    yield chosen
+
+
+def _pick(policy: str, willing: list[Candidate], now_s: float, request: openai.ModelRequest) -> Candidate:
+    if policy == "weighted":
+        return by_weight(willing)
+    if policy == "lowest-latency":
+        return lowest_latency(willing, now_s)
+    if policy == "prefix-affinity":
+        return by_affinity(willing, affinity_key(request.model, request.conversation()))
+    return least_in_flight(willing)
 
 
 class _Busy(Exception):
@@ -143,7 +179,7 @@ async def _deliver(call: Call, attempt: Attempt, response: ResponseHead, streame
     if is_stream:
         await _deliver_stream(call, attempt, response)
         return
-    pieces = await attempt.connection.read(MAX_HELD_ANSWER_BYTES)
+    pieces = await attempt.read(MAX_HELD_ANSWER_BYTES)
     if pieces is None:
         await attempt.relay(response)
         return
@@ -165,11 +201,11 @@ async def _deliver_stream(call: Call, attempt: Attempt, response: ResponseHead) 
     await attempt.pour(stream, stream.done)
     _note_usage(call, reader.usage)
     if stream.first_token_s is not None:
-        call.record.first_token_s = stream.first_token_s - call.started_s
+        call.record.first_token_s = stream.first_token_s
     if stream.fault is not None:
         if not stream.flowing:
             raise stream.fault
-        attempt.failed_midway = True
+        attempt.midway_fault = fault_kind(stream.fault)
 
 
 def _note_usage(call: Call, usage: openai.Usage | None) -> None:
@@ -181,7 +217,7 @@ def _note_usage(call: Call, usage: openai.Usage | None) -> None:
 async def _refuse_status(attempt: Attempt, response: ResponseHead) -> None:
     """Decide what a status that is no success means. Always raises."""
     status = response.status
-    pieces = await attempt.connection.read(MAX_ERROR_BYTES)
+    pieces = await attempt.read(MAX_ERROR_BYTES)
     if status in _BUSY:
         wait_s = None
         if response.retry_after is not None:
@@ -192,35 +228,8 @@ async def _refuse_status(attempt: Attempt, response: ResponseHead) -> None:
     raise Refused(openai.refused_by_model(status, b"".join(pieces or ())))
 
 
-def _candidates(
-    model: ModelTarget, now_s: Callable[[], float], budget: RetryBudget
-) -> Iterator[tuple[UpstreamTarget, Endpoint]]:
-    """Endpoints in the order they should be tried, each once, passing over those whose breaker is open.
-
-    The next group in order is what the app file asks for; another try among equals is a retry and needs the budget.
-    """
-    for group in model.groups:
-        tried: set[Endpoint] = set()
-        while True:
-            willing = [(one, _willing(one, tried, now_s())) for one in group]
-            upstreams = [one for one, endpoints in willing if endpoints]
-            if not upstreams or (tried and not budget.withdraw(now_s())):
-                break
-            upstream = by_weight(upstreams)
-            endpoint = least_in_flight(next(endpoints for one, endpoints in willing if one is upstream))
-            tried.add(endpoint)
-            if endpoint.breaker.allows(now_s()):
-                yield upstream, endpoint
-
-
-def _willing(upstream: UpstreamTarget, tried: set[Endpoint], now_s: float) -> list[Endpoint]:
-    return [one for one in upstream.endpoints if one not in tried and one.breaker.would_allow(now_s)]
-
-
-def _all_resting(model: ModelTarget, now_s: float) -> Refusal:
-    soonest_s = min(
-        endpoint.breaker.retry_in_s(now_s) for group in model.groups for one in group for endpoint in one.endpoints
-    )
+def _all_resting(groups: tuple[Group, ...], now_s: float) -> Refusal:
+    soonest_s = min(one.endpoint.breaker.retry_in_s(now_s) for group in groups for one in group.candidates)
     return refusals.resting(max(1, math.ceil(soonest_s)))
 
 

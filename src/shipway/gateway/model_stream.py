@@ -6,6 +6,8 @@ replaced without the client noticing. From then on the stream ends whole or with
 
 from __future__ import annotations
 
+from time import perf_counter
+
 from shipway.gateway.attempt import Attempt
 from shipway.gateway.call import Call
 from shipway.gateway.dialects.openai_stream import StreamReader
@@ -28,7 +30,7 @@ class ModelStream:
     Attributes:
         done: Settled when the stream is over, or failed before anything of it was passed on.
         fault: Why, if it failed.
-        first_token_s: When its first token came, on the loop's clock.
+        first_token_s: How long after the call's arrival its first token came.
     """
 
     def __init__(self, call: Call, attempt: Attempt, response: ResponseHead, reader: StreamReader) -> None:
@@ -86,7 +88,7 @@ class ModelStream:
 
     def _flow(self) -> None:
         self._flowing = True
-        self.first_token_s = self._attempt.now_s()
+        self.first_token_s = perf_counter() - self._call.arrived_s
         self._attempt.enter_idle()
         self._open()
         self._exchange.write(b"".join(self._held))
@@ -95,4 +97,4 @@ class ModelStream:
     def _open(self) -> None:
         if not self._exchange.started:
             # Without a length, as an in-band error may come on top.
-            self._exchange.begin(self._response.status, self._response.lines + self._call.id_field, None)
+            self._exchange.begin(self._response.status, self._response.lines + self._call.fields, None)

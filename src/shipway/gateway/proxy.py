@@ -23,34 +23,41 @@ from shipway.gateway.retry_budget import RetryBudget
 from shipway.gateway.routing import plain_path
 from shipway.gateway.service_calls import answer_service_call
 from shipway.gateway.snapshot import Snapshot
-from shipway.monitoring.logging import AccessLog
+from shipway.gateway.telemetry import Telemetry
 
 
 class Proxy:
     """Serves exchanges from the current snapshot, which may be replaced between any two requests."""
 
-    def __init__(self, snapshot: Snapshot, log: AccessLog, *, ready: Callable[[], bool]) -> None:
+    def __init__(self, snapshot: Snapshot, telemetry: Telemetry, *, ready: Callable[[], bool]) -> None:
         self.snapshot = snapshot
-        self._log = log
+        self._telemetry = telemetry
         self._ready = ready
         self._started_s = int(time.time())
-        self._model_calls = ModelCalls(RetryBudget())
+        self._budget = RetryBudget()
+        self._model_calls = ModelCalls(self._budget, telemetry)
+
+    @property
+    def retries_withheld(self) -> int:
+        return self._budget.refused
 
     async def handle(self, exchange: Exchange) -> None:
         """Answer one exchange; every outcome ends here, none escapes."""
         call = Call(exchange, self.snapshot)
+        telemetry = self._telemetry
         exchange.on_cut = call.cut_by_drain
+        telemetry.in_flight.inc()
         try:
             path = exchange.head.path
             operation = openai.OPERATIONS.get(path)
             if operation is not None:
                 await self._model_calls.answer(call, operation)
             elif path.startswith(b"/v1/") or path == b"/v1":
-                self._other_model_path(call, path)
+                await self._other_model_path(call, path)
             elif path in _PROBES:
                 self._probe(call, path)
             else:
-                await answer_service_call(call)
+                await answer_service_call(call, telemetry)
         except Refused as refused:
             call.refuse(refused.refusal)
         except UpstreamFault as fault:
@@ -63,7 +70,8 @@ class Proxy:
             traceback.print_exc(file=sys.stderr)
             call.refuse(refusals.INTERNAL)
         finally:
-            call.finish(self._log)
+            telemetry.in_flight.dec()
+            telemetry.finished(call)
 
     def _probe(self, call: Call, path: bytes) -> None:
         if path == b"/healthz" or self._ready():
@@ -71,9 +79,9 @@ class Proxy:
         else:
             call.respond(503, refusals.JSON_FIELD, b'{"status":"draining"}')
 
-    def _other_model_path(self, call: Call, path: bytes) -> None:
+    async def _other_model_path(self, call: Call, path: bytes) -> None:
         call.write_refusal = openai.as_openai_error
-        call.authenticate()
+        await call.admit()
         if path != b"/v1/models" and not path.startswith(b"/v1/models/"):
             raise Refused(refusals.NO_ROUTE)
         if call.exchange.head.method not in {b"GET", b"HEAD"}:

@@ -68,6 +68,35 @@ def extra_fields(refusal: Refusal) -> bytes:
     return refusal.fields + b"Retry-After: %d\r\n" % refusal.retry_after_s
 
 
+CODES = (
+    "ambiguous_path",
+    "body_too_large",
+    "client_gone",
+    "draining",
+    "internal_error",
+    "invalid_api_key",
+    "invalid_request",
+    "method_not_allowed",
+    "missing_api_key",
+    "model_not_found",
+    "no_route",
+    "rate_limited",
+    "refused_by_model",
+    "upstream_connect_timeout",
+    "upstream_cut",
+    "upstream_error",
+    "upstream_first_byte_timeout",
+    "upstream_first_token_timeout",
+    "upstream_garbage",
+    "upstream_idle_timeout",
+    "upstream_rate_limited",
+    "upstream_reset",
+    "upstream_total_timeout",
+    "upstream_unavailable",
+    "upstream_unsent",
+)
+"""Every code of a refusal, as the label of a metric: a closed set."""
+
 BEARER_CHALLENGE = b"WWW-Authenticate: Bearer\r\n"
 INVALID_TOKEN_CHALLENGE = b'WWW-Authenticate: Bearer error="invalid_token"\r\n'
 
@@ -109,6 +138,16 @@ def method_not_allowed(allowed: str) -> Refusal:
         "method_not_allowed",
         f"This path answers {allowed} only.",
         fields=f"Allow: {allowed}\r\n".encode(),
+    )
+
+
+def rate_limited(retry_after_s: int) -> Refusal:
+    return Refusal(
+        HTTPStatus.TOO_MANY_REQUESTS,
+        "rate_limited",
+        f"Too many requests with this key. Try again in {retry_after_s} s.",
+        kind="rate_limit_error",
+        retry_after_s=retry_after_s,
     )
 
 

@@ -8,23 +8,30 @@ import os
 import signal
 import socket
 import sys
+import time
 import traceback
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from shipway.errors import PortTakenError
-from shipway.gateway.admin import admin_app
+from shipway.errors import PortTakenError, ShipwayError
+from shipway.gateway.admin import AdminApi
+from shipway.gateway.configuration import LOOK_EVERY_S, Configuration
 from shipway.gateway.http1.asgi import serve_asgi
 from shipway.gateway.http1.deadlines import Sweep
 from shipway.gateway.http1.exchange import Exchange
 from shipway.gateway.http1.outbox import Outbox
 from shipway.gateway.http1.server import Limits, Server
 from shipway.gateway.proxy import Proxy
-from shipway.gateway.snapshot import AllottedAddresses, compile_snapshot
+from shipway.gateway.snapshot import AllottedAddresses, LiveLimits, Snapshot, Surroundings
+from shipway.gateway.telemetry import Telemetry
 from shipway.gateway.tls import ListenerCertificate
 from shipway.gateway.upstreams import Endpoints
+from shipway.monitoring import metrics
 from shipway.monitoring.logging import AccessLog, LogFormat
+from shipway.monitoring.process import read_process_at_scrape
+from shipway.monitoring.registry import Registry
 from shipway.secret import Secret
 from shipway.spec.app import App
 from shipway.spec.gateway import Gateway as GatewaySettings
@@ -39,11 +46,19 @@ class ServeOptions:
     port: int | None = None
     admin_port: int | None = None
     log_format: LogFormat = "json"
+    weights: Path | None = None
+    """Where live weights of releases are kept across restarts; nowhere if None."""
 
 
 def keys_from(environ: Mapping[str, str]) -> tuple[Secret, ...]:
     """The API keys of `SHIPWAY_API_KEYS`, comma-separated."""
     return tuple(Secret(key.strip()) for key in environ.get("SHIPWAY_API_KEYS", "").split(",") if key.strip())
+
+
+def admin_token(environ: Mapping[str, str]) -> Secret | None:
+    """The admin API's credential, `SHIPWAY_ADMIN_TOKEN`."""
+    token = environ.get("SHIPWAY_ADMIN_TOKEN", "").strip()
+    return Secret(token) if token else None
 
 
 def listener_limits(settings: GatewaySettings) -> Limits:
@@ -70,26 +85,40 @@ class GatewayServer:
         """Compile the app and take both ports.
 
         Raises:
-            ShipwayError: a secret or an address is missing, or a port is taken.
+            ShipwayError: a secret or an address is missing, a certificate is damaged, or a port is taken.
         """
         settings = app.gateway
-        self._drain_s = settings.drain
-        outbox = Outbox(asyncio.get_running_loop())
+        loop = asyncio.get_running_loop()
+        outbox = Outbox(loop)
         self._endpoints = Endpoints(outbox)
-        snapshot = compile_snapshot(app, keys_from(environ), self._endpoints, environ, allotted)
+        self._limits = LiveLimits()
+        around = Surroundings(keys_from(environ), self._endpoints, self._limits, environ, allotted)
+        self._configuration = Configuration(app, around, options.weights, self._apply)
+        self._registry = Registry(metrics.all_metrics())
         self._log = AccessLog(sys.stdout.buffer, options.log_format)
+        self._telemetry = Telemetry(self._registry, self._log)
         self._draining = False
-        self._proxy = Proxy(snapshot, self._log, ready=self._is_ready)
-        self._admin = admin_app(ready=self._is_ready)
+        self._proxy = Proxy(self._configuration.snapshot, self._telemetry, ready=self._is_ready)
         self._main = Server(self._proxy.handle, listener_limits(settings), outbox)
+        self._admin = AdminApi(
+            self._configuration,
+            self._registry,
+            ready=self._is_ready,
+            reload=self.reload,
+            token=admin_token(environ),
+            now_s=loop.time,
+        ).app()
         self._side = Server(self._handle_admin, Limits(), outbox)
-        self._sweeps = (Sweep(self._main.connections, also=self._endpoints.trim), Sweep(self._side.connections))
-        self._main_socket = _bind(settings.host, _chosen(options.port, settings.port))
-        self._side_socket = _bind(settings.admin_host, _chosen(options.admin_port, settings.admin_port))
         self._certificate: ListenerCertificate | None = None
         if settings.tls is not None:
             self._certificate = ListenerCertificate(app.root / settings.tls.cert, app.root / settings.tls.key)
+        self._sweeps = (Sweep(self._main.connections, also=self._trim), Sweep(self._side.connections))
+        self._main_socket = _bind(settings.host, _chosen(options.port, settings.port))
+        self._side_socket = _bind(settings.admin_host, _chosen(options.admin_port, settings.admin_port))
         self._listeners: list[asyncio.Server] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._describe_at_scrape(loop)
+        self._telemetry.follow(self._configuration.snapshot)
 
     @property
     def port(self) -> int:
@@ -107,13 +136,34 @@ class GatewayServer:
         context = None if self._certificate is None else self._certificate.context
         for server, bound, tls in ((self._main, self._main_socket, context), (self._side, self._side_socket, None)):
             self._listeners.append(await loop.create_server(server.connect, sock=bound, backlog=BACKLOG, ssl=tls))
+        self._tasks.append(loop.create_task(self._watch_files()))
+
+    async def reload(self) -> None:
+        """Serve by the app file as it is now. Raises: ShipwayError; then nothing has changed."""
+        try:
+            await self._configuration.reload()
+        except ShipwayError:
+            self._registry.child(metrics.RELOADS, "refused").inc()
+            raise
+        self._registry.child(metrics.RELOADS, "ok").inc()
+
+    def reload_certificate(self) -> bool:
+        """Show a replaced certificate to new connections. Returns whether there was one. Raises: CertificateError."""
+        return self._certificate is not None and self._certificate.reload_if_changed()
 
     async def drain(self) -> None:
-        """Refuse new connections, let what is under way finish within the drain budget, and close."""
+        """Let what is under way finish within the drain budget, and close.
+
+        Readiness fails at once; connections are still accepted for a moment, because whoever balances between gateways
+        needs that long to see it.
+        """
         self._draining = True
+        for task in self._tasks:
+            task.cancel()
         main_listener, side_listener = self._listeners
+        budget_s = self._configuration.app.gateway.drain
         main_listener.close()
-        await self._main.drain(self._drain_s)
+        await self._main.drain(budget_s)
         side_listener.close()
         await self._side.drain(0.0)
         for sweep in self._sweeps:
@@ -121,9 +171,44 @@ class GatewayServer:
         self._endpoints.close()
         self._log.close()
 
-    def reload_certificate(self) -> bool:
-        """Show a replaced certificate to new connections. Returns whether there was one. Raises: CertificateError."""
-        return self._certificate is not None and self._certificate.reload_if_changed()
+    def _apply(self, snapshot: Snapshot, app: App) -> None:
+        self._proxy.snapshot = snapshot
+        self._telemetry.follow(snapshot)
+        self._main.limits = listener_limits(app.gateway)
+
+    async def _watch_files(self) -> None:
+        """Take a changed app file or certificate; say what is wrong with one that cannot be used, and go on."""
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            try:
+                self.reload_certificate()
+                if self._configuration.changed():
+                    await self.reload()
+                    _say(f"serving by the changed {self._configuration.app.source.name}")
+            except ShipwayError as error:
+                _say(f"error: {error} (what was in use stays)")
+
+    def _describe_at_scrape(self, loop: asyncio.AbstractEventLoop) -> None:
+        registry = self._registry
+        read_process_at_scrape(registry, started_s=time.time())
+        registry.read_at_scrape(metrics.SNAPSHOT_VERSION, lambda: self._configuration.snapshot.version)
+        registry.read_at_scrape(
+            metrics.CONNECTIONS,
+            lambda: {
+                ("client",): len(self._main.connections),
+                ("admin",): len(self._side.connections),
+                ("upstream",): self._endpoints.open_connections,
+            },
+        )
+        registry.read_at_scrape(metrics.RETRIES_WITHHELD, lambda: self._proxy.retries_withheld)
+        registry.read_at_scrape(metrics.BREAKER, lambda: self._telemetry.breakers(self._proxy.snapshot, loop.time()))
+        registry.read_at_scrape(
+            metrics.UPSTREAM_IN_FLIGHT, lambda: self._telemetry.upstreams_in_flight(self._proxy.snapshot)
+        )
+
+    def _trim(self, now_s: float) -> None:
+        self._endpoints.trim(now_s)
+        self._limits.trim(now_s)
 
     def _is_ready(self) -> bool:
         return not self._draining
@@ -136,6 +221,11 @@ class GatewayServer:
         except Exception:  # one admin request must not end the process
             traceback.print_exc(file=sys.stderr)
             exchange.abort()
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
 
 
 def serve(app: App, environ: Mapping[str, str], allotted: AllottedAddresses, options: ServeOptions) -> int:

@@ -14,6 +14,7 @@ from shipway.gateway.http1.head import RequestHead
 from shipway.gateway.refusals import Refused
 from shipway.gateway.routing import AmbiguousPath, Route, plain_path
 from shipway.gateway.snapshot import ServiceTarget
+from shipway.gateway.telemetry import Telemetry
 from shipway.gateway.upstreams import Endpoint
 
 _SAFE_TO_REPEAT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"TRACE"))
@@ -22,26 +23,29 @@ _SAFE_TO_REPEAT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"T
 _NEVER_EXECUTED = frozenset(("connect", "unsent"))
 
 
-async def answer_service_call(call: Call) -> None:
+async def answer_service_call(call: Call, telemetry: Telemetry) -> None:
     """Forward the call to the service of its route. Raises: Refused, UpstreamFault, BodyTooLarge."""
     head = call.exchange.head
     route = _route(call)
     call.record.service = route.target.name
     if not route.public:
-        call.authenticate()
+        await call.admit()
     if (head.content_length or 0) > call.snapshot.max_body_bytes:
         raise BodyTooLarge
+    release = call.choose_release(f"services.{route.target.name}", lambda: call.exchange.connection.client_host)
+    endpoints = route.target.releases[release]
     tried: set[Endpoint] = set()
     while True:
-        endpoint = _choose(route.target, tried, call.exchange.connection.server.loop.time())
+        endpoint = _choose(endpoints, tried, call.exchange.connection.server.loop.time())
         tried.add(endpoint)
         try:
-            await _forward(call, endpoint, keep_credentials=route.public)
+            await _forward(call, endpoint, telemetry, keep_credentials=route.public)
             return
         except UpstreamFault as fault:
             # Another replica is asked only where this one cannot have begun to act on the request.
-            if fault.kind not in _NEVER_EXECUTED or head.has_body or len(tried) == len(route.target.endpoints):
+            if fault.kind not in _NEVER_EXECUTED or head.has_body or len(tried) == len(endpoints):
                 raise
+            telemetry.retry("fault")
 
 
 def _route(call: Call) -> Route[ServiceTarget]:
@@ -54,31 +58,37 @@ def _route(call: Call) -> Route[ServiceTarget]:
     return route
 
 
-def _choose(service: ServiceTarget, tried: set[Endpoint], now_s: float) -> Endpoint:
-    """The least busy replica that is not resting; when all are, the least busy of all, since somebody has to find out."""
-    if len(service.endpoints) == 1:
-        return service.endpoints[0]
-    left = [endpoint for endpoint in service.endpoints if endpoint not in tried]
-    return least_in_flight([endpoint for endpoint in left if endpoint.breaker.would_allow(now_s)] or left)
+def _choose(endpoints: tuple[Endpoint, ...], tried: set[Endpoint], now_s: float) -> Endpoint:
+    """The least busy replica that is willing; when none is, the least busy of all, since somebody has to find out."""
+    if len(endpoints) == 1:
+        return endpoints[0]
+    left = [endpoint for endpoint in endpoints if endpoint not in tried]
+    return least_in_flight([endpoint for endpoint in left if endpoint.willing(now_s)] or left)
 
 
-async def _forward(call: Call, endpoint: Endpoint, *, keep_credentials: bool) -> None:
+async def _forward(call: Call, endpoint: Endpoint, telemetry: Telemetry, *, keep_credentials: bool) -> None:
     head = call.exchange.head
     message = _request_head(call, endpoint, keep_credentials=keep_credentials)
     safe = not head.has_body and head.method in _SAFE_TO_REPEAT
     attempt = Attempt(call, endpoint)
+    outcome = "client_left"
     try:
         response = await attempt.send(head.method, message, safe=safe, body_follows=head.has_body)
         if response.status == HTTPStatus.SWITCHING_PROTOCOLS:
+            outcome = "answered"
             await attempt.tunnel(response)
         else:
             await attempt.relay(response)
-    except UpstreamFault:
-        endpoint.breaker.failed(attempt.now_s(), attempt.began_s)
+            outcome = attempt.midway_fault or "answered"
+    except UpstreamFault as fault:
+        outcome = fault.kind
         raise
-    else:
-        endpoint.breaker.succeeded(attempt.now_s(), attempt.began_s)
     finally:
+        if outcome == "answered":
+            endpoint.breaker.succeeded(attempt.now_s(), attempt.began_s)
+        elif outcome != "client_left":
+            endpoint.breaker.failed(attempt.now_s(), attempt.began_s)
+        telemetry.attempt(call.record.service or "", outcome)
         attempt.end()
 
 

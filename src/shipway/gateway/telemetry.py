@@ -5,13 +5,15 @@ Instruments are looked up once for each combination of labels and kept, so a req
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from time import perf_counter
 from typing import NamedTuple
 
+from shipway.gateway.breaker import State
 from shipway.gateway.call import Call
 from shipway.gateway.dialects.openai import OPERATIONS
+from shipway.gateway.refusals import CODES
 from shipway.gateway.snapshot import Snapshot
+from shipway.gateway.upstreams import Endpoint
 from shipway.monitoring import metrics
 from shipway.monitoring.instruments import Counter, Histogram
 from shipway.monitoring.logging import AccessLog
@@ -67,6 +69,8 @@ class Telemetry:
         self._to_client = registry.child(metrics.RELAYED, "to_client")
         self._to_upstream = registry.child(metrics.RELAYED, "to_upstream")
         self.in_flight = registry.child(metrics.IN_FLIGHT)
+        registry.allow(metrics.CODE, CODES)
+        registry.allow(metrics.ERROR_TYPE, CODES)
         registry.read_at_scrape(metrics.LOG_LINES_DROPPED, lambda: log.dropped)
 
     def follow(self, snapshot: Snapshot) -> None:
@@ -74,12 +78,13 @@ class Telemetry:
         registry = self.registry
         self._bundles.clear()
         self._attempts.clear()
-        upstreams = {upstream.label for upstream in snapshot.upstreams()}
+        upstreams = {candidate.upstream.label for candidate in snapshot.candidates()}
+        targets = (*snapshot.models.values(), *snapshot.services.values())
         registry.allow(metrics.MODEL, snapshot.models)
         registry.allow(metrics.PROVIDER, {label.partition("/")[0] for label in upstreams})
         registry.allow(metrics.TARGET, {*snapshot.models, *snapshot.services})
         registry.allow(metrics.UPSTREAM, {*upstreams, *snapshot.services})
-        registry.allow(metrics.RELEASE, snapshot.release_names())
+        registry.allow(metrics.RELEASE, {release for target in targets for release in target.releases})
 
     def attempt(self, upstream: str, outcome: str) -> None:
         """One attempt at *upstream* ended with *outcome* (`metrics.OUTCOME`)."""
@@ -130,6 +135,20 @@ class Telemetry:
             self._tokens(call, bundle)
         self._log.write(record)
 
+    def breakers(self, snapshot: Snapshot, now_s: float) -> dict[tuple[str, ...], float]:
+        """The state of each upstream's breaker; of several endpoints the worst."""
+        states: dict[tuple[str, ...], float] = {}
+        for label, endpoint in _labelled(snapshot):
+            state = _STATE_NUMBERS[endpoint.breaker.state(now_s)]
+            states[(label,)] = max(states.get((label,), 0.0), state)
+        return states
+
+    def upstreams_in_flight(self, snapshot: Snapshot) -> dict[tuple[str, ...], float]:
+        counts: dict[tuple[str, ...], float] = {}
+        for label, endpoint in _labelled(snapshot):
+            counts[(label,)] = counts.get((label,), 0.0) + endpoint.in_flight
+        return counts
+
     def _tokens(self, call: Call, bundle: _Bundle) -> None:
         record = call.record
         first_s = record.first_token_s
@@ -144,3 +163,14 @@ class Telemetry:
                 bundle.output_token.observe(max(0.0, record.duration_s - first_s) / (output - 1))
 
 
+
+
+_STATE_NUMBERS = {State.CLOSED: 0.0, State.HALF_OPEN: 1.0, State.OPEN: 2.0}
+
+
+def _labelled(snapshot: Snapshot) -> set[tuple[str, Endpoint]]:
+    """Every endpoint with the name that metrics give it."""
+    pairs = {(one.upstream.label, one.endpoint) for one in snapshot.candidates()}
+    for service in snapshot.services.values():
+        pairs |= {(service.name, endpoint) for endpoints in service.releases.values() for endpoint in endpoints}
+    return pairs

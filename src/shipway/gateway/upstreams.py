@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from shipway.gateway.affinity import seed_of
 from shipway.gateway.breaker import Breaker
 from shipway.gateway.http1.outbox import Outbox
 from shipway.gateway.http1.pool import Origin, Pool
@@ -38,7 +39,7 @@ class Address:
 class Endpoint:
     """One address with its connections, its breaker and what is under way on it."""
 
-    __slots__ = ("address", "authority", "breaker", "in_flight", "latency", "pool", "weight")
+    __slots__ = ("address", "affinity_seed", "authority", "breaker", "healthy", "in_flight", "latency", "pool", "weight")
 
     def __init__(self, address: Address, pool: Pool) -> None:
         self.address = address
@@ -46,8 +47,15 @@ class Endpoint:
         self.pool = pool
         self.in_flight = 0
         self.weight = 1.0
+        self.affinity_seed = seed_of(b"%b%b" % (self.authority, address.base_path))
+        self.healthy = True
+        """What the last active checks said; always true where there are none."""
         self.breaker = Breaker()
         self.latency = PeakEwma()
+
+    def willing(self, now_s: float) -> bool:
+        """Whether it may be asked: checked to be healthy, and its breaker would let a request pass."""
+        return self.healthy and self.breaker.would_allow(now_s)
 
 
 class Endpoints:
@@ -86,6 +94,10 @@ class Endpoints:
 
     def __iter__(self) -> Iterator[Endpoint]:
         return iter(tuple(self._endpoints.values()))
+
+    @property
+    def open_connections(self) -> int:
+        return sum(pool.open_connections for pool in self._pools.values())
 
     def trim(self, now_s: float) -> None:
         for pool in self._pools.values():

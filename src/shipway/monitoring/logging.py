@@ -35,6 +35,7 @@ class AccessRecord:
         "output_tokens",
         "path",
         "principal",
+        "release",
         "request_id",
         "response_bytes",
         "service",
@@ -56,6 +57,7 @@ class AccessRecord:
         self.principal: str | None = None
         self.service: str | None = None
         self.model: str | None = None
+        self.release: str | None = None
         self.upstream: str | None = None
         self.error: str | None = None
 
@@ -63,18 +65,21 @@ class AccessRecord:
 class AccessLog:
     """Collects lines and writes them to *out* in the background, in order.
 
-    Closing writes what is left; the stream stays open.
+    Closing writes what is left; the stream stays open. `dropped` counts the lines that were lost.
     """
 
     def __init__(self, out: IO[bytes], log_format: LogFormat) -> None:
         self._out = out
         self._encode = _json_line if log_format == "json" else _text_line
         self._lines: deque[bytes] = deque(maxlen=MAX_WAITING_LINES)
+        self.dropped = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="access-log", daemon=True)
         self._thread.start()
 
     def write(self, record: AccessRecord) -> None:
+        if len(self._lines) == MAX_WAITING_LINES:
+            self.dropped += 1
         self._lines.append(self._encode(record))
 
     def close(self) -> None:
@@ -115,6 +120,7 @@ class _Attributes(msgspec.Struct, omit_defaults=True, gc=False):
     input_tokens: int | None = msgspec.field(name="gen_ai.usage.input_tokens", default=None)
     output_tokens: int | None = msgspec.field(name="gen_ai.usage.output_tokens", default=None)
     attempts: int = 0
+    release: str | None = None
 
 
 class _Line(msgspec.Struct, gc=False):
@@ -148,6 +154,7 @@ def _json_line(record: AccessRecord) -> bytes:
         record.input_tokens,
         record.output_tokens,
         record.attempts,
+        record.release,
     )
     return _encoder.encode(_Line(time.time_ns(), severity, number, "http.request", attributes)) + b"\n"
 

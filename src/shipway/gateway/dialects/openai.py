@@ -11,6 +11,7 @@ from http import HTTPStatus
 
 import msgspec
 
+from shipway.gateway.affinity import SEARCHED_BYTES, affinity_key
 from shipway.gateway.refusals import JSON_FIELD, Refusal, Refused, bad_field, extra_fields
 
 _decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -57,6 +58,18 @@ class ModelRequest:
             raise Refused(bad_field("stream", "The field 'stream' must be true or false."))
         self.stream = raw_stream == b"true"
         self.fields = fields
+
+    def conversation(self) -> bytes:
+        """The beginning of the raw JSON that grows with each turn of a conversation, as far as `affinity_key` reads it."""
+        for name in ("messages", "prompt", "input"):
+            raw = self.fields.get(name)
+            if raw is not None:
+                return bytes(memoryview(raw)[:SEARCHED_BYTES])
+        return b""
+
+    def beginning(self) -> bytes:
+        """What identifies the conversation where nothing names it: its beginning, which stays as it was sent."""
+        return b"%x" % affinity_key(self.model, self.conversation())
 
     def body_for(self, model_json: msgspec.Raw) -> bytes:
         """The body to send upstream, with *model_json* (a JSON string) in the model's place."""

@@ -166,6 +166,11 @@ class Exchange:
             self.connection.resume_reading()
 
     @property
+    def request_bytes(self) -> int:
+        """Body bytes that have arrived."""
+        return self._body_bytes
+
+    @property
     def body_done(self) -> bool:
         return self._body_done
 

@@ -146,6 +146,14 @@ class RequestHead:
         self.about_the_site = about_the_site
         self._accept_target(target, host)
 
+    def field(self, lower: bytes) -> bytes | None:
+        """The value of a field that is passed on, by its lower-case name; the first of several. Not for hot paths."""
+        fields = self.passed_on
+        for at in range(0, len(fields), 4):
+            if fields[at].lower() == lower:
+                return fields[at + 2]
+        return None
+
     def _accept_coding(self, value: bytes) -> None:
         if self.http_1_0:
             raise BadMessage(HTTPStatus.BAD_REQUEST, "Transfer-Encoding in an HTTP/1.0 request")

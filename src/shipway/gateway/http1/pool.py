@@ -60,6 +60,11 @@ class Pool:
         self._loop = asyncio.get_running_loop()
         self._closed = False
 
+    @property
+    def open_connections(self) -> int:
+        """Connections in use, idle or being opened."""
+        return self._open
+
     def take_idle(self, *, check: bool = False) -> UpstreamConnection | None:
         """An idle connection that is still open, or None.
 
