@@ -134,7 +134,9 @@ class AdminApi:
     def _closed(self, handler: Callable[[Request], Any]) -> Callable[[Request], Any]:
         async def guarded(request: Request) -> Response:
             if self._token is None:
-                return self._answer({"error": "closed", "message": "this gateway was started without SHIPWAY_ADMIN_TOKEN"}, 403)
+                return self._answer(
+                    {"error": "closed", "message": "this gateway was started without SHIPWAY_ADMIN_TOKEN"}, 403
+                )
             scheme, _, sent = request.headers.get("authorization", "").partition(" ")
             if scheme.lower() != "bearer" or not self._token.matches(sent.strip()):
                 return self._answer({"error": "unauthorized", "message": "the admin token is missing or wrong"}, 401)

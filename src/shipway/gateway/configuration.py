@@ -76,7 +76,9 @@ class Configuration:
         known = declared_releases(self.app)[target]
         unknown = sorted(set(weights) - known)
         if unknown:
-            raise UsageError(f"{target} has no release {unknown[0]!r}", hint=f"its releases: {', '.join(sorted(known))}")
+            raise UsageError(
+                f"{target} has no release {unknown[0]!r}", hint=f"its releases: {', '.join(sorted(known))}"
+            )
         try:
             changed = split.reweighted(weights)
         except ValueError as error:

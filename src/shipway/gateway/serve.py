@@ -31,7 +31,6 @@ from shipway.gateway.upstreams import Endpoints
 from shipway.monitoring import metrics
 from shipway.monitoring.logging import AccessLog, LogFormat
 from shipway.monitoring.process import read_process_at_scrape
-from shipway.monitoring.registry import Registry
 from shipway.secret import Secret
 from shipway.spec.app import App
 from shipway.spec.gateway import Gateway as GatewaySettings
@@ -94,7 +93,7 @@ class GatewayServer:
         self._limits = LiveLimits()
         around = Surroundings(keys_from(environ), self._endpoints, self._limits, environ, allotted)
         self._configuration = Configuration(app, around, options.weights, self._apply)
-        self._registry = Registry(metrics.all_metrics())
+        self._registry = metrics.gateway_registry()
         self._log = AccessLog(sys.stdout.buffer, options.log_format)
         self._telemetry = Telemetry(self._registry, self._log)
         self._draining = False

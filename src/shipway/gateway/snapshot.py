@@ -167,7 +167,9 @@ def compile_snapshot(app: App, around: Surroundings, version: int, splits: Mappi
         NoAddressError: a routed service or a used provider has no address.
         CertificateError: TLS files of a provider cannot be used.
     """
-    services = {name: _service_target(name, service, around) for name, service in app.services.items() if service.routes}
+    services = {
+        name: _service_target(name, service, around) for name, service in app.services.items() if service.routes
+    }
     routes = [
         Route(route.path.encode(), services[name], service.is_public(route))
         for name, service in app.services.items()

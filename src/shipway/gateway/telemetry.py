@@ -163,8 +163,6 @@ class Telemetry:
                 bundle.output_token.observe(max(0.0, record.duration_s - first_s) / (output - 1))
 
 
-
-
 _STATE_NUMBERS = {State.CLOSED: 0.0, State.HALF_OPEN: 1.0, State.OPEN: 2.0}
 
 

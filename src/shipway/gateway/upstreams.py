@@ -39,7 +39,17 @@ class Address:
 class Endpoint:
     """One address with its connections, its breaker and what is under way on it."""
 
-    __slots__ = ("address", "affinity_seed", "authority", "breaker", "healthy", "in_flight", "latency", "pool", "weight")
+    __slots__ = (
+        "address",
+        "affinity_seed",
+        "authority",
+        "breaker",
+        "healthy",
+        "in_flight",
+        "latency",
+        "pool",
+        "weight",
+    )
 
     def __init__(self, address: Address, pool: Pool) -> None:
         self.address = address

@@ -49,7 +49,7 @@ class Pool:
         max_idle_s: float = 55.0,
     ) -> None:
         self.origin = origin
-        self._tls = tls
+        self.tls = tls
         self._max_connections = max_connections
         self._max_idle = max_idle
         self._max_idle_s = max_idle_s
@@ -115,8 +115,8 @@ class Pool:
                         lambda: UpstreamConnection(self._loop, self._outbox),
                         self.origin.host,
                         self.origin.port,
-                        ssl=self._tls,
-                        server_hostname=self.origin.host if self._tls else None,
+                        ssl=self.tls,
+                        server_hostname=self.origin.host if self.tls else None,
                     )
                 except BaseException:
                     self._place_free()
