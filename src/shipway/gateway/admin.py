@@ -70,7 +70,7 @@ class AdminApi:
 
     async def _metrics(self, request: Request) -> Response:
         text_format = accepted_format(request.headers.get("accept", ""))
-        return Response(render(self._registry, text_format), media_type=text_format.media_type)
+        return Response(render(self._registry, text_format), headers={"content-type": text_format.content_type})
 
     async def _openapi(self, request: Request) -> Response:
         return self._answer(openapi())

@@ -35,7 +35,7 @@ class Attempt:
         "_idle_s",
         "_loop",
         "_phase",
-        "_phase_ends_s",
+        "_phase_ends_s", "_works",
         "began_s",
         "connected",
         "midway_fault",
@@ -55,8 +55,15 @@ class Attempt:
         self._beat_s = NEVER
         self.began_s = self._loop.time()
         self.connected = False
+        self._works = False
         self.midway_fault: str | None = None
         endpoint.in_flight += 1
+
+    def works(self) -> None:
+        """The endpoint answers; said as soon as that is known, since a probe should not take as long as a stream."""
+        if not self._works:
+            self._works = True
+            self._endpoint.breaker.succeeded(self._loop.time(), self.began_s)
 
     def end(self) -> None:
         """Give the connection back, or close it if its response was not read to the end."""
@@ -115,7 +122,7 @@ class Attempt:
                 self._held = None
                 pool.discard(connection)
             finally:
-                self._call.waited_s += perf_counter() - sent_s
+                self._call.record.waited_s += perf_counter() - sent_s
 
     async def _connect(self, timeout_s: float) -> UpstreamConnection:
         began_s = perf_counter()
@@ -123,7 +130,7 @@ class Attempt:
             left_s = self._call.total_deadline_s - self._loop.time()
             return await self._endpoint.pool.connect(min(timeout_s, left_s))
         finally:
-            self._call.waited_s += perf_counter() - began_s
+            self._call.record.waited_s += perf_counter() - began_s
 
     async def read(self, max_bytes: int) -> list[bytes] | None:
         """The response's body; see `UpstreamConnection.read`. Raises: UpstreamFault."""
@@ -131,7 +138,7 @@ class Attempt:
         try:
             return await self.connection.read(max_bytes)
         finally:
-            self._call.waited_s += perf_counter() - began_s
+            self._call.record.waited_s += perf_counter() - began_s
 
     def enter(self, phase: str, within_s: float) -> None:
         """From now, *phase* may take *within_s* seconds; the name is what its fault will be called."""
@@ -177,7 +184,7 @@ class Attempt:
     async def relay(self, response: ResponseHead) -> None:
         """Pass the response on as it comes, to its end. A fault after its beginning cuts the client's connection too."""
         exchange = self._exchange
-        exchange.begin(response.status, response.lines + self._call.fields, response.content_length)
+        exchange.begin(response.status, response.lines + self._call.fields, response.content_length, dated=response.dated)
         self.enter_idle()
         download = Download(exchange, self)
         await self.pour(download, download.done)
@@ -190,7 +197,7 @@ class Attempt:
         self.connection.relay(sink)
         self._exchange.flush()
         await done
-        self._call.waited_s += perf_counter() - began_s
+        self._call.record.waited_s += perf_counter() - began_s
 
     async def tunnel(self, response: ResponseHead) -> None:
         """Join both connections until either side closes."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import secrets
 from collections.abc import Callable
 from time import perf_counter
@@ -20,8 +21,16 @@ _process = secrets.token_hex(8).encode()
 _count = itertools.count()
 
 
-def _new_request_id() -> bytes:
-    """Unique without asking the kernel for randomness each time: 64 random bits a process, then a count."""
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:+/=-]{1,128}")
+
+
+def request_id_for(sent: bytes | None) -> bytes:
+    """The id that a client sent, if it is one; else a new one.
+
+    New ones are unique without asking the kernel for randomness each time: 64 random bits a process, then a count.
+    """
+    if sent is not None and _REQUEST_ID.fullmatch(sent):
+        return sent
     return b"req-%b-%x" % (_process, next(_count))
 
 
@@ -30,7 +39,6 @@ class Call:
 
     Attributes:
         arrived_s: When it arrived, in seconds of `time.perf_counter`, for durations; the loop's clock is coarser.
-        waited_s: How long of that the upstreams took.
         id_field: The request id as a header line, for upstreams.
         fields: Header lines that each response gets: the request id, the state of limits, the release.
         started_s: When it arrived, on the loop's clock.
@@ -49,19 +57,17 @@ class Call:
         "started_s",
         "stream_error",
         "total_deadline_s",
-        "waited_s",
         "write_refusal",
     )
 
     def __init__(self, exchange: Exchange, snapshot: Snapshot) -> None:
         head = exchange.head
-        request_id = head.request_id or _new_request_id()
+        request_id = request_id_for(head.request_id)
         self.exchange = exchange
         self.snapshot = snapshot
         self.id_field = b"x-request-id: %b\r\n" % request_id
         self.fields = self.id_field
         self.arrived_s = perf_counter()
-        self.waited_s = 0.0
         self.write_refusal: Writer = as_problem
         self.stream_error: StreamError | None = None
         self.started_s = exchange.connection.server.loop.time()
@@ -93,8 +99,9 @@ class Call:
         self.fields += b"x-shipway-release: %b\r\n" % release.encode()
         return release
 
-    def respond(self, status: int, fields: bytes, body: bytes) -> None:
-        self.exchange.respond(status, fields + self.fields, body)
+    def respond(self, status: int, fields: bytes, body: bytes, *, dated: bool = False) -> None:
+        """Send a whole response. *dated*: whether *fields* have a Date."""
+        self.exchange.respond(status, fields + self.fields, body, dated=dated)
 
     def refuse(self, refusal: Refusal) -> None:
         """Answer with *refusal*; once a response has begun its status is spent, and the error is said in-band or by a cut."""
@@ -115,3 +122,13 @@ class Call:
     def cut_by_drain(self) -> None:
         """The drain budget is over: end what is under way with an error of its dialect."""
         self.refuse(DRAINING)
+
+    def finish(self) -> AccessRecord:
+        """The record, complete."""
+        record = self.record
+        exchange = self.exchange
+        record.duration_s = perf_counter() - self.arrived_s
+        record.status = exchange.status or 499  # nginx's code for a client that left before any answer
+        record.request_bytes = exchange.request_bytes
+        record.response_bytes = exchange.response_bytes
+        return record

@@ -120,8 +120,8 @@ class ModelCalls:
             raise TryNext(busy.refusal, f"status_{busy.status}", "status") from busy
         finally:
             if outcome == "answered":
-                breaker.succeeded(attempt.now_s(), attempt.began_s)
-                endpoint.latency.observe(attempt.now_s(), max(1e-6, record.first_token_s or call.waited_s))
+                attempt.works()
+                endpoint.latency.observe(attempt.now_s(), max(1e-6, record.first_token_s or record.waited_s))
             elif outcome == "client_left":
                 breaker.probe_abandoned(attempt.began_s)
             elif outcome:
@@ -140,9 +140,11 @@ class ModelCalls:
             tried: set[Candidate] = set()
             while True:
                 willing = [one for one in group.candidates if one not in tried and one.endpoint.willing(now_s())]
-                if not willing or (tried and not self._budget.withdraw(now_s())):
+                if not willing:
                     break
                 chosen = willing[0] if len(willing) == 1 else _pick(group.policy, willing, now_s(), request)
+                if tried and not self._budget.withdraw(now_s()):
+                    break
                 tried.add(chosen)
                 if chosen.endpoint.breaker.allows(now_s()):
                     yield chosen
@@ -189,7 +191,7 @@ async def _deliver(call: Call, attempt: Attempt, response: ResponseHead, streame
     except ValueError as error:
         raise UpstreamFault("garbage", str(error)) from error
     _note_usage(call, usage)
-    call.respond(status, response.lines, body)
+    call.respond(status, response.lines, body, dated=response.dated)
 
 
 async def _deliver_stream(call: Call, attempt: Attempt, response: ResponseHead) -> None:

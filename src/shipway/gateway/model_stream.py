@@ -89,6 +89,7 @@ class ModelStream:
     def _flow(self) -> None:
         self._flowing = True
         self.first_token_s = perf_counter() - self._call.arrived_s
+        self._attempt.works()
         self._attempt.enter_idle()
         self._open()
         self._exchange.write(b"".join(self._held))
@@ -97,4 +98,5 @@ class ModelStream:
     def _open(self) -> None:
         if not self._exchange.started:
             # Without a length, as an in-band error may come on top.
-            self._exchange.begin(self._response.status, self._response.lines + self._call.fields, None)
+            head = self._response
+            self._exchange.begin(head.status, head.lines + self._call.fields, None, dated=head.dated)

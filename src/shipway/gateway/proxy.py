@@ -56,6 +56,8 @@ class Proxy:
                 await self._other_model_path(call, path)
             elif path in _PROBES:
                 self._probe(call, path)
+            elif path == b"*":  # OPTIONS of the gateway itself; no other method may have this target
+                call.respond(204, b"", b"")
             else:
                 await answer_service_call(call, telemetry)
         except Refused as refused:
@@ -71,7 +73,7 @@ class Proxy:
             call.refuse(refusals.INTERNAL)
         finally:
             telemetry.in_flight.dec()
-            telemetry.finished(call)
+            telemetry.finished(call.finish())
 
     def _probe(self, call: Call, path: bytes) -> None:
         if path == b"/healthz" or self._ready():

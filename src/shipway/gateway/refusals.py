@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 
 import msgspec
@@ -35,6 +35,10 @@ class Refusal:
     param: str | None = None
     retry_after_s: int | None = None
     fields: bytes = b""
+
+    def with_fields(self, fields: bytes) -> Refusal:
+        """The same with more header lines."""
+        return replace(self, fields=self.fields + fields)
 
 
 class Refused(Exception):

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from shipway.gateway.http1.client import UpstreamConnection
 from shipway.gateway.http1.exchange import Exchange
-from shipway.gateway.http1.head import Fields
+from shipway.gateway.http1.head import Fields, trailer_lines
 from shipway.gateway.http1.running import Waiter
 
 
@@ -36,8 +36,7 @@ class Upload:
 
     def body_end(self, trailers: Fields) -> None:
         if self._chunked:
-            lines = b"".join(b"%b: %b\r\n" % (name, value) for _, name, value in trailers)
-            self._upstream.write(b"0\r\n%b\r\n" % lines)
+            self._upstream.write(b"0\r\n%b\r\n" % trailer_lines(trailers))
         self._upstream.request_sent()
 
     def body_broken(self) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import gc
 import os
 import signal
-import socket
 import sys
 import time
 import traceback
@@ -15,14 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shipway.errors import PortTakenError, ShipwayError
+from shipway.errors import ShipwayError
 from shipway.gateway.admin import AdminApi
 from shipway.gateway.configuration import LOOK_EVERY_S, Configuration
+from shipway.gateway.health_checks import HealthChecks
 from shipway.gateway.http1.asgi import serve_asgi
 from shipway.gateway.http1.deadlines import Sweep
 from shipway.gateway.http1.exchange import Exchange
 from shipway.gateway.http1.outbox import Outbox
 from shipway.gateway.http1.server import Limits, Server
+from shipway.gateway.listening import bind, steer_away
 from shipway.gateway.proxy import Proxy
 from shipway.gateway.snapshot import AllottedAddresses, LiveLimits, Snapshot, Surroundings
 from shipway.gateway.telemetry import Telemetry
@@ -45,6 +46,8 @@ class ServeOptions:
     port: int | None = None
     admin_port: int | None = None
     log_format: LogFormat = "json"
+    take_over: bool = False
+    """Share the ports with the gateway that has them, which is then told to stop."""
     weights: Path | None = None
     """Where live weights of releases are kept across restarts; nowhere if None."""
 
@@ -111,11 +114,14 @@ class GatewayServer:
         self._certificate: ListenerCertificate | None = None
         if settings.tls is not None:
             self._certificate = ListenerCertificate(app.root / settings.tls.cert, app.root / settings.tls.key)
-        self._sweeps = (Sweep(self._main.connections, also=self._trim), Sweep(self._side.connections))
-        self._main_socket = _bind(settings.host, _chosen(options.port, settings.port))
-        self._side_socket = _bind(settings.admin_host, _chosen(options.admin_port, settings.admin_port))
+        self._sweeps = (Sweep(self._main.connections, also=self._trim), Sweep(self._side.connections, also=self._side.tick))
+        self._main_socket = bind(settings.host, _chosen(options.port, settings.port), take_over=options.take_over)
+        self._side_socket = bind(
+            settings.admin_host, _chosen(options.admin_port, settings.admin_port), take_over=options.take_over
+        )
         self._listeners: list[asyncio.Server] = []
         self._tasks: list[asyncio.Task[None]] = []
+        self._checks = HealthChecks()
         self._describe_at_scrape(loop)
         self._telemetry.follow(self._configuration.snapshot)
 
@@ -136,6 +142,7 @@ class GatewayServer:
         for server, bound, tls in ((self._main, self._main_socket, context), (self._side, self._side_socket, None)):
             self._listeners.append(await loop.create_server(server.connect, sock=bound, backlog=BACKLOG, ssl=tls))
         self._tasks.append(loop.create_task(self._watch_files()))
+        self._checks.replace(self._proxy.snapshot.checks)
 
     async def reload(self) -> None:
         """Serve by the app file as it is now. Raises: ShipwayError; then nothing has changed."""
@@ -159,10 +166,14 @@ class GatewayServer:
         self._draining = True
         for task in self._tasks:
             task.cancel()
+        self._checks.stop()
         main_listener, side_listener = self._listeners
-        budget_s = self._configuration.app.gateway.drain
+        settings = self._configuration.app.gateway
+        for bound in (self._main_socket, self._side_socket):
+            steer_away(bound)
+        await asyncio.sleep(settings.grace)
         main_listener.close()
-        await self._main.drain(budget_s)
+        await self._main.drain(settings.drain)
         side_listener.close()
         await self._side.drain(0.0)
         for sweep in self._sweeps:
@@ -174,6 +185,7 @@ class GatewayServer:
         self._proxy.snapshot = snapshot
         self._telemetry.follow(snapshot)
         self._main.limits = listener_limits(app.gateway)
+        self._checks.replace(snapshot.checks)
 
     async def _watch_files(self) -> None:
         """Take a changed app file or certificate; say what is wrong with one that cannot be used, and go on."""
@@ -206,6 +218,7 @@ class GatewayServer:
         )
 
     def _trim(self, now_s: float) -> None:
+        self._main.tick(now_s)
         self._endpoints.trim(now_s)
         self._limits.trim(now_s)
 
@@ -255,20 +268,6 @@ async def _serve(app: App, environ: Mapping[str, str], allotted: AllottedAddress
 
 def _chosen(override: int | None, setting: int) -> int:
     return setting if override is None else override
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    """A listening address, bound. Raises: PortTakenError."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        bound.bind((host, port))
-    except OSError as error:
-        bound.close()
-        raise PortTakenError(f"{host}:{port} cannot be listened on: {error.strerror}") from error
-    bound.setblocking(False)
-    return bound
 
 
 def _run(main: Coroutine[Any, Any, int]) -> int:

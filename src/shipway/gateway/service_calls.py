@@ -20,6 +20,7 @@ from shipway.gateway.upstreams import Endpoint
 _SAFE_TO_REPEAT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"TRACE"))
 """Idempotent methods (RFC 9110 section 9.2.2): sent again when a kept connection broke before any answer."""
 
+_COUNTED = frozenset((b"OPTIONS", b"TRACE"))
 _NEVER_EXECUTED = frozenset(("connect", "unsent"))
 
 
@@ -32,6 +33,9 @@ async def answer_service_call(call: Call, telemetry: Telemetry) -> None:
         await call.admit()
     if (head.content_length or 0) > call.snapshot.max_body_bytes:
         raise BodyTooLarge
+    if head.method in _COUNTED and _is_for_us(head):
+        call.respond(HTTPStatus.OK, b"", b"")
+        return
     release = call.choose_release(f"services.{route.target.name}", lambda: call.exchange.connection.client_host)
     endpoints = route.target.releases[release]
     tried: set[Endpoint] = set()
@@ -58,6 +62,17 @@ def _route(call: Call) -> Route[ServiceTarget]:
     return route
 
 
+def _is_for_us(head: RequestHead) -> bool:
+    """Count Max-Forwards down; at zero the request goes no further (RFC 9110 section 7.6.2)."""
+    value = head.field(b"max-forwards")
+    if value is None or not value.isdigit() or len(value) > 9:
+        return False
+    if int(value) == 0:
+        return True
+    head.replace_field(b"max-forwards", b"%d" % (int(value) - 1))
+    return False
+
+
 def _choose(endpoints: tuple[Endpoint, ...], tried: set[Endpoint], now_s: float) -> Endpoint:
     """The least busy replica that is willing; when none is, the least busy of all, since somebody has to find out."""
     if len(endpoints) == 1:
@@ -75,6 +90,8 @@ async def _forward(call: Call, endpoint: Endpoint, telemetry: Telemetry, *, keep
     try:
         response = await attempt.send(head.method, message, safe=safe, body_follows=head.has_body)
         if response.status == HTTPStatus.SWITCHING_PROTOCOLS:
+            if head.upgrade is None:
+                raise UpstreamFault("garbage", "an upgrade that nobody asked for")
             outcome = "answered"
             await attempt.tunnel(response)
         else:
@@ -85,7 +102,7 @@ async def _forward(call: Call, endpoint: Endpoint, telemetry: Telemetry, *, keep
         raise
     finally:
         if outcome == "answered":
-            endpoint.breaker.succeeded(attempt.now_s(), attempt.began_s)
+            attempt.works()
         elif outcome != "client_left":
             endpoint.breaker.failed(attempt.now_s(), attempt.began_s)
         telemetry.attempt(call.record.service or "", outcome)

@@ -14,6 +14,7 @@ import msgspec
 
 from shipway.errors import NoAddressError, SecretError
 from shipway.gateway.admission import Admission, ApiKeys, Principal, RequestLimit, key_digest
+from shipway.gateway.health_checks import Check
 from shipway.gateway.latency import PeakEwma
 from shipway.gateway.releases import Split
 from shipway.gateway.routing import Route, RouteTable
@@ -24,7 +25,7 @@ from shipway.security.rate_limiting.gcra import GcraTable, Quota
 from shipway.spec.app import App
 from shipway.spec.models import Model, Upstream
 from shipway.spec.providers import Provider
-from shipway.spec.services import Service
+from shipway.spec.services import Health, Service
 
 ONLY = ""
 """The release of a target that has no named ones."""
@@ -107,6 +108,7 @@ class Snapshot:
     max_body_bytes: int
     session_header: bytes
     """Lower-case name of the header that names a conversation."""
+    checks: tuple[Check, ...]
 
     def candidates(self) -> Iterator[Candidate]:
         for model in self.models.values():
@@ -182,11 +184,32 @@ def compile_snapshot(app: App, around: Surroundings, version: int, splits: Mappi
         services=services,
         models=models,
         splits={**_declared_splits(app), **{key: split for key, split in splits.items() if _fits(app, key, split)}},
-        admission=_admission(app, around),
+        admission=admission_of(app, around.keys, around.limits),
         deadlines=_deadlines(app),
         max_body_bytes=app.gateway.max_body,
         session_header=app.gateway.session_header.lower().encode(),
+        checks=tuple(_checks(app, services, models)),
     )
+
+
+def _checks(
+    app: App, services: Mapping[str, ServiceTarget], models: Mapping[str, ModelTarget]
+) -> Iterator[Check]:
+    """Active checks of addresses that nobody else watches: what the local runner starts it checks itself."""
+    found: dict[Endpoint, Health] = {}
+    for name, service in services.items():
+        if app.services[name].source in {"url", "releases"}:
+            found.update((one, app.services[name].health) for endpoints in service.releases.values() for one in endpoints)
+    for model in models.values():
+        for group in (group for groups in model.releases.values() for group in groups):
+            for candidate in group.candidates:
+                health = app.providers[candidate.upstream.label.partition("/")[0]].health
+                if health is not None:
+                    found[candidate.endpoint] = health
+    for endpoint, health in found.items():
+        check = Check.of(endpoint, health)
+        if check is not None:
+            yield check
 
 
 def declared_releases(app: App) -> dict[str, frozenset[str]]:
@@ -217,13 +240,14 @@ def _fits(app: App, key: str, split: Split) -> bool:
     return set(split.owners) <= set(_declared_weights(app).get(key, ()))
 
 
-def _admission(app: App, around: Surroundings) -> Admission:
-    keys = ApiKeys({key_digest(key.reveal().encode()): Principal(principal_id(key)) for key in around.keys})
+def admission_of(app: App, keys: Iterable[Secret], limits: LiveLimits) -> Admission:
+    """The chain that the app file asks for."""
+    known = ApiKeys({key_digest(key.reveal().encode()): Principal(principal_id(key)) for key in keys})
     limit = app.limits.default
     if limit is None:
-        return Admission(keys)
+        return Admission(known)
     quota = Quota(float(limit.requests.count) / limit.requests.per_s, float(limit.burst_requests))
-    return Admission(keys, RequestLimit(around.limits.table(quota)))
+    return Admission(known, RequestLimit(limits.table(quota)))
 
 
 def _deadlines(app: App) -> Deadlines:

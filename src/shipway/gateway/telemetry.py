@@ -5,18 +5,16 @@ Instruments are looked up once for each combination of labels and kept, so a req
 
 from __future__ import annotations
 
-from time import perf_counter
 from typing import NamedTuple
 
 from shipway.gateway.breaker import State
-from shipway.gateway.call import Call
 from shipway.gateway.dialects.openai import OPERATIONS
 from shipway.gateway.refusals import CODES
 from shipway.gateway.snapshot import Snapshot
 from shipway.gateway.upstreams import Endpoint
 from shipway.monitoring import metrics
 from shipway.monitoring.instruments import Counter, Histogram
-from shipway.monitoring.logging import AccessLog
+from shipway.monitoring.logging import AccessLog, AccessRecord
 from shipway.monitoring.registry import Registry
 
 _OPERATION_NAMES = dict(zip(OPERATIONS, ("chat", "text_completion", "embeddings"), strict=True))
@@ -61,7 +59,7 @@ class _Bundle:
 class Telemetry:
     """Counts and logs the calls of one process."""
 
-    def __init__(self, registry: Registry, log: AccessLog) -> None:
+    def __init__(self, registry: Registry, log: AccessLog | None) -> None:
         self.registry = registry
         self._log = log
         self._bundles: dict[_Labels, _Bundle] = {}
@@ -71,7 +69,7 @@ class Telemetry:
         self.in_flight = registry.child(metrics.IN_FLIGHT)
         registry.allow(metrics.CODE, CODES)
         registry.allow(metrics.ERROR_TYPE, CODES)
-        registry.read_at_scrape(metrics.LOG_LINES_DROPPED, lambda: log.dropped)
+        registry.read_at_scrape(metrics.LOG_LINES_DROPPED, lambda: 0 if log is None else log.dropped)
 
     def follow(self, snapshot: Snapshot) -> None:
         """Take the label values that *snapshot* knows; anything else is counted as `other`."""
@@ -79,12 +77,13 @@ class Telemetry:
         self._bundles.clear()
         self._attempts.clear()
         upstreams = {candidate.upstream.label for candidate in snapshot.candidates()}
-        targets = (*snapshot.models.values(), *snapshot.services.values())
+        releases = [one.releases.keys() for one in snapshot.models.values()]
+        releases += [one.releases.keys() for one in snapshot.services.values()]
         registry.allow(metrics.MODEL, snapshot.models)
         registry.allow(metrics.PROVIDER, {label.partition("/")[0] for label in upstreams})
         registry.allow(metrics.TARGET, {*snapshot.models, *snapshot.services})
         registry.allow(metrics.UPSTREAM, {*upstreams, *snapshot.services})
-        registry.allow(metrics.RELEASE, {release for target in targets for release in target.releases})
+        registry.allow(metrics.RELEASE, {name for names in releases for name in names})
 
     def attempt(self, upstream: str, outcome: str) -> None:
         """One attempt at *upstream* ended with *outcome* (`metrics.OUTCOME`)."""
@@ -104,13 +103,8 @@ class Telemetry:
     def stream(self, outcome: str) -> None:
         self.registry.child(metrics.STREAMS, outcome).inc()
 
-    def finished(self, call: Call) -> None:
-        """The call is over: count it and write its line."""
-        record = call.record
-        exchange = call.exchange
-        duration_s = record.duration_s = perf_counter() - call.arrived_s
-        record.status = exchange.status or 499  # nginx's code for a client that left before any answer
-        record.response_bytes = exchange.response_bytes
+    def finished(self, record: AccessRecord) -> None:
+        """A request is over: count it and write its line."""
         kind = "model" if record.model else "service" if record.service else "gateway"
         labels = _Labels(
             _OPERATION_NAMES.get(record.path, "") if kind == "model" else "",
@@ -126,20 +120,45 @@ class Telemetry:
                 self._bundles.clear()
             bundle = self._bundles[labels] = _Bundle(self.registry, labels, kind)
         bundle.requests.inc()
-        bundle.overhead.observe(max(0.0, duration_s - call.waited_s))
-        self._to_client.inc(exchange.response_bytes)
-        self._to_upstream.inc(exchange.request_bytes)
+        bundle.overhead.observe(max(0.0, record.duration_s - record.waited_s))
+        self._to_client.inc(record.response_bytes)
+        self._to_upstream.inc(record.request_bytes)
         if bundle.duration is not None:
-            bundle.duration.observe(duration_s)
+            bundle.duration.observe(record.duration_s)
         if kind == "model":
-            self._tokens(call, bundle)
-        self._log.write(record)
+            _count_tokens(record, bundle)
+        if self._log is not None:
+            self._log.write(record)
 
     def breakers(self, snapshot: Snapshot, now_s: float) -> dict[tuple[str, ...], float]:
         """The state of each upstream's breaker; of several endpoints the worst."""
         states: dict[tuple[str, ...], float] = {}
         for label, endpoint in _labelled(snapshot):
             state = _STATE_NUMBERS[endpoint.breaker.state(now_s)]
+            states[(label,)] = max(states.get((label,), 0.0), state)
+        return states
+
+    def upstreams_in_flight(self, snapshot: Snapshot) -> dict[tuple[str, ...], float]:
+        counts: dict[tuple[str, ...], float] = {}
+        for label, endpoint in _labelled(snapshot):
+            counts[(label,)] = counts.get((label,), 0.0) + endpoint.in_flight
+        return counts
+
+
+def _count_tokens(record: AccessRecord, bundle: _Bundle) -> None:
+    first_s = record.first_token_s
+    output = record.output_tokens
+    if record.input_tokens is not None and bundle.input_tokens is not None:
+        bundle.input_tokens.observe(record.input_tokens)
+    if output is not None and bundle.output_tokens is not None:
+        bundle.output_tokens.observe(output)
+    if first_s is not None and bundle.first_token is not None:
+        bundle.first_token.observe(first_s)
+        if output is not None and output > 1 and bundle.output_token is not None:
+            bundle.output_token.observe(max(0.0, record.duration_s - first_s) / (output - 1))
+
+
+_STATE_NUMBERS[endpoint.breaker.state(now_s)]
             states[(label,)] = max(states.get((label,), 0.0), state)
         return states
 

@@ -36,11 +36,13 @@ class AccessRecord:
         "path",
         "principal",
         "release",
+        "request_bytes",
         "request_id",
         "response_bytes",
         "service",
         "status",
         "upstream",
+        "waited_s",
     )
 
     def __init__(self, method: bytes, path: bytes, request_id: bytes) -> None:
@@ -49,6 +51,8 @@ class AccessRecord:
         self.request_id = request_id
         self.status = 0
         self.duration_s = 0.0
+        self.waited_s = 0.0
+        self.request_bytes = 0
         self.response_bytes = 0
         self.attempts = 0
         self.first_token_s: float | None = None

@@ -23,7 +23,11 @@ HIGH_WATER_BYTES = 256 * 1024
 """Response bytes held before a handler has said where they go; past this the socket is not read."""
 
 
-_READ_HERE = HOP_BY_HOP | {b"content-length", b"content-type", b"retry-after", b"x-request-id"}
+_READ_HERE = HOP_BY_HOP | {b"content-length", b"content-type", b"date", b"retry-after", b"x-request-id"}
+
+
+MAX_HEAD_BYTES = 512 * 1024
+"""What may arrive before a response's head is complete."""
 
 
 class UpstreamFault(Exception):
@@ -58,7 +62,7 @@ class ResponseHead:
             its own framing, and the gateway names its requests itself.
     """
 
-    __slots__ = ("chunked", "content_length", "content_type", "lines", "retry_after", "status", "upgrade")
+    __slots__ = ("chunked", "dated", "content_length", "content_type", "lines", "retry_after", "status", "upgrade")
 
     def __init__(self, status: int, fields: Fields) -> None:
         self.status = status
@@ -67,6 +71,7 @@ class ResponseHead:
         self.retry_after: bytes | None = None
         self.upgrade: bytes | None = None
         self.chunked = False
+        self.dated = False
         named: set[bytes] | None = None
         lines: list[bytes] = []
         for lower, name, value in fields:
@@ -79,7 +84,12 @@ class ResponseHead:
                 lines += (name, b": ", value, b"\r\n")
             elif lower == b"connection":
                 named = {option.strip(b" \t").lower() for option in value.split(b",")} | (named or set())
+            elif lower == b"date":
+                self.dated = True
+                lines += (name, b": ", value, b"\r\n")
             elif lower == b"transfer-encoding":
+                if self.chunked or value.strip(b" \t").lower() != b"chunked":
+                    raise ValueError("a transfer coding other than chunked")
                 self.chunked = True
             elif lower == b"upgrade":
                 self.upgrade = value
@@ -113,6 +123,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._fields: Fields = []
         self._head: Waiter[ResponseHead] = Waiter()
         self._response: ResponseHead | None = None
+        self._head_bytes = 0
         self._whole: Waiter[None] | None = None
         self._sink: ResponseSink | None = None
         self._pieces: list[bytes] = []
@@ -145,6 +156,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._method = method
         self._head = Waiter()
         self._response = None
+        self._head_bytes = 0
         self._whole = None
         self._sink = None
         self._pieces = []
@@ -245,6 +257,11 @@ class UpstreamConnection(asyncio.Protocol):
             self.close()  # bytes that belong to no request: never to be taken for the next response
             return
         self._answered = True
+        if self._response is None:
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES:
+                self.fail(UpstreamFault("garbage", "a head without end"))
+                return
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgraded:

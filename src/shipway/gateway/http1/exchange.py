@@ -13,7 +13,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol
 
 from shipway.gateway.http1.deadlines import NEVER
-from shipway.gateway.http1.head import BadMessage, Fields, RequestHead
+from shipway.gateway.http1.head import BadMessage, Fields, RequestHead, trailer_lines
 from shipway.gateway.http1.running import Running, Waiter
 
 if TYPE_CHECKING:
@@ -176,8 +176,8 @@ class Exchange:
 
     # -- the response
 
-    def respond(self, status: int, fields: bytes, body: bytes) -> None:
-        """Send a whole response. *fields* are complete header lines; length and framing are added here."""
+    def respond(self, status: int, fields: bytes, body: bytes, *, dated: bool = False) -> None:
+        """Send a whole response. *fields* are complete header lines; length, framing and, unless *dated*, Date are added."""
         length = b"" if status == HTTPStatus.NO_CONTENT else b"Content-Length: %d\r\n" % len(body)
         self.status = status
         self._ended = True
@@ -185,10 +185,11 @@ class Exchange:
         close = b"" if self._stays_open() else b"Connection: close\r\n"
         if self.head.method == b"HEAD":
             body = b""
-        self.connection.write(b"%b%b%b%b\r\n%b" % (status_line(status), fields, length, close, body))
+        date = b"" if dated else self.connection.server.date_field
+        self.connection.write(b"%b%b%b%b%b\r\n%b" % (status_line(status), date, fields, length, close, body))
         self._finish()
 
-    def begin(self, status: int, fields: bytes, length: int | None) -> None:
+    def begin(self, status: int, fields: bytes, length: int | None, *, dated: bool = False) -> None:
         """Start a response of *length* bytes (None: unknown); the head leaves with the first bytes of the body or at
         `flush`."""
         self.status = status
@@ -204,7 +205,8 @@ class Exchange:
                 self._chunked = True
                 framing = b"Transfer-Encoding: chunked\r\n"
         close = b"" if self._stays_open() else b"Connection: close\r\n"
-        self._pending_head = b"%b%b%b%b\r\n" % (status_line(status), fields, framing, close)
+        date = b"" if dated else self.connection.server.date_field
+        self._pending_head = b"%b%b%b%b%b\r\n" % (status_line(status), date, fields, framing, close)
 
     def write(self, data: bytes) -> None:
         """Send a piece of the body in one write, with the head when it is still here."""
@@ -232,8 +234,7 @@ class Exchange:
         tail = self._pending_head
         self._pending_head = b""
         if self._chunked:
-            lines = b"".join(b"%b: %b\r\n" % (name, value) for _, name, value in trailers)
-            tail += b"0\r\n%b\r\n" % lines
+            tail += b"0\r\n%b\r\n" % trailer_lines(trailers)
         if tail:
             self.connection.write(tail)
         self._finish()

@@ -9,6 +9,7 @@ codings).
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from http import HTTPStatus
 
 Fields = list[tuple[bytes, bytes, bytes]]
@@ -47,7 +48,6 @@ _READ_HERE = HOP_BY_HOP | ABOUT_THE_SITE | _OWN | _CREDENTIALS | {b"expect"}
 
 _AUTHORITY = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]*)(?::[0-9]{0,5})?")
 _ABSOLUTE = re.compile(rb"(?i:https?)://([^/?#]*)([^#]*)")
-_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:+/=-]{1,128}")
 
 
 class BadMessage(Exception):
@@ -128,10 +128,10 @@ class RequestHead:
                     raise BadMessage(HTTPStatus.EXPECTATION_FAILED, "the only expectation known is 100-continue")
                 self.expect_continue = not self.http_1_0
             elif lower == b"upgrade":
-                self.upgrade = value
+                # Other protocols are not offered on: an upgrade to HTTP/2 would carry requests past every check.
+                self.upgrade = value if value.strip(b" \t").lower() == b"websocket" else None
             elif lower == b"x-request-id":
-                if _REQUEST_ID.fullmatch(value):
-                    self.request_id = value
+                self.request_id = value
             elif lower == b"x-forwarded-for":
                 self.forwarded_for = value
             elif lower in ABOUT_THE_SITE:
@@ -153,6 +153,13 @@ class RequestHead:
             if fields[at].lower() == lower:
                 return fields[at + 2]
         return None
+
+    def replace_field(self, lower: bytes, value: bytes) -> None:
+        """Pass *value* on in place of the field's own."""
+        fields = self.passed_on
+        for at in range(0, len(fields), 4):
+            if fields[at].lower() == lower:
+                fields[at + 2] = value
 
     def _accept_coding(self, value: bytes) -> None:
         if self.http_1_0:
@@ -198,6 +205,15 @@ class RequestHead:
         self.host = host or b""
         self.target = target
         self.path = target.partition(b"?")[0]
+
+
+NOT_IN_TRAILERS = HOP_BY_HOP | _OWN | _CREDENTIALS | {b"content-type", b"content-encoding", b"content-range", b"trailer", b"cookie", b"set-cookie", b"expect"}
+"""Fields that would change how a message is framed, routed or authorised if they came late (RFC 9110 section 6.5.1)."""
+
+
+def trailer_lines(trailers: Sequence[tuple[bytes, bytes, bytes]]) -> bytes:
+    """Trailers as header lines, without those that have no business there."""
+    return b"".join([b"%b: %b\r\n" % (name, value) for lower, name, value in trailers if lower not in NOT_IN_TRAILERS])
 
 
 def without(fields: list[bytes], names: set[bytes]) -> list[bytes]:

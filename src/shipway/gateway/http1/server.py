@@ -11,6 +11,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from email.utils import formatdate
 from http import HTTPStatus
 from typing import Any, cast
 
@@ -307,12 +308,22 @@ class Server:
         self.outbox = outbox
         self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
         self.connections: set[ClientConnection] = set()
+        self.date_field = _date_field()
+        """The Date of this second as a header line; see `tick`."""
         self.draining = False
+        self._second = 0
         self._ended: asyncio.Future[None] | None = None
 
     def connect(self) -> ClientConnection:
         """The protocol factory for `loop.create_server`."""
         return ClientConnection(self)
+
+    def tick(self, now_s: float) -> None:
+        """Called from the sweep: keeps `date_field` true to the second."""
+        second = int(now_s)
+        if second != self._second:
+            self._second = second
+            self.date_field = _date_field()
 
     def connection_ended(self) -> None:
         if self._ended is not None and not self.connections and not self._ended.done():
@@ -336,6 +347,10 @@ class Server:
                 connection.exchange.cut_by_drain()
             connection.close()
         return len(busy)
+
+
+def _date_field() -> bytes:
+    return b"Date: %b\r\n" % formatdate(usegmt=True).encode()
 
 
 def _as_bad_message(error: httptools.HttpParserError) -> BadMessage:
