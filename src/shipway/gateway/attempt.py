@@ -35,7 +35,8 @@ class Attempt:
         "_idle_s",
         "_loop",
         "_phase",
-        "_phase_ends_s", "_works",
+        "_phase_ends_s",
+        "_works",
         "began_s",
         "connected",
         "midway_fault",
@@ -184,7 +185,9 @@ class Attempt:
     async def relay(self, response: ResponseHead) -> None:
         """Pass the response on as it comes, to its end. A fault after its beginning cuts the client's connection too."""
         exchange = self._exchange
-        exchange.begin(response.status, response.lines + self._call.fields, response.content_length, dated=response.dated)
+        exchange.begin(
+            response.status, response.lines + self._call.fields, response.content_length, dated=response.dated
+        )
         self.enter_idle()
         download = Download(exchange, self)
         await self.pour(download, download.done)

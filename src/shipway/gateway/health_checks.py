@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from shipway.gateway.upstreams import Endpoint
 from shipway.spec.services import Health
 
+
 @dataclass(frozen=True, slots=True)
 class Check:
     """One address to ask, and how."""

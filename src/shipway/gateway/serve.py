@@ -114,7 +114,10 @@ class GatewayServer:
         self._certificate: ListenerCertificate | None = None
         if settings.tls is not None:
             self._certificate = ListenerCertificate(app.root / settings.tls.cert, app.root / settings.tls.key)
-        self._sweeps = (Sweep(self._main.connections, also=self._trim), Sweep(self._side.connections, also=self._side.tick))
+        self._sweeps = (
+            Sweep(self._main.connections, also=self._trim),
+            Sweep(self._side.connections, also=self._side.tick),
+        )
         self._main_socket = bind(settings.host, _chosen(options.port, settings.port), take_over=options.take_over)
         self._side_socket = bind(
             settings.admin_host, _chosen(options.admin_port, settings.admin_port), take_over=options.take_over

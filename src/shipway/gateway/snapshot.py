@@ -192,14 +192,14 @@ def compile_snapshot(app: App, around: Surroundings, version: int, splits: Mappi
     )
 
 
-def _checks(
-    app: App, services: Mapping[str, ServiceTarget], models: Mapping[str, ModelTarget]
-) -> Iterator[Check]:
+def _checks(app: App, services: Mapping[str, ServiceTarget], models: Mapping[str, ModelTarget]) -> Iterator[Check]:
     """Active checks of addresses that nobody else watches: what the local runner starts it checks itself."""
     found: dict[Endpoint, Health] = {}
     for name, service in services.items():
         if app.services[name].source in {"url", "releases"}:
-            found.update((one, app.services[name].health) for endpoints in service.releases.values() for one in endpoints)
+            found.update(
+                (one, app.services[name].health) for endpoints in service.releases.values() for one in endpoints
+            )
     for model in models.values():
         for group in (group for groups in model.releases.values() for group in groups):
             for candidate in group.candidates:

@@ -158,30 +158,6 @@ def _count_tokens(record: AccessRecord, bundle: _Bundle) -> None:
             bundle.output_token.observe(max(0.0, record.duration_s - first_s) / (output - 1))
 
 
-_STATE_NUMBERS[endpoint.breaker.state(now_s)]
-            states[(label,)] = max(states.get((label,), 0.0), state)
-        return states
-
-    def upstreams_in_flight(self, snapshot: Snapshot) -> dict[tuple[str, ...], float]:
-        counts: dict[tuple[str, ...], float] = {}
-        for label, endpoint in _labelled(snapshot):
-            counts[(label,)] = counts.get((label,), 0.0) + endpoint.in_flight
-        return counts
-
-    def _tokens(self, call: Call, bundle: _Bundle) -> None:
-        record = call.record
-        first_s = record.first_token_s
-        output = record.output_tokens
-        if record.input_tokens is not None and bundle.input_tokens is not None:
-            bundle.input_tokens.observe(record.input_tokens)
-        if output is not None and bundle.output_tokens is not None:
-            bundle.output_tokens.observe(output)
-        if first_s is not None and bundle.first_token is not None:
-            bundle.first_token.observe(first_s)
-            if output is not None and output > 1 and bundle.output_token is not None:
-                bundle.output_token.observe(max(0.0, record.duration_s - first_s) / (output - 1))
-
-
 _STATE_NUMBERS = {State.CLOSED: 0.0, State.HALF_OPEN: 1.0, State.OPEN: 2.0}
 
 

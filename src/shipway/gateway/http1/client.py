@@ -62,7 +62,7 @@ class ResponseHead:
             its own framing, and the gateway names its requests itself.
     """
 
-    __slots__ = ("chunked", "dated", "content_length", "content_type", "lines", "retry_after", "status", "upgrade")
+    __slots__ = ("chunked", "content_length", "content_type", "dated", "lines", "retry_after", "status", "upgrade")
 
     def __init__(self, status: int, fields: Fields) -> None:
         self.status = status

@@ -207,7 +207,12 @@ class RequestHead:
         self.path = target.partition(b"?")[0]
 
 
-NOT_IN_TRAILERS = HOP_BY_HOP | _OWN | _CREDENTIALS | {b"content-type", b"content-encoding", b"content-range", b"trailer", b"cookie", b"set-cookie", b"expect"}
+NOT_IN_TRAILERS = (
+    HOP_BY_HOP
+    | _OWN
+    | _CREDENTIALS
+    | {b"content-type", b"content-encoding", b"content-range", b"trailer", b"cookie", b"set-cookie", b"expect"}
+)
 """Fields that would change how a message is framed, routed or authorised if they came late (RFC 9110 section 6.5.1)."""
 
 
