@@ -28,7 +28,7 @@ class Asker:
         started_ns = time.perf_counter_ns()
         self.socket.sendall(self._request)
         received = b""
-        while not _is_whole(received):
+        while not is_whole(received):
             piece = self.socket.recv(65536)
             if not piece:
                 raise RuntimeError("closed before the end of the answer")
@@ -152,7 +152,7 @@ async def run_streams(port: int, *, streams: int, cycles: int, timeout_s: float)
     return tally
 
 
-def _is_whole(received: bytes) -> bool:
+def is_whole(received: bytes) -> bool:
     head, found, body = received.partition(b"\r\n\r\n")
     if not found:
         return False

@@ -9,9 +9,10 @@ import os
 import statistics
 import tempfile
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
-from benchmarks.gateway.measures import measure_load
+from benchmarks.gateway.measures import calmest, measure_load
 from benchmarks.gateway.peers import SHIPWAY, start_backends
 from benchmarks.gateway.rounds import Cores, Effort, Say
 from benchmarks.gateway.traffic import PATH
@@ -37,7 +38,7 @@ def measure_features(effort: Effort, cores: Cores, say: Say) -> list[dict[str, o
         costs: dict[str, list[float]] = {name: [] for name, _ in STEPS}
         for number in range(effort.rounds):
             for name, path in STEPS:
-                load = measure_load(process, port, effort.load_s, path=path)
+                load = calmest(partial(measure_load, process, port, effort.load_s, path=path))
                 costs[name].append(load.cpu_us)
                 say(f"features {number + 1}/{effort.rounds} {load.cpu_us:7.1f} µs  {name}")
     return [{"step": name, "cpu_us": round(statistics.median(values), 1)} for name, values in costs.items()]

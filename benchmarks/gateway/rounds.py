@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 
 from benchmarks.gateway.clients import Asker
@@ -15,6 +16,7 @@ from benchmarks.gateway.measures import (
     Load,
     Memory,
     Streams,
+    calmest,
     measure_load,
     measure_memory,
     measure_streams,
@@ -25,6 +27,7 @@ from benchmarks.gateway.processes import Running
 from benchmarks.gateway.traffic import CHUNKS, STREAM_BODY
 
 DIRECT = "direct"
+SLOW_ROUNDS = 3
 Say = Callable[[str], None]
 
 
@@ -49,11 +52,16 @@ class Measured:
 
     version: str
     loads: list[Load] = field(default_factory=list)
-    times_ns: list[int] = field(default_factory=list)
+    blocks_ns: list[list[int]] = field(default_factory=list)
+    """Times of single requests at one connection, by block; blocks of one number were taken next to each other."""
     streams: list[Streams] = field(default_factory=list)
     memory: Memory | None = None
     mib_after_load: float | None = None
     problem: str | None = None
+
+    def block_percentiles_us(self, share: float) -> list[float]:
+        """One percentile of each block, in microseconds."""
+        return [percentile([time_ns / 1000 for time_ns in block], share) for block in self.blocks_ns]
 
     def summary(self) -> dict[str, object]:
         """Medians over rounds, and the range of what the ratios are made of."""
@@ -63,12 +71,11 @@ class Measured:
         if self.loads:
             result["load"] = _median_of([asdict(load) for load in self.loads])
             result["cpu_us_range"] = [min(one.cpu_us for one in self.loads), max(one.cpu_us for one in self.loads)]
-        if self.times_ns:
-            times_us = [time_ns / 1000 for time_ns in self.times_ns]
+        if self.blocks_ns:
             result["one_connection"] = {
-                "p50_us": percentile(times_us, 0.5),
-                "p99_us": percentile(times_us, 0.99),
-                "requests": len(times_us),
+                "p50_us": statistics.median(self.block_percentiles_us(0.5)),
+                "p99_us": statistics.median(self.block_percentiles_us(0.99)),
+                "requests": sum(map(len, self.blocks_ns)),
             }
         if self.streams:
             result["streams"] = _median_of([asdict(one) for one in self.streams])
@@ -107,7 +114,7 @@ def measure(peers: list[Peer], effort: Effort, cores: Cores, say: Say) -> dict[s
             stack.callback(backend.stop)
         with _started(peers, folder / "whole", whole, cores, results) as running:
             _memory(running, results, say)
-            _loads(running, whole, effort, results, say)
+            _loads(running, whole, peers, effort, results, say)
             _latencies(running, whole, peers, effort, results, say)
             for name, (process, _) in running.items():
                 results[name].mib_after_load = process.resident_mib()
@@ -156,14 +163,22 @@ def _memory(running: dict[str, tuple[Running, int]], results: dict[str, Measured
 
 
 def _loads(
-    running: dict[str, tuple[Running, int]], backend: int, effort: Effort, results: dict[str, Measured], say: Say
+    running: dict[str, tuple[Running, int]],
+    backend: int,
+    peers: list[Peer],
+    effort: Effort,
+    results: dict[str, Measured],
+    say: Say,
 ) -> None:
+    slow = {peer.name for peer in peers if peer.slow}
     for number in range(effort.rounds):
         results[DIRECT].loads.append(measure_load(None, backend, effort.load_s))
         for name in _rotated(list(running), number):
             process, port = running[name]
+            if name in slow and number >= SLOW_ROUNDS:
+                continue
             with _turn(process):
-                load = measure_load(process, port, effort.load_s)
+                load = _load_turn(process, port, effort, slow=name in slow)
             results[name].loads.append(load)
             say(
                 f"load {number + 1}/{effort.rounds}   {name:8} {load.requests_per_s:8.0f} /s {load.cpu_us:8.1f} µs"
@@ -193,7 +208,7 @@ def _latencies(
 def _block(measured: Measured, port: int, effort: Effort, *, warm: int) -> None:
     asker = Asker(port)
     asker.ask_for(1.0, at_most=warm)
-    measured.times_ns += asker.ask_for(effort.latency_block_s, at_most=2000)
+    measured.blocks_ns.append(asker.ask_for(effort.latency_block_s, at_most=2000))
     asker.close()
 
 
@@ -205,7 +220,7 @@ def _streams(
         for name in _rotated(list(running), number):
             process, port = running[name]
             with _turn(process):
-                streams = _stream_turn(process, port, effort)
+                streams = calmest(partial(_stream_turn, process, port, effort), hopeless=_cannot_keep_up)
             results[name].streams.append(streams)
             say(
                 f"streams {number + 1}/{effort.stream_rounds} {name:8} {streams.cpu_us_per_chunk:7.2f} µs a chunk, first"
@@ -213,8 +228,19 @@ def _streams(
             )
 
 
+def _load_turn(process: Running, port: int, effort: Effort, *, slow: bool) -> Load:
+    if slow:  # its many threads wait for each other, which is no noise
+        return measure_load(process, port, effort.load_s, slow=True)
+    return calmest(partial(measure_load, process, port, effort.load_s))
+
+
 def _stream_turn(process: Running | None, port: int, effort: Effort) -> Streams:
     return measure_streams(process, port, cycles=effort.stream_cycles, chunk_writes=CHUNKS, timeout_s=60)
+
+
+def _cannot_keep_up(streams: Streams) -> bool:
+    """A second late at the end: taking such a turn again takes long and tells nothing new."""
+    return streams.late_p99_ms > 1000
 
 
 def _rotated(names: list[str], by: int) -> list[str]:

@@ -9,6 +9,7 @@ import asyncio
 import itertools
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
@@ -30,7 +31,7 @@ class Stream(asyncio.Protocol):
         self._phases = phases
         self._next_phase = next_phase
         self._received = b""
-        self._left = iter(())
+        self._left: Iterator[bytes] = iter(())
         self._phase = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
