@@ -50,10 +50,11 @@ OUTCOME = Label(
         "answered",
         "error_status",
         "connect",
+        "unsent",
         "reset",
         "cut",
         "garbage",
-        "connect_timeout",
+        "error",
         "first_byte_timeout",
         "first_token_timeout",
         "idle_timeout",
@@ -160,6 +161,7 @@ RETRIES_WITHHELD = counter(
 )
 DEADLINES = counter("shipway_deadlines_expired_total", "Deadlines that passed.", DEADLINE)
 BREAKER = gauge("shipway_upstream_breaker_state", "Breaker of an upstream: 0 closed, 1 half-open, 2 open.", UPSTREAM)
+BREAKER_OPENINGS = counter("shipway_upstream_breaker_openings_total", "How often a breaker opened.", UPSTREAM)
 UPSTREAM_IN_FLIGHT = gauge("shipway_upstream_requests_in_flight", "Requests at an upstream now.", UPSTREAM)
 
 # -- the gateway and its process
@@ -182,7 +184,7 @@ TABLE: tuple[tuple[str, tuple[Metric[Any], ...]], ...] = (
         "Requests",
         (REQUESTS, SERVICE_DURATION, OVERHEAD, REFUSALS, STREAMS, RELAYED, IN_FLIGHT, CONNECTIONS),
     ),
-    ("Upstreams", (ATTEMPTS, RETRIES, RETRIES_WITHHELD, DEADLINES, BREAKER, UPSTREAM_IN_FLIGHT)),
+    ("Upstreams", (ATTEMPTS, RETRIES, RETRIES_WITHHELD, DEADLINES, BREAKER, BREAKER_OPENINGS, UPSTREAM_IN_FLIGHT)),
     (
         "The gateway and its process",
         (

@@ -1,0 +1,55 @@
+"""What each part of a request's way through the gateway costs: the same load, with one thing more each time.
+
+A step is a path of the app file in `configs/shipway.toml`; each does what the ones before it do, and its own.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import tempfile
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+from benchmarks.gateway.measures import calmest, measure_load
+from benchmarks.gateway.peers import SHIPWAY, start_backends
+from benchmarks.gateway.rounds import Cores, Effort, Say
+from benchmarks.gateway.traffic import PATH
+
+STEPS = (
+    ("relay to an open service, log line", "/open"),
+    ("+ key check", "/closed"),
+    ("+ body read, model looked up, answer held whole", PATH),
+)
+
+
+def measure_features(effort: Effort, cores: Cores, say: Say) -> list[dict[str, object]]:
+    """CPU microseconds per request of each step, median over interleaved rounds."""
+    os.sched_setaffinity(0, {int(core) for core in cores.load.split(",")})
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="shipway-bench-")))
+        folder.chmod(0o755)
+        backends, whole, _ = start_backends(folder / "backends", cores.load)
+        for backend in backends:
+            stack.callback(backend.stop)
+        process, port = SHIPWAY.start(folder / "shipway", backend=whole, cores=cores.gateway)
+        stack.callback(process.stop)
+        costs: dict[str, list[float]] = {name: [] for name, _ in STEPS}
+        for number in range(effort.rounds):
+            for name, path in STEPS:
+                load = calmest(partial(measure_load, process, port, effort.load_s, path=path))
+                costs[name].append(load.cpu_us)
+                say(f"features {number + 1}/{effort.rounds} {load.cpu_us:7.1f} µs  {name}")
+    return [{"step": name, "cpu_us": round(statistics.median(values), 1)} for name, values in costs.items()]
+
+
+def features_table(found: list[dict[str, object]]) -> str:
+    lines = [f"{'':52}{'CPU µs':>8} {'more':>8}"]
+    before: float | None = None
+    for one in found:
+        cost = float(str(one["cpu_us"]))
+        more = "" if before is None else f"{cost - before:+.1f}"
+        lines.append(f"{one['step']:52}{cost:8.1f} {more:>8}")
+        before = cost
+    return "\n".join(lines)
