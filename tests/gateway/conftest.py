@@ -159,12 +159,12 @@ def model_app(*fakes: FakeOpenAI, extra: str = "") -> str:
         f'[providers.p{at}]\nkind = "openai"\nbase_url = "{fake.base_url}"\n' for at, fake in enumerate(fakes)
     )
     upstreams = ", ".join(f'"p{at}/m{at}"' for at in range(len(fakes)))
-    return f'name = "app"\n{providers}[models.chat]\nupstreams = [{upstreams}]\n[gateway]\ndrain = "1s"\n{extra}'
+    return f'name = "app"\n{providers}[models.chat]\nupstreams = [{upstreams}]\n[gateway]\ndrain = "1s"\ngrace = "1ms"\n{extra}'
 
 
 def service_app(url: str, extra: str = "") -> str:
     """An app file with one service at *url*, closed except below /open."""
     return (
         f'name = "app"\n[services.web]\nurl = "{url}"\nroutes = ["/", {{ path = "/open", public = true }}]\n'
-        f'[gateway]\ndrain = "1s"\n{extra}'
+        f'[gateway]\ndrain = "1s"\ngrace = "1ms"\n{extra}'
     )

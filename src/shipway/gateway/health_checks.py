@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from shipway.gateway.upstreams import Endpoint
-from shipway.spec.services import Health
+from shipway.spec.health import Health
 
 
 @dataclass(frozen=True, slots=True)

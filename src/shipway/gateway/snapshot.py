@@ -23,9 +23,10 @@ from shipway.gateway.upstreams import Endpoint, Endpoints
 from shipway.secret import Secret, SecretReference
 from shipway.security.rate_limiting.gcra import GcraTable, Quota
 from shipway.spec.app import App
+from shipway.spec.health import Health
 from shipway.spec.models import Model, Upstream
 from shipway.spec.providers import Provider
-from shipway.spec.services import Health, Service
+from shipway.spec.services import Service
 
 ONLY = ""
 """The release of a target that has no named ones."""
@@ -223,13 +224,17 @@ def principal_id(key: Secret) -> str:
 
 
 def _declared_weights(app: App) -> dict[str, dict[str, float]]:
-    named = {f"services.{name}": service.releases for name, service in app.services.items()}
-    models = {f"models.{name}": model.releases for name, model in app.models.items()}
-    return {
-        key: {name: release.weight for name, release in releases.items()}
-        for key, releases in (*named.items(), *models.items())
-        if releases
+    weights = {
+        f"services.{name}": {key: release.weight for key, release in service.releases.items()}
+        for name, service in app.services.items()
+        if service.releases
     }
+    weights |= {
+        f"models.{name}": {key: release.weight for key, release in model.releases.items()}
+        for name, model in app.models.items()
+        if model.releases
+    }
+    return weights
 
 
 def _declared_splits(app: App) -> dict[str, Split]:

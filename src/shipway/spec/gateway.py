@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import Field
 
-from shipway.spec.fields import FilePath, Host, Port
+from shipway.spec.fields import FilePath, Host, Port, SessionHeader
 from shipway.spec.section import Section
 from shipway.spec.units import Bytes, Seconds
 from shipway.spec.wording import found
@@ -45,6 +45,10 @@ class Gateway(Section):
     port: Port = Field(default=8080, description="Port to listen on.")
     admin_host: Host = Field(default="127.0.0.1", description="Address of the admin listener.")
     admin_port: Port = Field(default=8081, description="Port of the admin listener.")
+    grace: Seconds = Field(
+        default=0.25,
+        description="When the gateway stops, new connections are still taken for so long, while it says that it is not ready.",
+    )
     drain: Seconds = Field(
         default=30.0, description="How long running requests may take to end when the gateway stops."
     )
@@ -52,6 +56,10 @@ class Gateway(Section):
     max_header: Bytes = Field(default=32 * 1024, description="Largest head of a request.")
     max_target: Bytes = Field(default=8 * 1024, description="Longest path with query.")
     max_body: Bytes = Field(default=32 * 1024 * 1024, description="Largest body of a request.")
+    session_header: SessionHeader = Field(
+        default="x-session-id",
+        description="Request header that names the conversation, so that all of it is answered by the same release.",
+    )
     tls: Tls | None = Field(default=None, description="Serve HTTPS with this certificate.")
 
     @classmethod
