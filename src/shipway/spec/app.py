@@ -8,6 +8,7 @@ from pydantic import Field
 from shipway.spec.environments import DEFAULT, Environment
 from shipway.spec.fields import ModelName, Name
 from shipway.spec.gateway import Gateway
+from shipway.spec.limits import Limits
 from shipway.spec.models import Model
 from shipway.spec.providers import Provider, built_in_providers
 from shipway.spec.section import Section
@@ -28,6 +29,7 @@ class Sections(Section):
     models: Mapping[ModelName, Model] = Field(
         default_factory=dict, description="Names that clients ask for, each with what answers for it."
     )
+    limits: Limits = Field(default=Limits(), description="What callers may use in a time.")
     gateway: Gateway = Field(default=Gateway(), description="The one way in.")
 
     @classmethod
@@ -36,7 +38,7 @@ class Sections(Section):
 
 
 class AppFile(Sections):
-    """An AI application for Shipway: its services, the models it calls, its gateway, its environments."""
+    """An AI application for Shipway: its services, the models it calls, its limits, its gateway, its environments."""
 
     environments: Mapping[Name, Environment] = Field(
         default_factory=dict, description=f"Where the app runs, by name; `{DEFAULT}` exists without being declared."

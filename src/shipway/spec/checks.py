@@ -117,13 +117,20 @@ def _examples(services: Mapping[str, dict[str, Any]]) -> Iterator[Finding]:
 
 def _upstreams(models: Mapping[str, dict[str, Any]], providers: Set[str]) -> Iterator[Finding]:
     for name, model in models.items():
-        seen = set[str]()
-        for index, upstream in _valid(Upstream, model.get("upstreams")).items():
-            place: Location = ("models", name, "upstreams", index)
-            if upstream.provider not in providers:
-                nearest = did_you_mean(upstream.provider, providers)
-                known = f"known: {listed(sorted(providers), 'and')}; others need a section [providers.NAME]"
-                yield Finding((place,), f"unknown provider {quoted(upstream.provider)}{nearest}", known)
-            elif upstream.target in seen:
-                yield Finding((place,), f"upstream {quoted(upstream.target)} is listed twice")
-            seen.add(upstream.target)
+        yield from _list_of_upstreams(model, ("models", name), providers)
+        for release, table in _tables(model, "releases").items():
+            yield from _list_of_upstreams(table, ("models", name, "releases", release), providers)
+
+
+def _list_of_upstreams(owner: Mapping[str, Any], at: Location, providers: Set[str]) -> Iterator[Finding]:
+    """The `upstreams` of *owner*, a model or a release of one at *at*."""
+    seen = set[str]()
+    for index, upstream in _valid(Upstream, owner.get("upstreams")).items():
+        place: Location = (*at, "upstreams", index)
+        if upstream.provider not in providers:
+            nearest = did_you_mean(upstream.provider, providers)
+            known = f"known: {listed(sorted(providers), 'and')}; others need a section [providers.NAME]"
+            yield Finding((place,), f"unknown provider {quoted(upstream.provider)}{nearest}", known)
+        elif upstream.target in seen:
+            yield Finding((place,), f"upstream {quoted(upstream.target)} is listed twice")
+        seen.add(upstream.target)

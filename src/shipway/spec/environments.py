@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from shipway.spec import providers, services
+from shipway.spec import models, providers, services
 from shipway.spec.section import Section, mistake
 from shipway.spec.wording import did_you_mean, found, listed
 
@@ -15,7 +15,7 @@ DEFAULT = "dev"
 TARGETS = ("local",)
 
 Table = dict[str, Any]
-OVERRIDABLE = ("services", "providers", "models", "gateway")
+OVERRIDABLE = ("services", "providers", "models", "limits", "gateway")
 
 
 def _target(value: str) -> str:
@@ -25,10 +25,11 @@ def _target(value: str) -> str:
 
 
 class Environment(Section):
-    """A target and what differs there: any part of `services`, `providers`, `models`, `gateway`, in the same form.
+    """A target and what differs there: any part of `services`, `providers`, `models`, `limits`, `gateway`, in the same form.
 
-    Tables are merged key by key; lists and single values replace. A service that gets another of `app`, `command`, `image`
-    and `url`, or a provider that gets another `kind`, loses the settings that have no meaning any more.
+    Tables are merged key by key; lists and single values replace. A service that gets another of `app`, `command`,
+    `image`, `url` and `releases`, a model that gets the other of `upstreams` and `releases`, or a provider that gets
+    another `kind`, loses the settings that have no meaning any more.
     """
 
     target: Annotated[str, AfterValidator(_target)] = Field(
@@ -38,6 +39,7 @@ class Environment(Section):
     services: Mapping[str, Any] = Field(default_factory=dict, description="Changes to services, or more of them.")
     providers: Mapping[str, Any] = Field(default_factory=dict, description="Changes to providers, or more of them.")
     models: Mapping[str, Any] = Field(default_factory=dict, description="Changes to models, or more of them.")
+    limits: Mapping[str, Any] = Field(default_factory=dict, description="Changes to the limits.")
     gateway: Mapping[str, Any] = Field(default_factory=dict, description="Changes to the gateway.")
 
 
@@ -51,8 +53,12 @@ def merged(base: Mapping[str, Any], override: Mapping[str, Any]) -> Table:
     for name, table in _tables(override, "services"):
         given = [source for source in services.SOURCES if source in table]
         if given:
-            drop = {*services.SOURCES, *services.MEANINGLESS[given[0]]}
+            # What is given stays, so that releases merge by name.
+            drop = {*services.SOURCES, *services.MEANINGLESS[given[0]]} - set(given)
             _forget(base, ("services", name), drop)
+    for name, table in _tables(override, "models"):
+        if given := [source for source in models.SOURCES if source in table]:
+            _forget(base, ("models", name), {*models.SOURCES} - set(given))
     for name, table in _tables(override, "providers"):
         _forget(base, ("providers", name), _meaningless_keys(table))
     return _merged(base, override)

@@ -43,6 +43,13 @@ name = "assistant"
 app = "assistant.main:app"
 routes = ["/", { path = "/about", public = true }]
 """,
+    "ServiceRelease": """
+name = "assistant"
+
+[services.api.releases]
+"v1.2" = { url = "http://api-old.internal:9000", weight = 9 }
+"v1.3" = { url = "http://api-new.internal:9000", weight = 1 }
+""",
     "Health": """
 name = "assistant"
 
@@ -54,6 +61,11 @@ health = { path = "/healthz", interval = "10s", start = "2m" }
 command = ["node", "server.js"]
 routes = ["/web"]
 health = "/ready"
+
+[services.archive]
+url = "http://archive.internal:9000"
+routes = ["/archive"]
+health = { path = "/up", interval = "15s" }
 """,
     "Resources": """
 name = "assistant"
@@ -82,7 +94,8 @@ api_key = "file:secrets/openai-key"
 
 [providers.vllm]
 kind = "openai"
-base_url = "http://gpu.internal:8000/v1"
+base_url = ["http://gpu-1.internal:8000/v1", "http://gpu-2.internal:8000/v1"]
+health = "/health"
 headers = { X-Team = "search", Authorization = "env:VLLM_AUTHORIZATION" }
 
 [providers.local]
@@ -92,11 +105,23 @@ slots = 4
 [models.chat]
 upstreams = ["vllm/qwen3-8b", "openai/gpt-5-mini", "local/smollm2-135m-instruct"]
 """,
+    "ProviderTls": """
+name = "assistant"
+
+[providers.vllm]
+kind = "openai"
+base_url = "https://gpu.internal:8443/v1"
+tls = { ca = "tls/internal-ca.pem", cert = "tls/client.pem" }
+
+[models.chat]
+upstreams = ["vllm/qwen3-8b"]
+""",
     "Model": """
 name = "assistant"
 
 [models.chat]
 upstreams = ["openai/gpt-5-mini", "local/smollm2-135m-instruct"]
+balance = "least-in-flight"
 
 [models.draft]
 upstreams = ["local/models/draft.gguf"]
@@ -111,6 +136,39 @@ upstreams = [
   "local/smollm2-135m-instruct",
 ]
 """,
+    "ModelRelease": """
+name = "assistant"
+
+[models.chat.releases.current]
+upstreams = ["openai/gpt-5-mini", "local/smollm2-135m-instruct"]
+weight = 9
+
+[models.chat.releases.candidate]
+upstreams = ["openai/gpt-5-nano"]
+weight = 1
+""",
+    "Limits": """
+name = "assistant"
+
+[services.api]
+app = "assistant.main:app"
+
+[limits]
+default = { requests = "100k/d" }
+""",
+    "Limit": """
+name = "assistant"
+
+[services.api]
+app = "assistant.main:app"
+
+[limits.default]
+requests = "60/min"
+burst = 10
+
+[environments.prod.limits.default]
+requests = "600/min"
+""",
     "Gateway": """
 name = "assistant"
 
@@ -121,6 +179,7 @@ app = "assistant.main:app"
 port = 8443
 max_body = "8MiB"
 drain = "45s"
+session_header = "x-conversation-id"
 """,
     "Timeouts": """
 name = "assistant"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PlainValidator, WithJsonSchema
 
 from shipway.secret import SCHEMES, SecretReference
 from shipway.spec.section import NAME_PATTERN, is_name, mistake
@@ -16,6 +16,7 @@ from shipway.spec.wording import found, kind_of
 _HOSTNAME = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,62})(?:\.[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,62}))*\.?")
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_RELEASE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
 CREDENTIAL_HEADERS = frozenset({"authorization", "proxy-authorization", "x-api-key", "api-key", "cookie"})
@@ -46,6 +47,15 @@ def _model_name(value: str) -> str:
     return value
 
 
+def _release_name(value: str) -> str:
+    if not _RELEASE_NAME.fullmatch(value):
+        raise mistake(
+            "expected the name of a release, at most 63 letters, digits and . _ -, a letter or digit first, "
+            f"found {found(value)}"
+        )
+    return value
+
+
 def _text(value: str) -> str:
     if not value.strip():
         raise mistake("expected some text, found an empty string")
@@ -67,6 +77,12 @@ def _path(value: Any) -> Path:
     if not isinstance(value, str):
         raise mistake(f"expected the path of a file, found {kind_of(value)}")
     return Path(_path_text(value))
+
+
+def _request_path(path: str) -> str:
+    if not path.startswith("/") or not path.isascii() or not path.isprintable() or " " in path or "#" in path:
+        raise mistake(f'expected a path such as "/healthz", found {found(path)}')
+    return path
 
 
 def _host(value: str) -> str:
@@ -95,6 +111,21 @@ def _base_url(value: str) -> str:
     if not usable or parts.query or parts.fragment or not value.isascii() or not value.isprintable() or " " in value:
         raise mistake(f'expected an address such as "https://api.example.com/v1", found {found(value)}')
     return value.rstrip("/")
+
+
+def _one_or_more(value: Any) -> Any:
+    if not isinstance(value, (str, list, tuple)):
+        raise mistake(
+            f'expected an address such as "https://api.example.com/v1", or a list of them, found {kind_of(value)}'
+        )
+    return (value,) if isinstance(value, str) else tuple(value)
+
+
+def _distinct(urls: tuple[str, ...]) -> tuple[str, ...]:
+    for index, url in enumerate(urls):
+        if url in urls[:index]:
+            raise mistake(f"{found(url)} is listed twice")
+    return urls
 
 
 def _reference(value: Any) -> SecretReference:
@@ -141,6 +172,12 @@ def _header(value: str) -> str:
     return value
 
 
+def _session_header(value: str) -> str:
+    if value.lower() in CREDENTIAL_HEADERS:
+        raise mistake(f"the header {value} holds a secret, not the name of a conversation")
+    return value.lower()
+
+
 def _no_plain_credentials(headers: Mapping[str, str | SecretReference]) -> Mapping[str, str | SecretReference]:
     for name, value in headers.items():
         if name.lower() in CREDENTIAL_HEADERS and not isinstance(value, SecretReference):
@@ -153,6 +190,10 @@ ModelName = Annotated[
     str, AfterValidator(_model_name), WithJsonSchema({"type": "string", "pattern": f"^{_MODEL_NAME.pattern}$"})
 ]
 """What clients send as `model`: also names with a version or an organisation, such as `gpt-4.1` or `meta/llama-3:8b`."""
+ReleaseName = Annotated[
+    str, AfterValidator(_release_name), WithJsonSchema({"type": "string", "pattern": f"^{_RELEASE_NAME.pattern}$"})
+]
+"""Also versions, such as `v1.2` or `2026-11-01`."""
 Port = Annotated[int, Field(ge=1, le=65535)]
 Text = Annotated[str, AfterValidator(_text), WithJsonSchema({"type": "string", "minLength": 1})]
 Folder = Annotated[
@@ -164,14 +205,21 @@ FilePath = Annotated[
     PlainSerializer(str, return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "title": "file", "minLength": 1}),
 ]
+RequestPath = Annotated[str, AfterValidator(_request_path), WithJsonSchema({"type": "string", "pattern": "^/[!-~]*$"})]
 Host = Annotated[
     str, AfterValidator(_host), WithJsonSchema({"type": "string", "examples": ["127.0.0.1", "::1", "localhost"]})
 ]
-BaseUrl = Annotated[
-    str,
-    AfterValidator(_base_url),
-    WithJsonSchema({"type": "string", "pattern": "^https?://[^@?# ]+$", "examples": ["https://api.openai.com/v1"]}),
+_BASE_URL_SCHEMA = {"type": "string", "pattern": "^https?://[^@?# ]+$", "examples": ["https://api.openai.com/v1"]}
+BaseUrls = Annotated[
+    tuple[Annotated[str, AfterValidator(_base_url)], ...],
+    Field(min_length=1),
+    BeforeValidator(_one_or_more),
+    AfterValidator(_distinct),
+    WithJsonSchema(
+        {"anyOf": [_BASE_URL_SCHEMA, {"type": "array", "items": _BASE_URL_SCHEMA, "minItems": 1, "uniqueItems": True}]}
+    ),
 ]
+"""One address or a list of them in the file."""
 Reference = Annotated[
     SecretReference,
     PlainValidator(_reference),
@@ -197,4 +245,11 @@ VariableName = Annotated[
 _HeaderName = Annotated[
     str, AfterValidator(_header), WithJsonSchema({"type": "string", "pattern": f"^{_HEADER.pattern}$"})
 ]
+SessionHeader = Annotated[
+    str,
+    AfterValidator(_header),
+    AfterValidator(_session_header),
+    WithJsonSchema({"type": "string", "pattern": f"^{_HEADER.pattern}$"}),
+]
+"""The name of a header, in lower case."""
 Headers = Annotated[Mapping[_HeaderName, _HeaderValue], AfterValidator(_no_plain_credentials)]

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import Field
 
-from shipway.spec.fields import FilePath, Host, Port
+from shipway.spec.fields import FilePath, Host, Port, SessionHeader
 from shipway.spec.section import Section
 from shipway.spec.units import Bytes, Seconds
 from shipway.spec.wording import found
@@ -52,6 +52,10 @@ class Gateway(Section):
     max_header: Bytes = Field(default=32 * 1024, description="Largest head of a request.")
     max_target: Bytes = Field(default=8 * 1024, description="Longest path with query.")
     max_body: Bytes = Field(default=32 * 1024 * 1024, description="Largest body of a request.")
+    session_header: SessionHeader = Field(
+        default="x-session-id",
+        description="Request header that names the conversation, so that all of it is answered by the same release.",
+    )
     tls: Tls | None = Field(default=None, description="Serve HTTPS with this certificate.")
 
     @classmethod

@@ -1,18 +1,26 @@
 """`[models.NAME]`: the names that clients ask for, and who answers for them."""
 
 import re
-from typing import Annotated, Any, ClassVar
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, GetJsonSchemaHandler, ValidationInfo, model_validator
+from pydantic import AfterValidator, Field, GetJsonSchemaHandler, ValidationInfo, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from shipway.spec.fields import Text
+from shipway.spec.fields import ReleaseName, Text
+from shipway.spec.releases import Release, ReleaseWeight, with_some_traffic
 from shipway.spec.section import List, Section, from_file, mistake
-from shipway.spec.wording import found
+from shipway.spec.wording import Location, found, listed
 
 _TARGET = re.compile(r"([^/\s]+)/([^\s]+)")
 _EXAMPLE = '"openai/gpt-5-mini"'
+
+SOURCES = ("upstreams", "releases")
+"""The ways to say who answers for a model; each model has exactly one."""
+
+Balance = Literal["weighted", "least-in-flight", "lowest-latency", "prefix-affinity"]
+"""How one of several equals is chosen."""
 
 
 class Upstream(Section):
@@ -70,12 +78,56 @@ class Upstream(Section):
         return reference
 
 
-class Model(Section):
-    """A name that clients ask for. Neighbouring upstreams with weights share the traffic; others are tried in order."""
+class ModelRelease(Release):
+    """One release of a model: upstreams of its own."""
 
     upstreams: Annotated[tuple[Upstream, ...], List] = Field(
-        min_length=1, description="Who answers, in order; the next one is tried when one cannot."
+        min_length=1, description="Who answers for this release, in order; as the model's `upstreams`."
     )
+    weight: ReleaseWeight = 1.0
+
+
+class Model(Section):
+    """A name that clients ask for. Neighbouring upstreams with weights share the traffic; others are tried in order.
+
+    It has exactly one of `upstreams` and `releases`.
+    """
+
+    upstreams: Annotated[tuple[Upstream, ...], List] = Field(
+        default_factory=tuple,
+        min_length=1,
+        description="Who answers, in order; the next one is tried when one cannot.",
+    )
+    releases: Annotated[Mapping[ReleaseName, ModelRelease], AfterValidator(with_some_traffic)] = Field(
+        default_factory=dict,
+        min_length=1,
+        description="Releases of the model by name, each with its upstreams; they share the traffic by weight.",
+    )
+    balance: Balance | None = Field(
+        default=None,
+        description="How one of equals (neighbouring upstreams, replicas of one) is chosen. `weighted`: by their weights. "
+        "`least-in-flight`: the one with the fewest requests under way. `lowest-latency`: the one that answered fastest of "
+        "late. `prefix-affinity`: the one that had a prompt of the same beginning, whose cache knows it. By default "
+        "`weighted` where upstreams have weights, else `least-in-flight`.",
+    )
+
+    @property
+    def upstreams_by_place(self) -> Mapping[Location, Upstream]:
+        """All upstreams, those of all releases too, by where they stand below the model in the file."""
+        own: dict[Location, Upstream] = {("upstreams", index): one for index, one in enumerate(self.upstreams)}
+        return own | {
+            ("releases", name, "upstreams", index): one
+            for name, release in self.releases.items()
+            for index, one in enumerate(release.upstreams)
+        }
+
+    @classmethod
+    def broken_rules(cls, given: Mapping[str, Any]) -> Iterator[str]:
+        sources = [source for source in SOURCES if source in given]
+        if not sources:
+            yield f"needs one of {listed(SOURCES)}"
+        elif len(sources) > 1:
+            yield f"has {listed(sources, 'and')}; a model has exactly one of {listed(SOURCES)}"
 
 
 def _provider_and_model(text: str) -> dict[str, str]:

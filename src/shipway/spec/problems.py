@@ -83,11 +83,9 @@ def _translated(detail: ErrorDetails, model: type[Section], raw: Mapping[str, An
         case "missing":
             yield Finding((location[:-1],), f"missing key {quoted(str(location[-1]))}")
         case "extra_forbidden":
-            owner = _owner(model, location[:-1])
-            keys = owner.file_keys() if owner else ()
-            key = str(location[-1])
-            known = f"known: {', '.join(keys)}" if keys else None
-            yield Finding((location,), f"unknown key {quoted(key)}{did_you_mean(key, keys)}", known)
+            # Only a section of ours forbids keys.
+            table = _owner(model, location[:-1]) or Section
+            yield Finding((location,), *table.unknown_key(str(location[-1])))
         case "too_short" if detail["input"]:
             # Counted without the entries that are wrong, which have errors of their own.
             return
@@ -105,7 +103,8 @@ def _wrong_value(kind: str, location: Location, context: Mapping[str, Any], valu
         words, key = _BOUNDS[kind]
         return Finding((location,), f"expected {words} {context[key]:g}, found {shown}")
     if kind == "too_short":
-        return Finding((location,), "the list is empty: it needs at least one entry")
+        empty = "table" if isinstance(value, Mapping) else "list"
+        return Finding((location,), f"the {empty} is empty: it needs at least one entry")
     if kind == "literal_error":
         return _wrong_choice(location, context, value, shown)
     hint = None

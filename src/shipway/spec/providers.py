@@ -5,7 +5,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from shipway.spec.fields import BaseUrl, FilePath, Headers, Reference
+from shipway.spec.fields import BaseUrls, FilePath, Headers, Reference
+from shipway.spec.health import Health, keys_given
 from shipway.spec.section import Section
 from shipway.spec.wording import quoted
 
@@ -17,7 +18,7 @@ BUILT_IN: Mapping[str, Mapping[str, Any]] = {
 
 MEANINGLESS: Mapping[str, frozenset[str]] = {
     "openai": frozenset({"context", "slots"}),
-    "local": frozenset({"base_url", "api_key", "headers", "tls"}),
+    "local": frozenset({"base_url", "api_key", "headers", "tls", "health"}),
 }
 """For each kind, the settings that nothing could honour."""
 
@@ -47,20 +48,39 @@ class Provider(Section):
     kind: Literal["openai", "local"] = Field(
         description="`openai` for any server that speaks OpenAI's API, `local` for models run by Shipway."
     )
-    base_url: BaseUrl | None = Field(default=None, description="Address up to and with the version; for kind `openai`.")
+    base_urls: BaseUrls = Field(
+        default_factory=tuple,
+        alias="base_url",
+        description="Address up to and with the version, or a list of them, replicas that are equals; for kind `openai`.",
+    )
     api_key: Reference | None = Field(default=None, description="Reference to the key that is sent; for kind `openai`.")
     headers: Headers = Field(
         default_factory=dict,
         description='Headers to add; a value that starts with "env:" or "file:" refers to a secret. For kind `openai`.',
     )
     tls: ProviderTls = Field(default=ProviderTls(), description="Certificates; for kind `openai`.")
+    health: Health | None = Field(
+        default=None,
+        description="Check of each address by the gateway, or only its path, which starts at the host: `/health` also where "
+        "`base_url` ends in `/v1`. Without it only real requests tell. For kind `openai`.",
+    )
     context: int = Field(
         default=4096, ge=64, le=16_777_216, description="Context of each slot in tokens; for kind `local`."
     )
     slots: int = Field(default=2, ge=1, le=1024, description="Answers generated at the same time; for kind `local`.")
 
+    @property
+    def base_url(self) -> str | None:
+        """The first of `base_urls`."""
+        return next(iter(self.base_urls), None)
+
     @classmethod
     def broken_rules(cls, given: Mapping[str, Any]) -> Iterator[str]:
+        check = keys_given(given.get("health"))
+        if check is not None and "path" not in check:
+            yield '"health" of a provider needs "path"'
+        if check is not None and "start" in check:
+            yield '"health.start" has no meaning for a provider: Shipway does not start it'
         kind = given.get("kind")
         if not isinstance(kind, str) or kind not in MEANINGLESS:
             return

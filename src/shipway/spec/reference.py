@@ -23,8 +23,10 @@ it: put `#:schema URL-or-path-of-shipway.schema.json` in the first line.
 
 - **Names** (of the app, services, providers, environments) are lowercase letters, digits and hyphens, with a letter first, at
   most 63. A model's name is what clients send, so it may also hold capitals and `.`, `_`, `:`, `/`: `[models."gpt-4.1"]`.
+  A release's name may hold capitals and `.`, `_`.
 - **Durations** are numbers with `ms`, `s`, `m` (minutes), `h` or `d`: `"250ms"`, `"30s"`. **Sizes** have `B`, `kB`, `MB`, `GB`,
-  `TB` (powers of 1000) or `KiB`, `MiB`, `GiB`, `TiB` (powers of 1024): `"10MiB"`. Both are more than zero.
+  `TB` (powers of 1000) or `KiB`, `MiB`, `GiB`, `TiB` (powers of 1024): `"10MiB"`. **Rates** are counts, perhaps with `k` or
+  `M`, for each `/s`, `/min`, `/h` or `/d`: `"60/min"`, `"100k/d"`. All are more than zero.
 - **Secrets** are references, never values: `"env:NAME"` is an environment variable, `"file:PATH"` a text file.
 - **Paths** start at the folder of the app file.
 - Unknown keys are errors, and so are settings that would have no effect.
@@ -42,12 +44,17 @@ _PARTS = (
     _Part("Top level", ""),
     _Part("[services.NAME]", "Service"),
     _Part("services.NAME.routes", "Route"),
+    _Part("[services.NAME.releases.RELEASE]", "ServiceRelease"),
     _Part("[services.NAME.health]", "Health"),
     _Part("[services.NAME.resources]", "Resources"),
     _Part("[services.NAME.example]", "Example"),
     _Part("[providers.NAME]", "Provider"),
+    _Part("[providers.NAME.tls]", "ProviderTls"),
     _Part("[models.NAME]", "Model"),
     _Part("models.NAME.upstreams", "Upstream"),
+    _Part("[models.NAME.releases.RELEASE]", "ModelRelease"),
+    _Part("[limits]", "Limits"),
+    _Part("[limits.default]", "Limit"),
     _Part("[gateway]", "Gateway"),
     _Part("[gateway.timeouts]", "Timeouts"),
     _Part("[gateway.tls]", "Tls"),
@@ -103,6 +110,8 @@ def _type(schema: Schema, value: Schema) -> str:
         return _type(schema, node["anyOf"][0]) + " or table" if "anyOf" in node else "table"
     if "enum" in value:
         return " or ".join(f"`{json.dumps(choice)}`" for choice in value["enum"])
+    if "anyOf" in value:
+        return " or ".join(_type(schema, choice) for choice in value["anyOf"])
     if value["type"] == "array":
         return "list of " + _plural(_type(schema, value["items"]))
     if value["type"] == "object":

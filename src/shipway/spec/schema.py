@@ -9,10 +9,10 @@ from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema
 
+from shipway.spec import models, services
 from shipway.spec.app import AppFile
 from shipway.spec.environments import OVERRIDABLE
 from shipway.spec.providers import BUILT_IN
-from shipway.spec.services import SOURCES
 from shipway.spec.units import format_bytes, format_seconds
 
 Schema = dict[str, Any]
@@ -35,7 +35,8 @@ def json_schema() -> Schema:
     """
     schema: Schema = _as_written(AppFile.model_json_schema(schema_generator=_Generator))
     definitions: Schema = schema["$defs"]
-    definitions["Service"]["oneOf"] = [{"required": [source]} for source in SOURCES]
+    for name, sources in (("Service", services.SOURCES), ("Model", models.SOURCES)):
+        definitions[name]["oneOf"] = [{"required": [source]} for source in sources]
     definitions["Provider"].update(
         {"if": {"properties": {"kind": {"const": "openai"}}}, "then": {"required": ["base_url"]}}
     )
@@ -70,7 +71,11 @@ def _as_written(node: Any) -> Any:
         return [_as_written(item) for item in node]
     if not isinstance(node, dict):
         return node
-    node = {key: _as_written(value) for key, value in node.items()}
+    # What is below "properties" are names of ours, which may be "default" too.
+    node = {
+        key: {name: _as_written(part) for name, part in value.items()} if key == "properties" else _as_written(value)
+        for key, value in node.items()
+    }
     if isinstance(node.get("anyOf"), list):
         node["anyOf"] = [choice for choice in node["anyOf"] if choice != {"type": "null"}]
         if len(node["anyOf"]) == 1:

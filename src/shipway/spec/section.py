@@ -15,6 +15,8 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
 
+from shipway.spec.wording import did_you_mean, quoted
+
 FROM_FILE: Mapping[str, bool] = {"from_file": True}
 """Validation context of what a person wrote: units must be spelled out. Code may pass plain seconds and bytes."""
 
@@ -36,13 +38,20 @@ class Section(BaseModel):
         return tuple(field.alias or name for name, field in cls.model_fields.items())
 
     @classmethod
+    def unknown_key(cls, key: str) -> tuple[str, str | None]:
+        """Message and hint about *key*, which this table does not have."""
+        keys = cls.file_keys()
+        return f"unknown key {quoted(key)}{did_you_mean(key, keys)}", f"known: {', '.join(keys)}"
+
+    @classmethod
     def broken_rules(cls, given: Mapping[str, Any]) -> Iterator[str]:
-        """What is wrong between the keys of one table; *given* are those that were set, raw or validated."""
+        """What is wrong between the keys of one table; *given* are those of the file that were set, raw or validated."""
         yield from ()
 
     @model_validator(mode="after")
     def _keeps_its_rules(self) -> Self:
-        values = {key: getattr(self, key) for key in self.model_fields_set}
+        fields = type(self).model_fields
+        values = {fields[name].alias or name: getattr(self, name) for name in self.model_fields_set}
         broken = list(self.broken_rules({key: value for key, value in values.items() if value is not None}))
         if broken:
             raise PydanticCustomError("shipway_rules", "see ctx", {"messages": broken})

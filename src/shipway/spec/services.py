@@ -7,7 +7,9 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
-from shipway.spec.fields import EnvValue, Folder, VariableName
+from shipway.spec.fields import EnvValue, Folder, ReleaseName, RequestPath, VariableName
+from shipway.spec.health import Health, keys_given
+from shipway.spec.releases import Release, ReleaseWeight, with_some_traffic
 from shipway.spec.section import List, Section, Shorthand, mistake
 from shipway.spec.units import Bytes, Seconds
 from shipway.spec.wording import found, listed, quoted
@@ -17,14 +19,20 @@ _ROUTE = re.compile(ROUTE_PATTERN)
 _IMPORT = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 _ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?")
 
-SOURCES = ("app", "command", "image", "url")
+SOURCES = ("app", "command", "image", "url", "releases")
 """The ways to say what a service is; each service has exactly one."""
+
+ELSEWHERE = ("url", "releases")
+"""The sources of services that already run, of which Shipway starts nothing."""
+
+_NOT_STARTED = frozenset({"factory", "cwd", "replicas", "env", "drain", "resources"})
 
 MEANINGLESS: Mapping[str, frozenset[str]] = {
     "app": frozenset(),
     "command": frozenset({"factory"}),
     "image": frozenset({"factory", "cwd"}),
-    "url": frozenset({"factory", "cwd", "replicas", "env", "drain", "resources"}),
+    "url": _NOT_STARTED,
+    "releases": _NOT_STARTED,
 }
 """For each source, the settings that nothing could honour."""
 
@@ -37,12 +45,6 @@ def _route_path(path: str) -> str:
     if not _ROUTE.fullmatch(path) or ".." in path.split("/") or "." in path.split("/"):
         raise mistake(f'expected a plain path such as "/items", found {found(path)}')
     return path if path == "/" else path.removesuffix("/")
-
-
-def _request_path(path: str) -> str:
-    if not path.startswith("/") or not path.isascii() or not path.isprintable() or " " in path or "#" in path:
-        raise mistake(f'expected a path such as "/healthz", found {found(path)}')
-    return path
 
 
 def _import_string(value: str) -> str:
@@ -97,7 +99,7 @@ RoutePath = Annotated[
     str, AfterValidator(_route_path), WithJsonSchema({"type": "string", "pattern": f"^{ROUTE_PATTERN}$"})
 ]
 Argument = Annotated[str, AfterValidator(_argument)]
-RequestPath = Annotated[str, AfterValidator(_request_path), WithJsonSchema({"type": "string", "pattern": "^/[!-~]*$"})]
+Origin = Annotated[str, AfterValidator(_origin)]
 
 
 class Route(Shorthand):
@@ -109,22 +111,6 @@ class Route(Shorthand):
     public: bool | None = Field(
         default=None, description="Open without an API key? By default as the service's `public` says."
     )
-
-
-class Health(Shorthand):
-    """How to see that a replica can answer."""
-
-    shorthand: ClassVar[str] = "path"
-
-    path: RequestPath | None = Field(
-        default=None, description="A path that answers 2xx when healthy; without it, the port must accept connections."
-    )
-    interval: Seconds = Field(default=5.0, description="Time from one check to the next.")
-    timeout: Seconds = Field(default=2.0, description="How long a check may take.")
-    start: Seconds = Field(
-        default=60.0, description="How long a replica may take to become healthy for the first time."
-    )
-    failures: int = Field(default=3, ge=1, le=1000, description="Failed checks in a row that make a replica unhealthy.")
 
 
 class Resources(Section):
@@ -147,8 +133,15 @@ class Example(Shorthand):
     )
 
 
+class ServiceRelease(Release):
+    """One release of a service that already runs elsewhere."""
+
+    url: Origin = Field(description="Where it answers.", examples=["http://127.0.0.1:9001"])
+    weight: ReleaseWeight = 1.0
+
+
 class Service(Section):
-    """A process of yours that answers HTTP. It has exactly one of `app`, `command`, `image` and `url`."""
+    """A process of yours that answers HTTP. It has exactly one of `app`, `command`, `image`, `url` and `releases`."""
 
     app: Annotated[str, AfterValidator(_import_string)] | None = Field(
         default=None, description="Import string of an ASGI application.", examples=["assistant.main:app"]
@@ -162,10 +155,15 @@ class Service(Section):
     image: Annotated[str, AfterValidator(_image)] | None = Field(
         default=None, description="Container image that listens on PORT.", examples=["ghcr.io/team/api:1.2"]
     )
-    url: Annotated[str, AfterValidator(_origin)] | None = Field(
+    url: Origin | None = Field(
         default=None,
         description="Address of a service that already runs elsewhere.",
         examples=["http://127.0.0.1:9000"],
+    )
+    releases: Annotated[Mapping[ReleaseName, ServiceRelease], AfterValidator(with_some_traffic)] = Field(
+        default_factory=dict,
+        min_length=1,
+        description="Releases of a service that already run elsewhere, by name; they share the traffic by weight.",
     )
     factory: bool = Field(default=False, description="Whether `app` is a function that returns the application.")
     routes: Annotated[tuple[Route, ...], List] = Field(
@@ -182,7 +180,11 @@ class Service(Section):
         description='Environment variables; a value that starts with "env:" or "file:" refers to a secret.',
     )
     cwd: Folder = Field(default=".", description="Folder to run in, from the app file's folder.")
-    health: Health = Field(default=Health(), description="Health check, or only its path.")
+    health: Health = Field(
+        default=Health(),
+        description="Health check, or only its path. A service given by `url` or `releases` is checked by the gateway, "
+        "if there is a path.",
+    )
     drain: Seconds = Field(default=30.0, description="How long running requests may take to end when a replica stops.")
     resources: Resources = Field(default=Resources(), description="What one replica needs.")
     example: Example | None = Field(
@@ -191,8 +193,13 @@ class Service(Section):
 
     @property
     def source(self) -> str:
-        """Which of "app", "command", "image" and "url" says what the service is."""
-        return next(source for source in SOURCES if getattr(self, source) is not None)
+        """Which of `SOURCES` says what the service is."""
+        return next(source for source in SOURCES if getattr(self, source))
+
+    @property
+    def runs_elsewhere(self) -> bool:
+        """Whether it already runs, so that Shipway only routes to it."""
+        return self.source in ELSEWHERE
 
     def is_public(self, route: Route) -> bool:
         """Whether *route* is open without an API key."""
@@ -208,5 +215,8 @@ class Service(Section):
         else:
             for key in sorted(MEANINGLESS[sources[0]] & given.keys()):
                 yield f"{quoted(key)} has no meaning for a service that is given by {quoted(sources[0])}"
+            check = keys_given(given.get("health"))
+            if sources[0] in ELSEWHERE and check is not None and "path" not in check:
+                yield f'"health" needs "path" for a service that is given by {quoted(sources[0])}'
         if given.get("public") is True and "routes" in given and not given["routes"]:
             yield '"public" has no meaning for a service without routes'
