@@ -69,6 +69,29 @@ def test_wrong_entries_do_not_hide_wrong_names(problems: Callable[..., list[str]
     ]
 
 
+def test_upstreams_of_releases_are_checked_too(problems: Callable[..., list[str]]) -> None:
+    text = """
+        name = "a"
+        [models.chat.releases]
+        v1 = { upstreams = ["local/a"] }
+        v2 = { upstreams = ["opnai/a", "local/a", "local/a"], weight = "x" }
+        "v2.1" = { upstreams = ["locl/a"] }
+        v3 = 3
+    """
+    assert problems(text) == [
+        'models.chat.releases.v2.upstreams[0]: unknown provider "opnai" (did you mean "openai"?)',
+        'models.chat.releases.v2.upstreams[2]: upstream "local/a" is listed twice',
+        'models.chat.releases.v2.weight: expected a number, found "x"',
+        'models.chat.releases."v2.1".upstreams[0]: unknown provider "locl" (did you mean "local"?)',
+        "models.chat.releases.v3: expected a table, found a whole number",
+    ]
+
+
+def test_a_service_given_by_releases_has_the_default_route(problems: Callable[..., list[str]]) -> None:
+    text = 'name = "a"\n[services.x]\napp = "a:b"\n[services.y.releases]\nv1 = { url = "http://y" }\n'
+    assert problems(text) == ['services.y: route "/" belongs to both "x" and "y"']
+
+
 def test_an_upstream_is_listed_once(problems: Callable[..., list[str]]) -> None:
     text = 'name = "a"\n[models.m]\nupstreams = ["local/a", { model = "local/a", weight = 1 }]\n'
     assert problems(text) == ['models.m.upstreams[1]: upstream "local/a" is listed twice']

@@ -1,13 +1,17 @@
 """Overrides: what an environment sees, and where a mistake in one is reported."""
 
 from collections.abc import Callable
+from decimal import Decimal
 
 import pytest
 
 from shipway.errors import Problem
 from shipway.spec.app import App
 from shipway.spec.environments import merged
-from shipway.spec.services import Health, Route
+from shipway.spec.health import Health
+from shipway.spec.limits import Limit, Limits
+from shipway.spec.services import Route, ServiceRelease
+from shipway.spec.units import Rate
 
 BASE = """
 name = "a"
@@ -62,12 +66,68 @@ def test_another_source_drops_the_old_one_and_what_has_no_meaning_with_it(
     assert (service.source, service.app, service.factory) == (source.partition(" ")[0], None, False)
 
 
+@pytest.mark.parametrize("source", ['app = "a:b"', 'image = "x:1"', 'url = "http://x"'])
+def test_another_source_drops_the_releases(load: Callable[..., App], source: str) -> None:
+    text = 'name = "a"\n[services.api.releases.v1]\nurl = "http://x"\n'
+    service = load(text + f"[environments.dev.services.api]\n{source}\n").services["api"]
+    assert (service.source, service.releases) == (source.partition(" ")[0], {})
+
+
+def test_releases_drop_the_old_source_and_what_has_no_meaning_with_them(load: Callable[..., App]) -> None:
+    service = load(BASE + '[environments.dev.services.api.releases]\nv1 = { url = "http://x" }\n').services["api"]
+    assert (service.source, service.app, service.factory, service.replicas) == ("releases", None, False, 1)
+
+
+def test_an_environment_changes_one_release_and_the_others_stay(load: Callable[..., App]) -> None:
+    text = """
+        name = "a"
+        [services.api.releases]
+        v1 = { url = "http://one", weight = 9 }
+        v2 = { url = "http://two" }
+        [models.m.releases]
+        v1 = { upstreams = ["local/x"], weight = 9 }
+        v2 = { upstreams = ["local/y"] }
+        [environments.prod]
+        services.api.releases.v2.weight = 0
+        models.m.releases.v2.weight = 3
+        models.m.releases.v3.upstreams = ["local/z"]
+    """
+    prod = load(text, "prod")
+    assert prod.services["api"].releases == {
+        "v1": ServiceRelease(url="http://one", weight=9.0),
+        "v2": ServiceRelease(url="http://two", weight=0.0),
+    }
+    weights = {name: release.weight for name, release in prod.models["m"].releases.items()}
+    assert weights == {"v1": 9.0, "v2": 3.0, "v3": 1.0}
+
+
+def test_a_model_that_gets_releases_loses_its_upstreams_and_the_other_way_round(load: Callable[..., App]) -> None:
+    text = BASE + '[environments.prod.models.chat.releases]\nv1.upstreams = ["local/y"]\n'
+    assert list(load(text, "prod").models["chat"].upstreams_by_place) == [("releases", "v1", "upstreams", 0)]
+    text = 'name = "a"\n[models.m]\nreleases.v1.upstreams = ["local/y"]\n'
+    other = load(text + '[environments.dev.models.m]\nupstreams = ["local/x"]\n').models["m"]
+    assert list(other.upstreams_by_place) == [("upstreams", 0)]
+
+
+def test_an_environment_changes_a_part_of_a_limit(load: Callable[..., App]) -> None:
+    text = BASE + '[limits.default]\nrequests = "60/min"\nburst = 5\n'
+    prod = load(text + '[environments.prod.limits.default]\nrequests = "2/s"\n', "prod")
+    assert prod.limits == Limits(default=Limit(requests=Rate(Decimal(2), 1.0), burst=5))
+
+
+def test_an_environment_changes_a_part_of_a_providers_health_check(load: Callable[..., App]) -> None:
+    text = BASE + '[providers.x]\nkind = "openai"\nbase_url = ["http://x", "http://y"]\nhealth = "/up"\n'
+    prod = load(text + '[environments.prod.providers.x]\nbase_url = "http://z"\nhealth.interval = "1s"\n', "prod")
+    assert prod.providers["x"].base_urls == ("http://z",)
+    assert prod.providers["x"].health == Health(path="/up", interval=1.0)
+
+
 def test_another_kind_drops_what_has_no_meaning_for_it(load: Callable[..., App]) -> None:
     text = (
         BASE
         + '[providers.x]\nkind = "openai"\nbase_url = "http://x/v1"\n[environments.dev.providers.x]\nkind = "local"\n'
     )
-    assert load(text).providers["x"].base_url is None
+    assert load(text).providers["x"].base_urls == ()
 
 
 def test_merging_leaves_both_sides_as_they_were() -> None:
@@ -95,11 +155,33 @@ def test_merging_leaves_both_sides_as_they_were() -> None:
         ("gateway.port = 8081", ["environments.prod.gateway: port and admin_port are both 8081"]),
         (
             "services.apu.replicas = 3",
-            ['environments.prod.services.apu: needs one of "app", "command", "image" or "url" (did you mean "api"?)'],
+            [
+                'environments.prod.services.apu: needs one of "app", "command", "image", "url" or "releases" '
+                '(did you mean "api"?)'
+            ],
         ),
         (
             'services.api.url = "http://x"\nservices.api.replicas = 2',
             ['environments.prod.services.api: "replicas" has no meaning for a service that is given by "url"'],
+        ),
+        (
+            'limits.team.requests = "1/s"',
+            ['environments.prod.limits.team: unknown limit "team": only "default" has a meaning yet'],
+        ),
+        (
+            "limits.default.requests = 1",
+            ['environments.prod.limits.default.requests: expected a rate such as "60/min", found 1 (write "1/min")'],
+        ),
+        (
+            'models.chat.releases.v1.upstreams = ["opnai/x"]',
+            [
+                'environments.prod.models.chat.releases.v1.upstreams[0]: unknown provider "opnai" '
+                '(did you mean "openai"?)'
+            ],
+        ),
+        (
+            "models.cat.balance = 'weighted'",
+            ['environments.prod.models.cat: needs one of "upstreams" or "releases" (did you mean "chat"?)'],
         ),
         (
             'models.chat.upstreams = ["opnai/x"]',
@@ -141,7 +223,7 @@ port = 0
 
 def test_a_base_that_every_environment_completes_is_no_problem(load: Callable[..., App]) -> None:
     text = BASE + '[providers.x]\nkind = "openai"\n[environments.dev.providers.x]\nbase_url = "http://x/v1"\n'
-    assert load(text).providers["x"].base_url == "http://x/v1"
+    assert load(text).providers["x"].base_urls == ("http://x/v1",)
 
 
 @pytest.mark.parametrize(

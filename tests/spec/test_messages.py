@@ -109,14 +109,14 @@ CASES: list[tuple[str, list[str]]] = [
     (
         API.replace('app = "main:app"', "replicas = 0"),
         [
-            'services.api: needs one of "app", "command", "image" or "url"',
+            'services.api: needs one of "app", "command", "image", "url" or "releases"',
             "services.api.replicas: expected at least 1, found 0",
         ],
     ),
     (
         API + 'url = "http://x/y"',
         [
-            'services.api: has "app" and "url"; a service is exactly one of "app", "command", "image" or "url"',
+            'services.api: has "app" and "url"; a service is exactly one of "app", "command", "image", "url" or "releases"',
             'services.api.url: expected "http(s)://host" or "http(s)://host:port" without a path, found "http://x/y"',
         ],
     ),
@@ -147,7 +147,7 @@ CASES: list[tuple[str, list[str]]] = [
     ),
     (API + '[gateway.tls]\ncert = "a"', ['gateway.tls: missing key "key"']),
     ('name = "a"\n[models.m]\nupstreams = []', ["models.m.upstreams: the list is empty: it needs at least one entry"]),
-    ('name = "a"\n[models.m]', ['models.m: missing key "upstreams"']),
+    ('name = "a"\n[models.m]', ['models.m: needs one of "upstreams" or "releases"']),
     (
         'name = "a"\n[models.m]\nupstreams = ["x", {}, { model = 3 }, { provider = "local", model = "x" }, 5]',
         [
@@ -186,8 +186,139 @@ CASES: list[tuple[str, list[str]]] = [
         ['providers.local: "base_url" has no meaning for a provider of kind "local"'],
     ),
     (
-        "name = 'a'\nservices = 3\nmodels = []\nproviders = 'x'\ngateway = true\nenvironments = 1",
+        API + '[providers.x]\nkind = "openai"\nbase_url = []\n[providers.y]\nkind = "openai"\nbase_url = 3',
         [
+            "providers.x.base_url: the list is empty: it needs at least one entry",
+            'providers.y.base_url: expected an address such as "https://api.example.com/v1", or a list of them, '
+            "found a whole number",
+        ],
+    ),
+    (
+        API + '[providers.x]\nkind = "openai"\nbase_url = ["http://x/v1", 3, "ftp://y"]',
+        [
+            "providers.x.base_url[1]: expected a string, found 3",
+            'providers.x.base_url[2]: expected an address such as "https://api.example.com/v1", found other text',
+        ],
+    ),
+    (
+        API + '[providers.x]\nkind = "openai"\nbase_url = ["http://x/v1", "http://y/v1", "http://x/v1/"]',
+        ['providers.x.base_url: "http://x/v1" is listed twice'],
+    ),
+    (
+        API + '[providers.x]\nkind = "openai"\nbase_url = "http://x"\nhealth = { start = "1s", failures = 0 }',
+        [
+            'providers.x: "health" of a provider needs "path"',
+            'providers.x: "health.start" has no meaning for a provider: Shipway does not start it',
+            "providers.x.health.failures: expected at least 1, found 0",
+        ],
+    ),
+    (
+        API + '[providers.x]\nkind = "local"\nhealth = "/health"',
+        ['providers.x: "health" has no meaning for a provider of kind "local"'],
+    ),
+    (
+        API + '[providers.x]\nkind = "openai"\nbase_url = "http://x"\nhealth = 3',
+        ["providers.x.health: expected a string or a table, found a whole number"],
+    ),
+    (
+        API.replace('app = "main:app"', 'url = "http://x"\nhealth = { interval = "1s" }'),
+        ['services.api: "health" needs "path" for a service that is given by "url"'],
+    ),
+    (
+        API + "[limits.default]\nrequests = 60\nburst = 0",
+        [
+            'limits.default.requests: expected a rate such as "60/min", found 60 (write "60/min")',
+            "limits.default.burst: expected at least 1, found 0",
+        ],
+    ),
+    (
+        API + '[limits.default]\nrequests = "60/fortnight"',
+        ['limits.default.requests: unknown unit "fortnight" in "60/fortnight": write "/s", "/min", "/h" or "/d"'],
+    ),
+    (API + "[limits.default]\nburst = 5", ['limits.default: missing key "requests"']),
+    (API + "[limits]\ndefault = 3", ["limits.default: expected a table, found a whole number"]),
+    (
+        API + '[limits]\nrequests = "60/min"\ndefalt = {}\nteam = { requests = "5/s" }\ndefault.request = 1',
+        [
+            'limits.requests: unknown limit "requests"',
+            'limits.defalt: unknown limit "defalt" (did you mean "default"?)',
+            'limits.team: unknown limit "team": only "default" has a meaning yet',
+            'limits.default: missing key "requests"',
+            'limits.default.request: unknown key "request" (did you mean "requests"?)',
+        ],
+    ),
+    (
+        API.replace('app = "main:app"', "releases = {}"),
+        ["services.api.releases: the table is empty: it needs at least one entry"],
+    ),
+    (
+        API + "releases = {}",
+        [
+            'services.api: has "app" and "releases"; a service is exactly one of "app", "command", "image", "url" or "releases"',
+            "services.api.releases: the table is empty: it needs at least one entry",
+        ],
+    ),
+    (
+        API.replace('app = "main:app"', 'replicas = 2\nreleases.v1.url = "http://x"'),
+        ['services.api: "replicas" has no meaning for a service that is given by "releases"'],
+    ),
+    (
+        API.replace(
+            'app = "main:app"', 'releases = { v1 = "http://x", -x = { url = "http://x", weight = -1 }, v2 = {} }'
+        ),
+        [
+            "services.api.releases.v1: expected a table, found a string",
+            "services.api.releases.-x: expected the name of a release, at most 63 letters, digits and . _ -, a letter or "
+            'digit first, found "-x"',
+            "services.api.releases.-x.weight: expected at least 0, found -1",
+            'services.api.releases.v2: missing key "url"',
+        ],
+    ),
+    (
+        API.replace('app = "main:app"', 'releases.a = { url = "http://x/y", wait = 1 }'),
+        [
+            'services.api.releases.a.url: expected "http(s)://host" or "http(s)://host:port" without a path, '
+            'found "http://x/y"',
+            'services.api.releases.a.wait: unknown key "wait" (did you mean "weight"?)',
+        ],
+    ),
+    (
+        API.replace('app = "main:app"', 'releases.v1 = { url = "http://x", weight = 0 }'),
+        ["services.api.releases: every release has the weight 0: at least one needs more"],
+    ),
+    (
+        "name = 'a'\n[models.m]\nupstreams = ['local/x']\nreleases.v1.upstreams = ['x']\nbalance = 'weigted'",
+        [
+            'models.m: has "upstreams" and "releases"; a model has exactly one of "upstreams" or "releases"',
+            'models.m.releases.v1.upstreams[0]: expected "provider/model" such as "openai/gpt-5-mini", found "x"',
+            'models.m.balance: expected "weighted", "least-in-flight", "lowest-latency" or "prefix-affinity", '
+            'found "weigted" (did you mean "weighted"?)',
+        ],
+    ),
+    (
+        "name = 'a'\n[models.m.releases]\nv1 = {}\nv2.upstreams = []\nv3 = { upstreams = ['local/x'], weight = inf }",
+        [
+            'models.m.releases.v1: missing key "upstreams"',
+            "models.m.releases.v2.upstreams: the list is empty: it needs at least one entry",
+            "models.m.releases.v3.weight: expected a finite number, found inf",
+        ],
+    ),
+    (
+        "name = 'a'\n[models.m.releases.v1]\nupstreams = ['local/x']\nweight = 0.0",
+        ["models.m.releases: every release has the weight 0: at least one needs more"],
+    ),
+    (
+        API + '[gateway]\nsession_header = "x session"',
+        ['gateway.session_header: expected the name of a header such as X-Title, found "x session"'],
+    ),
+    (
+        API + '[gateway]\nsession_header = "Authorization"',
+        ["gateway.session_header: the header Authorization holds a secret, not the name of a conversation"],
+    ),
+    (
+        "name = 'a'\nlimits = true\nservices = 3\nmodels = []\nproviders = 'x'\ngateway = true\nenvironments = 1",
+        [
+            "limits: expected a table, found a boolean",
             "services: expected a table, found a whole number",
             "models: expected a table, found a list",
             "providers: expected a table, found a string",
@@ -214,6 +345,8 @@ def test_a_wrong_file_has_exactly_these_problems(
         f'api-key = "{CANARY}"',
         f'base_url = "{CANARY}"',
         f'base_url = "https://user:{CANARY}@host/v1"',
+        f'base_url = ["https://user:{CANARY}@host/v1", "{CANARY}"]',
+        f'base_url = {{ key = "{CANARY}" }}',
         f'headers = "{CANARY}"',
         f'headers = {{ Authorization = "Bearer {CANARY}" }}',
         f'headers = {{ X-Key = ["{CANARY}"] }}',
@@ -235,9 +368,15 @@ def test_a_secret_in_the_wrong_place_is_refused_and_not_repeated(
         ("env = { A = 3 }", "put it in quotes"),
         ("cwd = 3", "put it in quotes"),
         ('routes = "/"', 'put it in brackets: ["…"]'),
+        ('[limits]\nrequests = "60/min"', "requests belongs into [limits.default]"),
+        (
+            "[models.m.releases.v1.2]\n[models.m.releases.v1]\nupstreams = ['local/x']",
+            'a name with a dot needs quotes, as in releases."v1.2"',
+        ),
         (
             "nope = 1",
-            "known: app, command, image, url, factory, routes, public, replicas, env, cwd, health, drain, resources, example",
+            "known: app, command, image, url, releases, factory, routes, public, replicas, env, cwd, health, drain, resources, "
+            "example",
         ),
     ],
 )
@@ -261,7 +400,7 @@ def test_problems_have_their_lines_in_the_order_of_the_file(raw_problems: Callab
 _KEYS = st.sampled_from(
     ["name", "services", "providers", "models", "gateway", "api", "app", "command", "url", "routes", "path", "public", "env",
      "health", "example", "json", "resources", "cpu", "upstreams", "model", "weight", "kind", "base_url", "headers", "timeouts",
-     "tls", "cert", "port", "drain", "[key]", "", "é"]
+     "tls", "cert", "port", "drain", "releases", "balance", "default", "requests", "burst", "[key]", "", "é"]
 )  # fmt: skip
 _SCALARS = st.one_of(
     st.booleans(),
@@ -269,7 +408,7 @@ _SCALARS = st.one_of(
     st.floats(),
     st.text(max_size=8),
     st.dates(),
-    st.sampled_from(["/", "a:b", "local/x", "30s", "openai"]),
+    st.sampled_from(["/", "a:b", "local/x", "30s", "openai", "60/min", "http://x"]),
 )
 _TABLES = st.recursive(
     _SCALARS,

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +14,8 @@ from shipway.errors import AppFileError
 if TYPE_CHECKING:
     from shipway.errors import Problem
     from shipway.spec.app import App
+    from shipway.spec.models import Model
+    from shipway.spec.services import Service
 
 
 def check(
@@ -49,18 +52,26 @@ def _summary(app: "App") -> dict[str, Any]:
         "source": str(app.source),
         "environment": app.environment,
         "environments": list(app.environments),
-        "services": {
-            name: {
-                "source": service.source,
-                "routes": [route.path for route in service.routes],
-                "replicas": service.replicas,
-            }
-            for name, service in app.services.items()
-        },
-        "models": {
-            name: {"upstreams": [f"{upstream.provider}/{upstream.model}" for upstream in model.upstreams]}
-            for name, model in app.models.items()
-        },
+        "services": {name: _service_fields(service) for name, service in app.services.items()},
+        "models": {name: _model_fields(model) for name, model in app.models.items()},
+    }
+
+
+def _service_fields(service: "Service") -> dict[str, Any]:
+    routes = [route.path for route in service.routes]
+    fields = {"source": service.source, "routes": routes, "replicas": service.replicas}
+    releases = {name: {"url": release.url, "weight": release.weight} for name, release in service.releases.items()}
+    return fields | {"releases": releases} if releases else fields
+
+
+def _model_fields(model: "Model") -> dict[str, Any]:
+    if not model.releases:
+        return {"upstreams": [upstream.target for upstream in model.upstreams]}
+    return {
+        "releases": {
+            name: {"upstreams": [upstream.target for upstream in release.upstreams], "weight": release.weight}
+            for name, release in model.releases.items()
+        }
     }
 
 
@@ -71,8 +82,18 @@ def _print_summary(app: "App", warnings: list["Problem"]) -> None:
     for name, service in summary["services"].items():
         replicas = f", {service['replicas']} replicas" if service["replicas"] > 1 else ""
         console.print(f"  service {name}: {' '.join(service['routes'])} ({service['source']}{replicas})")
+        for line in _release_lines(service, "url"):
+            console.print(line)
     for name, model in summary["models"].items():
-        console.print(f"  model {name}: {', '.join(model['upstreams'])}")
+        console.print(f"  model {name}: {', '.join(model.get('upstreams', ['releases']))}")
+        for line in _release_lines(model, "upstreams"):
+            console.print(line)
     console.print(f"  environments: {', '.join(summary['environments'])}")
     for warning in warnings:
         print_warning(make_console(sys.stderr), str(warning), warning.hint)
+
+
+def _release_lines(summary: dict[str, Any], key: str) -> Iterator[str]:
+    for name, release in summary.get("releases", {}).items():
+        what = release[key] if isinstance(release[key], str) else ", ".join(release[key])
+        yield f"    release {name}: {what} (weight {release['weight']:g})"

@@ -30,7 +30,7 @@ def missing_modules(app: App) -> Iterator[Problem]:
 
 def unresolved_secrets(app: App, environ: Mapping[str, str]) -> Iterator[Problem]:
     """The references to secrets that lead nowhere from here; of providers, only those that a model uses."""
-    used = {upstream.provider for model in app.models.values() for upstream in model.upstreams}
+    used = {upstream.provider for model in app.models.values() for upstream in model.upstreams_by_place.values()}
     places: dict[str, object] = {}
     for name, service in app.services.items():
         places |= {f"services.{name}.env.{key}": value for key, value in service.env.items()}

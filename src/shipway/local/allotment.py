@@ -31,7 +31,8 @@ class Allotment:
     """The addresses of one run.
 
     Attributes:
-        service_urls: One address for each service, by which the other services call it.
+        service_urls: One address for each service, by which the other services call it: past the gateway, so of a
+            service given by releases it is that of the heaviest.
         relays: For each service of several commands, the socket of its `service_urls` entry: nobody but a relay can
             listen there, as commands cannot share a socket.
         models: Address of each model server, in the order they were given.
@@ -73,6 +74,8 @@ def allot(app: App, models: Sequence[ModelServer]) -> Allotment:
         names = [f"{service}.{number}" for number in range(1, settings.replicas + 1)] if several else [service]
         if settings.url is not None:
             urls[service] = settings.url
+        elif settings.releases:
+            urls[service] = max(settings.releases.values(), key=lambda release: release.weight).url
         elif settings.app is not None:
             shared = [listening_socket()] if several else []
             for name in names:

@@ -81,7 +81,7 @@ def model_servers(app: App, files: Mapping[str, Path]) -> list[ModelServer]:
 
 def local_targets(app: App) -> Iterator[tuple[str, str, str]]:
     """Each upstream of a provider of kind `local` once: target, provider, model."""
-    upstreams = {one.target: one for model in app.models.values() for one in model.upstreams}
+    upstreams = {one.target: one for model in app.models.values() for one in model.upstreams_by_place.values()}
     for target, upstream in upstreams.items():
         if app.providers[upstream.provider].kind == "local":
             yield target, upstream.provider, upstream.model

@@ -14,6 +14,7 @@ from shipway.local.models import local_targets, model_file
 from shipway.secret import SecretReference
 from shipway.spec.app import App
 from shipway.spec.services import Service
+from shipway.spec.wording import path_text
 
 
 class CannotStartError(AppFileError):
@@ -84,15 +85,15 @@ def _check_models(app: App, found: Findings) -> None:
 
 def _upstream_path(app: App, target: str) -> str:
     return next(
-        f"models.{name}.upstreams[{number}]"
+        path_text(("models", name, *place))
         for name, model in app.models.items()
-        for number, upstream in enumerate(model.upstreams)
+        for place, upstream in model.upstreams_by_place.items()
         if upstream.target == target
     )
 
 
 def _check_secrets(app: App, environ: Mapping[str, str], found: Findings) -> None:
-    used = {upstream.provider for model in app.models.values() for upstream in model.upstreams}
+    used = {upstream.provider for model in app.models.values() for upstream in model.upstreams_by_place.values()}
     for name in sorted(used):
         provider = app.providers[name]
         references = {f"providers.{name}.api_key": provider.api_key} | {
@@ -115,7 +116,7 @@ def _resolve(
 
 def _check_service(app: App, name: str, service: Service, environ: Mapping[str, str], found: Findings) -> None:
     path = f"services.{name}"
-    if service.url is not None:
+    if service.runs_elsewhere:
         return
     if service.image is not None:
         hint = f"give app or command for this machine in [environments.{app.environment}.services.{name}]"

@@ -32,7 +32,7 @@ class Release(Section):
     def unknown_key(cls, key: str) -> tuple[str, str | None]:
         message, hint = super().unknown_key(key)
         # [….releases.v1.2] is a table "2" in "v1".
-        return message, 'a name with a dot needs quotes, as in releases."v1.2"' if key.isdigit() else hint
+        return message, 'a name with a dot needs quotes, as in releases."v1.2"' if key[:1].isdigit() else hint
 
 
 def with_some_traffic(releases: Mapping[str, _W]) -> Mapping[str, _W]:
