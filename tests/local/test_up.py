@@ -303,7 +303,7 @@ def test_no_orphan_survives_a_killed_parent(write: Write) -> None:
         before = up.descendants()
         up.process.kill()
 
-        assert len(before) >= 5  # up itself, gateway, web, shell, sleep
+        assert len(before) >= 6  # up itself, the guardian, gateway, web, server, sleep
         wait_until(lambda: all(map(gone, before)), 10)
 
 
