@@ -7,19 +7,13 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
-from shipway.errors import AppFileError, MissingExtraError, ModelFileError, Problem, ShipwayError
+from shipway.errors import CannotStartError, MissingExtraError, ModelFileError, Problem, ShipwayError
 from shipway.local.addresses import Address, check_free
 from shipway.local.environment import base_environment
 from shipway.local.models import local_targets, model_file
 from shipway.secret import SecretReference
 from shipway.spec.app import App
 from shipway.spec.services import Service
-
-
-class CannotStartError(AppFileError):
-    """Several things are missing for a start on this machine."""
-
-    code = "cannot-start"
 
 
 @dataclass
