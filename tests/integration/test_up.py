@@ -16,7 +16,7 @@ import pytest
 from shipway.testing.running_app import RunningApp, free_ports, up_command
 from tests.integration.processes import Mark
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]  # a busy machine makes the model very slow
 
 QUESTION: list[openai.types.chat.ChatCompletionMessageParam] = [
     {"role": "user", "content": "Write one sentence about the sea."}
@@ -25,7 +25,7 @@ QUESTION: list[openai.types.chat.ChatCompletionMessageParam] = [
 
 @pytest.fixture
 def client(simple_api: RunningApp) -> openai.OpenAI:
-    return openai.OpenAI(base_url=f"{simple_api.url}/v1", api_key=simple_api.key, max_retries=0, timeout=60)
+    return openai.OpenAI(base_url=f"{simple_api.url}/v1", api_key=simple_api.key, max_retries=0, timeout=120)
 
 
 def is_sensible(text: str) -> bool:
@@ -60,7 +60,7 @@ def test_streamed_chat_says_the_same_in_many_parts_and_ends_with_usage(client: o
 
 
 async def test_async_client_streams_and_runs_several_at_once(simple_api: RunningApp) -> None:
-    async with openai.AsyncOpenAI(base_url=f"{simple_api.url}/v1", api_key=simple_api.key, timeout=60) as client:
+    async with openai.AsyncOpenAI(base_url=f"{simple_api.url}/v1", api_key=simple_api.key, timeout=120) as client:
         streams = [
             await client.chat.completions.create(
                 model="chat", messages=QUESTION, temperature=0, max_tokens=10, stream=True
@@ -107,7 +107,7 @@ def test_services_route_needs_the_key_and_its_public_route_does_not(simple_api: 
     assert httpx.get(simple_api.url).status_code == 200
     body = {"text": "Bread rises because yeast eats sugar and gives off gas."}
     assert httpx.post(f"{simple_api.url}/summarize", json=body).status_code == 401
-    answer = httpx.post(f"{simple_api.url}/summarize", json=body, headers=simple_api.authorization, timeout=60)
+    answer = httpx.post(f"{simple_api.url}/summarize", json=body, headers=simple_api.authorization, timeout=120)
     assert answer.status_code == 200
     assert is_sensible(answer.json()["summary"])
     assert answer.headers["x-request-id"]
@@ -143,7 +143,7 @@ def test_printed_curl_lines_work_when_pasted(example: Callable[[str], Path], mar
                 if len(curls) == 3:
                     break
             whole, streamed, own = (
-                subprocess.run(shlex.split(curl), capture_output=True, text=True, timeout=60, check=True).stdout
+                subprocess.run(shlex.split(curl), capture_output=True, text=True, timeout=120, check=True).stdout
                 for curl in curls
             )
         finally:

@@ -11,7 +11,7 @@ import pytest
 from shipway.testing.running_app import AppNotUpError, running_app
 from tests.integration.processes import Mark
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]  # a busy machine makes the model very slow
 
 
 def text_of(url: str) -> str:

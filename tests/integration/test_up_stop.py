@@ -15,7 +15,7 @@ import pytest
 from shipway.testing.running_app import RunningApp, free_ports, running_app, up_command
 from tests.integration.processes import Mark
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]  # a busy machine makes the model very slow
 
 
 class Download(threading.Thread):
@@ -57,8 +57,11 @@ def test_running_stream_is_drained_to_its_end(small_app: Path, mark: Mark, numbe
 
 
 def test_stream_of_the_model_is_drained_to_its_end(example: Callable[[str], Path], mark: Mark) -> None:
-    with running_app(example("simple_api"), environ=mark.environ) as app:
-        client = openai.OpenAI(base_url=f"{app.url}/v1", api_key=app.key, max_retries=0, timeout=60)
+    folder = example("simple_api")
+    with (folder / "shipway.toml").open("a") as file:
+        file.write('[gateway]\ndrain = "120s"\n')
+    with running_app(folder, environ=mark.environ) as app:
+        client = openai.OpenAI(base_url=f"{app.url}/v1", api_key=app.key, max_retries=0, timeout=120)
         stream = client.chat.completions.create(
             model="chat",
             messages=[{"role": "user", "content": "Tell a long story about a lighthouse."}],
