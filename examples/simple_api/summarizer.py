@@ -173,8 +173,11 @@ async def unless_client_leaves(request: Request, work: Awaitable[Result]) -> Res
 
 def clean_error(error: Exception) -> HTTPException:
     """Turn a failed call into an answer that says what to do, and nothing of what lies behind this app."""
-    if isinstance(error, openai.BadRequestError) and "context" in f"{error.code} {error.type} {error.message}":
-        return HTTPException(413, "The text is too long for the model. Try with half of it.")
+    # All but the text is the same in every request, so a refused request is a refused text.
+    if isinstance(error, openai.BadRequestError):
+        return HTTPException(
+            413, "The model refuses the text, most likely because it is too long. Try with half of it."
+        )
     if isinstance(error, openai.APIConnectionError | openai.RateLimitError) or (
         isinstance(error, openai.APIStatusError) and error.status_code == 503
     ):

@@ -62,6 +62,12 @@ class AppFileError(ShipwayError):
         super().__init__("\n".join(f"{_place(source, p)}: {p}" for p in self.problems), hint)
 
 
+class CannotStartError(AppFileError):
+    """Several things are missing for a start on this machine."""
+
+    code = "cannot-start"
+
+
 class MissingExtraError(ShipwayError):
     """An optional part is not installed; the hint is the command that installs it."""
 
@@ -105,6 +111,12 @@ class NoAddressError(ShipwayError):
     """A service or provider has no address that the gateway could forward to."""
 
     code = "no-address"
+
+
+class AlreadyRunningError(ShipwayError):
+    """Another `shipway up` runs in this folder."""
+
+    code = "already-running"
 
 
 class StartError(ShipwayError):

@@ -121,7 +121,7 @@ def test_a_command_runs_as_it_is_in_its_folder(app: App, allotment: Allotment) -
     assert (back.env["PORT"], back.probe) == ("21000", AcceptsConnections())
 
 
-def test_a_model_server_gets_its_share_of_the_cores(app: App, allotment: Allotment) -> None:
+def test_a_model_server_gets_its_share_of_the_cores_but_one(app: App, allotment: Allotment) -> None:
     two = Allotment(allotment.replicas, allotment.service_urls, {}, (Address("127.0.0.1", 1), Address("127.0.0.1", 2)))
     (one, other) = stages(app, [TINY, TINY], two, _around(cores=5, verbose=True))[0].children
 

@@ -7,10 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from shipway.errors import MissingExtraError, ModelFileError, PortTakenError, SecretError, ShipwayError
+from shipway.errors import (
+    CannotStartError,
+    MissingExtraError,
+    ModelFileError,
+    PortTakenError,
+    SecretError,
+    ShipwayError,
+)
 from shipway.local import preflight as module
 from shipway.local.addresses import address_of, free_port, listening_socket
-from shipway.local.preflight import CannotStartError, preflight
+from shipway.local.preflight import preflight
 from tests.local.apps import app_of
 
 ENVIRON = {"PATH": "/usr/bin:/bin", "TOKEN": "t0ken"}

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from shipway.local.run_lock import AlreadyRunningError, RunLock, is_alive
+from shipway.errors import AlreadyRunningError
+from shipway.local.run_lock import RunLock, is_alive
 
 
 def test_the_second_is_told_who_runs(tmp_path: Path) -> None:

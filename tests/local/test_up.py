@@ -303,7 +303,7 @@ def test_no_orphan_survives_a_killed_parent(write: Write) -> None:
         before = up.descendants()
         up.process.kill()
 
-        assert len(before) >= 5  # up itself, gateway, web, shell, sleep
+        assert len(before) >= 6  # up itself, the guardian, gateway, web, server, sleep
         wait_until(lambda: all(map(gone, before)), 10)
 
 
@@ -396,3 +396,24 @@ def test_a_reader_that_leaves_ends_the_run_in_order(web: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert "waiting for" in done.stdout
     assert up.descendants() == {}
+
+
+def test_a_paused_terminal_holds_up_neither_the_children_nor_the_end(write: Write) -> None:
+    flood = "import threading; threading.Thread(target=lambda: [print('x' * 100) for _ in range(10**9)], daemon=True).start()\n"
+    root = write(f'[services.web]\ncommand = ["{sys.executable}", "server.py"]\n', **{"server.py": flood + SERVER})
+    with UpProcess(root) as ports:
+        ports.process.kill()
+    command = (sys.executable, "-m", "shipway", "up", str(root), "--port", str(ports.port))
+    with subprocess.Popen((*command, "--admin-port", str(ports.admin_port)), stdout=subprocess.PIPE) as up:
+        wait_until(lambda: _answers(ports.url), 60)  # and nobody reads what is printed
+        time.sleep(1)
+        up.send_signal(signal.SIGINT)
+
+        assert up.wait(10) == 0
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, trust_env=False).status_code == 401
+    except httpx.HTTPError:
+        return False

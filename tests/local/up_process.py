@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -15,6 +14,9 @@ from typing import Any
 from shipway.local.addresses import free_port
 from shipway.local.run_lock import is_alive
 from tests.local.conftest import wait_until
+
+_MARKER = "UP_TEST_RUN"
+"""An environment variable that everything inherits which one run starts, however far it goes away."""
 
 _taken: set[int] = set()
 
@@ -32,7 +34,7 @@ class UpProcess:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env={**os.environ, **(env or {})},
+            env={**os.environ, **(env or {}), _MARKER: str(self.port)},
             # As from a terminal, where Ctrl-C reaches the whole foreground group.
             process_group=0,
         )
@@ -81,7 +83,7 @@ class UpProcess:
         return self.end(within_s)
 
     def descendants(self) -> dict[int, str]:
-        """Pid → command of everything that runs because of this process, also what has lost its parent."""
+        """Pid → command of this process and all that runs because of it, also what has lost its parent."""
         return processes_with(str(self.port))
 
     def __enter__(self) -> "UpProcess":
@@ -109,17 +111,17 @@ class UpProcess:
 
 
 def processes_with(marker: str) -> dict[int, str]:
-    """Living processes that carry *marker* (a port of one run) in their command line or in their OPENAI_BASE_URL."""
+    """Living processes that inherited *marker*."""
     found = {}
+    wanted = f"{_MARKER}={marker}".encode()
     for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+        if not entry.name.isdigit():
             continue
         try:
+            environment = (entry / "environ").read_bytes().split(b"\0")
             command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
-            environment = (entry / "environ").read_bytes().decode("utf-8", "replace")
-        except OSError:
+        except OSError:  # ended, or not ours
             continue
-        ours = re.search(rf"OPENAI_BASE_URL=http://127\.0\.0\.1:{marker}/", environment) or f" {marker} " in command
-        if ours and is_alive(int(entry.name)):
+        if wanted in environment and is_alive(int(entry.name)):
             found[int(entry.name)] = command
     return found

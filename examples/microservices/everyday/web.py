@@ -43,10 +43,8 @@ class Question(BaseModel):
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Hold one client for each service behind; a missing address stops the start and says so."""
-    # A second try of a connection that is refused bridges the moment in which a replica is being restarted.
-    second_try = httpx.AsyncHTTPTransport(retries=1)
     async with (
-        httpx.AsyncClient(base_url=address("RETRIEVER"), timeout=RETRIEVER_TIMEOUT, transport=second_try) as retriever,
+        httpx.AsyncClient(base_url=address("RETRIEVER"), timeout=RETRIEVER_TIMEOUT) as retriever,
         httpx.AsyncClient(base_url=address("ANSWERER"), timeout=ANSWERER_TIMEOUT) as answerer,
     ):
         app.state.retriever, app.state.answerer = retriever, answerer
@@ -125,7 +123,7 @@ async def find_and_ask(
 async def found_passages(retriever: httpx.AsyncClient, question: str) -> list[dict[str, Any]]:
     """Ask the retriever, or raise the error that the caller gets."""
     try:
-        response = await retriever.get("/search", params={"q": question, "limit": PASSAGES}, headers=onward())
+        response = await get_twice(retriever, "/search", {"q": question, "limit": PASSAGES})
         response.raise_for_status()
         passages: list[dict[str, Any]] = response.json()["passages"]
     except httpx.TransportError as error:
@@ -134,6 +132,16 @@ async def found_passages(retriever: httpx.AsyncClient, question: str) -> list[di
     except (httpx.HTTPStatusError, ValueError, KeyError) as error:
         raise HTTPException(502, "The search failed.") from error
     return passages
+
+
+async def get_twice(client: httpx.AsyncClient, path: str, params: dict[str, str | int]) -> httpx.Response:
+    """Send a GET, and once more when the connection broke: a replica that dies takes along what it was answering."""
+    try:
+        return await client.get(path, params=params, headers=onward())
+    except httpx.TimeoutException:  # the time is spent
+        raise
+    except httpx.TransportError:
+        return await client.get(path, params=params, headers=onward())
 
 
 async def nothing_found() -> AsyncIterator[str]:

@@ -145,6 +145,23 @@ async def test_unreachable_retriever_is_a_clean_503(services: Services, model: F
     assert model.requests == []
 
 
+async def test_retriever_that_dies_while_it_answers_is_asked_once_more(services: Services) -> None:
+    found = b'{"passages": []}'
+    answers = [b"", b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(found), found)]
+
+    async def answer_next(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answers.pop(0))
+        writer.close()
+
+    dying = await asyncio.start_server(answer_next, "127.0.0.1", 0)
+    async with dying:
+        url = f"http://127.0.0.1:{dying.sockets[0].getsockname()[1]}"
+        answer = await (await services.web(retriever_url=url)).post("/ask", json=QUESTION)
+    assert answer.status_code == 200
+    assert answers == []
+
+
 async def test_silent_retriever_is_given_up_within_its_deadline(
     services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:

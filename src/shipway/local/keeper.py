@@ -15,6 +15,7 @@ _FIRST_PAUSE_S = 0.02
 _LONGEST_PAUSE_S = 0.25
 _SWITCH_S = 1.0
 """After this, a process that was told to end gets no new request, even if it still works on old ones."""
+_NOTHING_LISTENS = "nothing listens on"
 PROBE_FAILURES = (ProbeError, OSError, EOFError, ValueError, KeyError, TypeError, asyncio.LimitOverrunError)
 """What a probe raises when a child cannot answer; TimeoutError is an OSError."""
 
@@ -82,7 +83,12 @@ class Keeper:
         try:
             return await self._start()
         except NotReadyError as error:
-            raise StartError(f"{self.spec.name} {error}") from error
+            raise StartError(f"{self.spec.name} {error}", self._hint(str(error))) from error
+
+    def _hint(self, problem: str) -> str | None:
+        if _NOTHING_LISTENS not in problem or "PORT" not in self.spec.env:
+            return None
+        return "it has to listen on 127.0.0.1, on the port in the environment variable PORT"
 
     async def _start(self) -> Child:
         """A child that is ready. Raises: NotReadyError; then nothing is left of it."""
@@ -220,7 +226,7 @@ async def _failure(child: Child, timeout_s: float) -> str | None:
     except TimeoutError:
         return f"no answer within {timeout_s:g} s"
     except ConnectionRefusedError:
-        return f"nothing listens on {child.address}"
+        return f"{_NOTHING_LISTENS} {child.address}"
     except PROBE_FAILURES as error:
         return str(error) or type(error).__name__
     return None

@@ -79,7 +79,7 @@ class TextRenderer:
         for entry in entries:
             if isinstance(entry, Line):
                 lines.append(self._line(entry))
-            elif entry.kind == "waiting" and self._console.is_terminal:
+            elif entry.kind == "waiting" and self._console.is_terminal and not self._console.is_dumb_terminal:
                 self._wait_for(entry.message)
             else:
                 lines += self._event(entry)

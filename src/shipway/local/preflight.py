@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
-from shipway.errors import AppFileError, MissingExtraError, ModelFileError, Problem, ShipwayError
+from shipway.errors import CannotStartError, MissingExtraError, ModelFileError, Problem, ShipwayError
 from shipway.local.addresses import Address, check_free
 from shipway.local.environment import base_environment
 from shipway.local.models import local_targets, model_file
@@ -15,12 +15,6 @@ from shipway.secret import SecretReference
 from shipway.spec.app import App
 from shipway.spec.services import Service
 from shipway.spec.wording import path_text
-
-
-class CannotStartError(AppFileError):
-    """Several things are missing for a start on this machine."""
-
-    code = "cannot-start"
 
 
 @dataclass

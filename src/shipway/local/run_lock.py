@@ -7,16 +7,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from shipway.errors import ShipwayError
+from shipway.errors import AlreadyRunningError
 
 _CLEANUP_S = 5.0
 _POLL_S = 0.1
-
-
-class AlreadyRunningError(ShipwayError):
-    """Another `shipway up` runs in this folder."""
-
-    code = "already-running"
 
 
 class RunLock:

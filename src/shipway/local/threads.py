@@ -20,7 +20,7 @@ def usable_cores() -> int:
 def cores_of_quota(cpu_max: str) -> int | None:
     """Whole cores that a cgroup's `cpu.max` ("QUOTA PERIOD" in microseconds) grants, rounded up; None: no limit.
 
-    llama.cpp's threads wait for each other by spinning, so one more than there are cores makes all of them slow.
+    More threads than that would wait for each other most of the time.
     """
     quota, _, period = cpu_max.strip().partition(" ")
     if quota == "max" or not quota.isdigit() or not period.isdigit():

@@ -114,7 +114,10 @@ class _Run:
         output = Output(_renderer(self._options, names), on_lost=lambda: _call_soon(loop, self._asked_to_stop.set))
         supervisor = Supervisor(self._stages, guardian, output)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            loop.add_signal_handler(number, self._on_signal, supervisor)
+            # Under nohup the end of the terminal is meant to be ignored. A shell ignores SIGINT for background jobs
+            # too, but then whoever sends one means us.
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+                loop.add_signal_handler(number, self._on_signal, supervisor)
         try:
             await self._run(supervisor, output)
         finally:
@@ -133,18 +136,18 @@ class _Run:
         try:
             await asyncio.wait({running, asked}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            failed = running.done()
+            error = running.exception() if running.done() else None
             asked.cancel()
             running.cancel()
             await asyncio.gather(running, asked, return_exceptions=True)
-            output.event(_stopping(supervisor, failed=failed))
+            output.event(_stopping(supervisor, error))
             # Relays go on: what a service still has to do may need another one.
             await supervisor.stop()
             for task in beside:
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
-        if failed:
-            running.result()
+        if error is not None:
+            raise error
         output.event(Event("stopped", "all stopped", "good"))
 
     async def _once_ready(self, supervisor: Supervisor, output: Output) -> None:
@@ -152,7 +155,10 @@ class _Run:
         output.event(self._ready_event())
         if self._options.reload:
             services = [keeper for keeper in supervisor.keepers if keeper.spec.name in self._service_names()]
-            await reload_on_change(services, self._app.source.resolve(), output)
+            try:
+                await reload_on_change(services, self._app.source.resolve(), output)
+            except (OSError, RuntimeError) as error:  # as when the system's number of watches is used up
+                output.event(Event("reload-broken", f"files are not watched any more: {error}", "error"))
 
     def _service_names(self) -> set[str]:
         return {replica.name for replica in self._allotment.replicas}
@@ -181,15 +187,11 @@ class _Run:
             supervisor.kill()
 
 
-def _stopping(supervisor: Supervisor, *, failed: bool) -> Event:
-    if failed:
-        return Event("failed", "the start failed: stopping what runs", "error")
-    limit = f"within {supervisor.budget_s:g} s"
-    return Event(
-        "stopping",
-        f"stopping in order, {limit}; Ctrl-C again ends all at once",
-        fields={"within_s": supervisor.budget_s},
-    )
+def _stopping(supervisor: Supervisor, error: BaseException | None) -> Event:
+    if error is not None:  # told in full when everything has ended, but a program reads only these lines
+        return Event("failed", "the start failed: stopping what runs", "error", {"error": str(error)})
+    message = f"stopping in order, within {supervisor.budget_s:g} s; Ctrl-C again ends all at once"
+    return Event("stopping", message, fields={"within_s": supervisor.budget_s})
 
 
 def _renderer(options: UpOptions, names: list[str]) -> Renderer:
