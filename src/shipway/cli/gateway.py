@@ -24,18 +24,38 @@ def gateway(
             "--admin-port", min=1, max=65535, metavar="PORT", help="Listen here instead of gateway.admin_port."
         ),
     ] = None,
+    take_over: Annotated[
+        bool,
+        typer.Option("--take-over", help="Share the ports with the gateway that has them now; then stop that one."),
+    ] = False,
+    state: Annotated[
+        Path | None,
+        typer.Option(
+            "--state",
+            metavar="FOLDER",
+            help="Keep what survives a restart here; by default .shipway beside the app file.",
+            show_default=False,
+        ),
+    ] = None,
     log_format: Annotated[
         Literal["text", "json"], typer.Option("--log-format", help="Lines for people or for machines.")
     ] = "json",
 ) -> int:
     """Run the gateway alone, before services and models that already run.
 
-    Every service needs `url` and every provider `base_url`. API keys come from the environment variable
-    SHIPWAY_API_KEYS, separated by commas.
+    Every service needs `url` or `releases`, every provider `base_url`. API keys come from the environment variable
+    SHIPWAY_API_KEYS, separated by commas; SHIPWAY_ADMIN_TOKEN opens the admin API. A changed app file is taken at once.
     """
     from shipway.gateway.serve import ServeOptions, serve
     from shipway.gateway.snapshot import AllottedAddresses
     from shipway.spec.load import load_app
 
-    options = ServeOptions(port=port, admin_port=admin_port, log_format=log_format)
-    return serve(load_app(path, environment), os.environ, AllottedAddresses(), options)
+    app = load_app(path, environment)
+    options = ServeOptions(
+        port=port,
+        admin_port=admin_port,
+        log_format=log_format,
+        take_over=take_over,
+        weights=(state or app.root / ".shipway") / "weights.json",
+    )
+    return serve(app, os.environ, AllottedAddresses(), options)

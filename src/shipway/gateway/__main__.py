@@ -27,9 +27,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--endpoints", type=Path, help="JSON file with the addresses of services and models")
     parser.add_argument("--log-format", choices=("json", "text"), default="json")
     arguments = parser.parse_args(argv)
-    options = ServeOptions(arguments.port, arguments.admin_port, arguments.log_format)
     try:
         app = load_app(arguments.dir, arguments.environment)
+        options = ServeOptions(
+            port=arguments.port,
+            admin_port=arguments.admin_port,
+            log_format=arguments.log_format,
+            weights=app.root / ".shipway" / "weights.json",
+        )
         allotted = AllottedAddresses()
         if arguments.endpoints is not None:
             allotted = msgspec.json.decode(arguments.endpoints.read_bytes(), type=AllottedAddresses)

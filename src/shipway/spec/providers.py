@@ -69,11 +69,6 @@ class Provider(Section):
     )
     slots: int = Field(default=2, ge=1, le=1024, description="Answers generated at the same time; for kind `local`.")
 
-    @property
-    def base_url(self) -> str | None:
-        """The first of `base_urls`."""
-        return next(iter(self.base_urls), None)
-
     @classmethod
     def broken_rules(cls, given: Mapping[str, Any]) -> Iterator[str]:
         check = keys_given(given.get("health"))
