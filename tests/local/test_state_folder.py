@@ -1,13 +1,16 @@
 """`.shipway/`."""
 
+import errno
 import multiprocessing
 import os
 import re
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from shipway.errors import ShipwayError
+from shipway.local.run_lock import RunLock
 from shipway.local.state_folder import StateFolder
 
 
@@ -94,3 +97,78 @@ def test_processes_that_make_the_key_at_the_same_time_get_the_same(tmp_path: Pat
         maker.join()
 
     assert found == {StateFolder(tmp_path).development_key().reveal()}
+
+
+@pytest.mark.parametrize("name", ["dev-key", "lock", "run"])
+def test_links_that_came_with_a_clone_are_not_followed(folder: StateFolder, tmp_path: Path, name: str) -> None:
+    victim = tmp_path / "token"
+    if name == "run":
+        victim.mkdir()
+    else:
+        victim.write_text("a-token-of-another-program\n")
+    victim.chmod(0o755)
+    (folder.path / name).symlink_to(victim)
+
+    with pytest.raises(ShipwayError):
+        _use(folder, name)
+
+    assert _mode(victim) == 0o755
+    assert victim.is_dir() or victim.read_text() == "a-token-of-another-program\n"
+
+
+def test_the_folder_itself_must_not_be_a_link(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / ".shipway").symlink_to("elsewhere")
+
+    with pytest.raises(ShipwayError, match="it is a link to another folder"):
+        StateFolder(tmp_path).create()
+
+    assert os.listdir(tmp_path / "elsewhere") == []
+
+
+@pytest.mark.parametrize("name", ["dev-key", "lock"])
+def test_a_pipe_in_place_of_a_file_is_an_error_and_not_waited_for(folder: StateFolder, name: str) -> None:
+    os.mkfifo(folder.path / name)
+
+    with pytest.raises(ShipwayError, match="it is not a plain file"):
+        _use(folder, name)
+
+
+def test_a_huge_key_file_is_no_key(folder: StateFolder) -> None:
+    folder.key_file.write_text("a" * 1_000_000)
+
+    with pytest.raises(ShipwayError, match="holds no usable key"):
+        folder.development_key()
+
+
+def test_what_is_in_the_way_of_the_endpoints_is_said_and_no_draft_stays(folder: StateFolder) -> None:
+    folder.endpoints_file.mkdir(parents=True)
+
+    with pytest.raises(ShipwayError, match=r"cannot write .*endpoints\.json: Is a directory"):
+        folder.write_endpoints("{}")
+
+    assert os.listdir(folder.endpoints_file.parent) == ["endpoints.json"]
+
+
+def test_a_full_disk_is_said_and_no_draft_of_the_key_stays(
+    folder: StateFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_space(*_: object, **__: object) -> NoReturn:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("shipway.local.state_folder.open", no_space, raising=False)
+
+    with pytest.raises(ShipwayError, match="No space left on device"):
+        folder.development_key()
+
+    assert os.listdir(folder.path) == [".gitignore"]
+
+
+def _use(folder: StateFolder, name: str) -> None:
+    if name == "dev-key":
+        folder.development_key()
+    elif name == "lock":
+        with RunLock(folder.lock_file):
+            pass
+    else:
+        folder.write_endpoints("{}")

@@ -7,7 +7,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from shipway.errors import AlreadyRunningError
+from shipway.errors import AlreadyRunningError, ShipwayError
+from shipway.local.state_folder import open_own_file
 
 _CLEANUP_S = 5.0
 _POLL_S = 0.1
@@ -30,25 +31,35 @@ class RunLock:
 
         Raises:
             AlreadyRunningError: Somebody has it. When the owner was killed, its guardian gets a moment to clean up.
+            ShipwayError: The file cannot be used: no space is left, it is a link.
         """
-        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        deadline_s = time.monotonic() + _CLEANUP_S
-        while not self._try():
-            owner = self._owner()
-            if owner is None or is_alive(owner) or time.monotonic() > deadline_s:
+        try:
+            self._fd = open_own_file(self._path, os.O_RDWR | os.O_CREAT)
+            try:
+                self._take()
+            except BaseException:
                 os.close(self._fd)
-                who = f"process {owner}" if owner is not None else "another process"
-                hint = f"stop it first: kill {owner}" if owner is not None else None
-                raise AlreadyRunningError(f"`shipway up` runs here already: {who}", hint)
-            time.sleep(_POLL_S)
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+                raise
+        except OSError as error:
+            raise ShipwayError(f"cannot use the lock {self._path}: {error.strerror}") from error
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         os.close(self._fd)
+
+    def _take(self) -> None:
+        deadline_s = time.monotonic() + _CLEANUP_S
+        while not self._try():
+            owner = self._owner()
+            if owner is None or is_alive(owner) or time.monotonic() > deadline_s:
+                who = f"process {owner}" if owner is not None else "another process"
+                hint = f"stop it first: kill {owner}" if owner is not None else None
+                raise AlreadyRunningError(f"`shipway up` runs here already: {who}", hint)
+            time.sleep(_POLL_S)
+        os.ftruncate(self._fd, 0)
+        os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
 
     def _try(self) -> bool:
         try:

@@ -1,7 +1,13 @@
-"""`.shipway/` beside the app file: what a run on this machine keeps. Git ignores it, and only its owner can read it."""
+"""`.shipway/` beside the app file: what a run on this machine keeps. Git ignores it, and only its owner can read it.
 
+It may have come with a clone of somebody else's repository, so links in it are not followed: one in place of the key
+or the lock would have us change, or show, a file that is none of our business.
+"""
+
+import errno
 import os
 import secrets
+import stat
 import tempfile
 from pathlib import Path
 
@@ -10,6 +16,8 @@ from shipway.secret import Secret
 
 KEY_PREFIX = "sk-shipway-dev-"
 _KEY_BYTES = 16
+_MIN_KEY_CHARS = 16
+_MAX_KEY_FILE_BYTES = 1024
 
 
 class StateFolder:
@@ -29,7 +37,7 @@ class StateFolder:
             ShipwayError: That is not possible here.
         """
         try:
-            self.path.mkdir(mode=0o700, exist_ok=True)
+            _make_folder(self.path)
             ignore = self.path / ".gitignore"
             if not ignore.exists():
                 write_atomically(ignore, "*\n")
@@ -43,14 +51,13 @@ class StateFolder:
         only once.
         """
         try:
-            if not self.key_file.exists():
+            if not os.path.lexists(self.key_file):
                 _create_once(self.key_file, f"{KEY_PREFIX}{secrets.token_hex(_KEY_BYTES)}\n")
-            if self.key_file.stat().st_mode & 0o177:
-                self.key_file.chmod(0o600)
-            key = self.key_file.read_text("ascii").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ShipwayError(f"cannot use the development key {self.key_file}: {error}") from error
-        if not key.isprintable() or "," in key or len(key) < 16:
+            content = _read_private(self.key_file)
+        except OSError as error:
+            raise ShipwayError(f"cannot use the development key {self.key_file}: {error.strerror}") from error
+        key = content.decode("ascii", "replace").strip()
+        if len(content) > _MAX_KEY_FILE_BYTES or not key.isascii() or not _is_usable(key):
             raise ShipwayError(
                 f"{self.key_file} holds no usable key",
                 f"remove it, and `shipway up` makes a new one: rm {self.key_file}",
@@ -58,15 +65,39 @@ class StateFolder:
         return Secret(key)
 
     def write_endpoints(self, content: str) -> None:
-        """Store what the gateway is to read, for our eyes only."""
-        self.endpoints_file.parent.mkdir(mode=0o700, exist_ok=True)
-        write_atomically(self.endpoints_file, content)
+        """Store what the gateway is to read, for our eyes only.
+
+        Raises:
+            ShipwayError: That is not possible: the disk is full, the folder is not ours.
+        """
+        try:
+            _make_folder(self.endpoints_file.parent)
+            write_atomically(self.endpoints_file, content)
+        except OSError as error:
+            raise ShipwayError(f"cannot write {self.endpoints_file}: {error.strerror}") from error
+
+
+def open_own_file(path: Path, flags: int) -> int:
+    """Open *path* with mode 0600 should it be made, without following a link and without waiting for a pipe's other end.
+
+    Raises:
+        OSError: It cannot be opened, or is not a plain file.
+    """
+    number = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+    if not stat.S_ISREG(os.fstat(number).st_mode):
+        os.close(number)
+        raise OSError(errno.EINVAL, "it is not a plain file", str(path))
+    return number
 
 
 def write_atomically(path: Path, content: str) -> None:
     """Write a file of mode 0600 that is there complete or not at all."""
     temporary = _temporary_beside(path, content)
-    os.replace(temporary, path)
+    try:
+        os.replace(temporary, path)
+    except OSError:
+        os.unlink(temporary)
+        raise
 
 
 def _create_once(path: Path, content: str) -> None:
@@ -83,6 +114,28 @@ def _create_once(path: Path, content: str) -> None:
 def _temporary_beside(path: Path, content: str) -> str:
     # mkstemp makes it with mode 0600 from the first moment.
     number, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with open(number, "w", encoding="utf-8") as file:
-        file.write(content)
+    try:
+        with open(number, "w", encoding="utf-8") as file:
+            file.write(content)
+    except OSError:  # a full disk
+        os.unlink(temporary)
+        raise
     return temporary
+
+
+def _make_folder(path: Path) -> None:
+    path.mkdir(mode=0o700, exist_ok=True)
+    if path.is_symlink():
+        raise OSError(errno.ELOOP, "it is a link to another folder", str(path))
+
+
+def _read_private(path: Path) -> bytes:
+    """The start of a file, which from now on is closed to others."""
+    with open(open_own_file(path, os.O_RDONLY), "rb") as file:
+        if os.fstat(file.fileno()).st_mode & 0o177:
+            os.fchmod(file.fileno(), 0o600)
+        return file.read(_MAX_KEY_FILE_BYTES + 1)
+
+
+def _is_usable(key: str) -> bool:
+    return key.isprintable() and "," not in key and len(key) >= _MIN_KEY_CHARS
