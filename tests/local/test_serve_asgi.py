@@ -30,7 +30,11 @@ async def app(scope, receive, send):
             await send({"type": message["type"] + ".complete"})
             if message["type"] == "lifespan.shutdown":
                 return
-    await asyncio.sleep(float(scope["query_string"] or 0))
+    if scope["query_string"] == b"until-told":
+        while not os.path.exists("told"):
+            await asyncio.sleep(0.05)
+    else:
+        await asyncio.sleep(float(scope["query_string"] or 0))
     body = f"VERSION {os.getpid()}".encode()
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", str(len(body)).encode())]})
     await send({"type": "http.response.body", "body": body})
@@ -183,7 +187,7 @@ async def test_a_hand_over_drops_no_request(
 
 
 async def test_the_old_process_finishes_what_it_began(
-    make_service: MakeService, reports: Reports, groups: Groups, run: Run
+    make_service: MakeService, reports: Reports, groups: Groups, run: Run, tmp_path: Path
 ) -> None:
     spec = make_service()
     running = run(Keeper(spec, groups, reports))
@@ -191,11 +195,12 @@ async def test_the_old_process_finishes_what_it_began(
     (old,) = running.keeper.pids
 
     async with httpx.AsyncClient(trust_env=False, timeout=20) as client:
-        slow = asyncio.create_task(client.get(f"{_url(spec)}/?3"))
+        slow = asyncio.create_task(client.get(f"{_url(spec)}/?until-told"))
         await asyncio.sleep(0.3)
         running.keeper.replace()
         await reports.until("reloaded")
         assert not slow.done()
+        (tmp_path / "told").touch()
         assert (await slow).text == f"VERSION {old}"
         assert (await client.get(_url(spec))).text == f"VERSION {running.keeper.pids[-1]}"
 
