@@ -110,6 +110,29 @@ def test_a_secret_that_is_not_set_warns_and_is_not_an_error(shipway: Shipway, pr
     assert outcome.stderr.count("warning: services.api.env.") == 2
 
 
+def test_a_model_file_that_is_not_here_warns_and_is_not_an_error(shipway: Shipway, project: Project) -> None:
+    text = 'name = "shop"\n[models.chat]\nupstreams = ["local/gone.gguf", "local/short.gguf"]\n'
+    root = project({"shipway.toml": text, "short.gguf": "GGUF"})
+    outcome = shipway("check", root, "--json")
+    assert outcome.code == 0
+    assert [(warning["path"], warning["message"]) for warning in outcome.json["warnings"]] == [
+        ("models.chat.upstreams[0]", f"there is no model file {root}/gone.gguf"),
+        ("models.chat.upstreams[1]", f"the model file {root}/short.gguf is cut off: it ends within its head"),
+    ]
+
+
+def test_a_local_model_that_nobody_knows_fails(shipway: Shipway, project: Project) -> None:
+    text = 'name = "shop"\n[models.chat]\nupstreams = ["local/smollm2-135m-instuct"]\n'
+    root = project({"shipway.toml": text})
+    outcome = shipway("check", root)
+    assert (outcome.code, outcome.stdout) == (1, "")
+    assert outcome.stderr == (
+        f'error: {root}/shipway.toml: models.chat.upstreams[0]: unknown local model "smollm2-135m-instuct" '
+        '(did you mean "smollm2-135m-instruct"?)\n'
+        "hint: for a file of your own write its path, which ends in .gguf\n"
+    )
+
+
 def test_providers_that_no_model_uses_need_no_key(shipway: Shipway, project: Project) -> None:
     text = 'name = "shop"\n[models.chat]\nupstreams = ["local/smollm2-135m-instruct"]\n'
     assert shipway("check", project({"shipway.toml": text}), "--json").json["warnings"] == []

@@ -1,4 +1,4 @@
-"""What can be wrong with an app beyond its file: modules that are not there, secrets that are not set.
+"""What can be wrong with an app beyond its file: modules and models that are not there, secrets that are not set.
 
 Looked up on this machine, without importing the app or revealing a secret.
 """
@@ -7,7 +7,8 @@ import importlib.util
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from shipway.errors import Problem, SecretError
+from shipway.errors import ModelFileError, Problem, SecretError
+from shipway.local.models import PACKAGED, local_targets, model_file, upstream_path
 from shipway.secret import SecretReference
 from shipway.spec.app import App
 
@@ -28,6 +29,16 @@ def missing_modules(app: App) -> Iterator[Problem]:
         )
 
 
+def unknown_models(app: App) -> Iterator[Problem]:
+    """The local models whose name means no file on any machine."""
+    return (problem for model, problem in _model_problems(app) if not _may_be_elsewhere(model))
+
+
+def unusable_models(app: App) -> Iterator[Problem]:
+    """The local models whose file is missing or damaged here; where the app will run it may well be whole."""
+    return (problem for model, problem in _model_problems(app) if _may_be_elsewhere(model))
+
+
 def unresolved_secrets(app: App, environ: Mapping[str, str]) -> Iterator[Problem]:
     """The references to secrets that lead nowhere from here; of providers, only those that a model uses."""
     used = {upstream.provider for model in app.models.values() for upstream in model.upstreams_by_place.values()}
@@ -44,6 +55,18 @@ def unresolved_secrets(app: App, environ: Mapping[str, str]) -> Iterator[Problem
                 value.resolve(app.root, environ)
             except SecretError as error:
                 yield Problem(place, error.message, error.hint)
+
+
+def _model_problems(app: App) -> Iterator[tuple[str, Problem]]:
+    for target, _, model in local_targets(app):
+        try:
+            model_file(model, app.root)
+        except ModelFileError as error:
+            yield model, Problem(upstream_path(app, target), error.message, error.hint)
+
+
+def _may_be_elsewhere(model: str) -> bool:
+    return model in PACKAGED or model.lower().endswith(".gguf")
 
 
 def _is_below(folder: Path, module: str) -> bool:

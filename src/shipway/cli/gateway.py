@@ -41,7 +41,7 @@ def gateway(
         Literal["text", "json"], typer.Option("--log-format", help="Lines for people or for machines.")
     ] = "json",
 ) -> int:
-    """Run the gateway alone, before services and models that already run.
+    """Run the gateway alone, before what already runs elsewhere.
 
     Every service needs `url` or `releases`, every provider `base_url`. API keys come from the environment variable
     SHIPWAY_API_KEYS, separated by commas; SHIPWAY_ADMIN_TOKEN opens the admin API. A changed app file is taken at once.

@@ -8,7 +8,7 @@ from pathlib import Path
 from shipway.errors import ModelFileError
 from shipway.local.gguf import GgufError, check_gguf
 from shipway.spec.app import App
-from shipway.spec.wording import did_you_mean, listed
+from shipway.spec.wording import did_you_mean, listed, path_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +85,16 @@ def local_targets(app: App) -> Iterator[tuple[str, str, str]]:
     for target, upstream in upstreams.items():
         if app.providers[upstream.provider].kind == "local":
             yield target, upstream.provider, upstream.model
+
+
+def upstream_path(app: App, target: str) -> str:
+    """Where in the app file *target* is first an upstream, as "models.chat.upstreams[0]"."""
+    return next(
+        path_text(("models", name, *place))
+        for name, model in app.models.items()
+        for place, upstream in model.upstreams_by_place.items()
+        if upstream.target == target
+    )
 
 
 def _path(model: str, root: Path) -> Path:

@@ -10,11 +10,10 @@ from pathlib import Path
 from shipway.errors import CannotStartError, MissingExtraError, ModelFileError, Problem, ShipwayError
 from shipway.local.addresses import Address, check_free
 from shipway.local.environment import base_environment
-from shipway.local.models import local_targets, model_file
+from shipway.local.models import local_targets, model_file, upstream_path
 from shipway.secret import SecretReference
 from shipway.spec.app import App
 from shipway.spec.services import Service
-from shipway.spec.wording import path_text
 
 
 @dataclass
@@ -74,16 +73,7 @@ def _check_models(app: App, found: Findings) -> None:
         except ModelFileError as error:
             if error.message not in said:
                 said.add(error.message)
-                found.errors.append((_upstream_path(app, target), error))
-
-
-def _upstream_path(app: App, target: str) -> str:
-    return next(
-        path_text(("models", name, *place))
-        for name, model in app.models.items()
-        for place, upstream in model.upstreams_by_place.items()
-        if upstream.target == target
-    )
+                found.errors.append((upstream_path(app, target), error))
 
 
 def _check_secrets(app: App, environ: Mapping[str, str], found: Findings) -> None:
