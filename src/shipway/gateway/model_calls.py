@@ -70,7 +70,8 @@ class ModelCalls:
             call.stream_error = openai.stream_error
         self._budget.deposit()
         groups = model.releases[call.choose_release(f"models.{model.name}", request.beginning)]
-        last, last_reason = refusals.upstream_failed("connect"), "fault"
+        last: Refusal | None = None
+        last_reason = "fault"
         now_s = exchange.connection.server.loop.time
         for candidate in self._choose(groups, now_s, request):
             if call.record.attempts:
@@ -84,10 +85,7 @@ class ModelCalls:
                 call.record.error = failed.error
             if call.record.attempts == MAX_ATTEMPTS or now_s() >= call.total_deadline_s:
                 break
-        else:
-            if call.record.attempts == 0:
-                last = _all_resting(groups, now_s())
-        raise Refused(last)
+        raise Refused(last or _all_resting(groups, now_s()))
 
     async def _try(self, call: Call, operation: bytes, request: openai.ModelRequest, candidate: Candidate) -> None:
         """Have one endpoint answer. Raises: TryNext, when it did not and another may."""
@@ -121,7 +119,8 @@ class ModelCalls:
         finally:
             if outcome == "answered":
                 attempt.works()
-                endpoint.latency.observe(attempt.now_s(), max(1e-6, record.first_token_s or record.waited_s))
+                if candidate.timed:
+                    endpoint.latency.observe(attempt.now_s(), max(1e-6, record.first_token_s or record.waited_s))
             elif outcome == "client_left":
                 breaker.probe_abandoned(attempt.began_s)
             elif outcome:
@@ -137,6 +136,11 @@ class ModelCalls:
         The next group in order is what the app file asks for; another try among equals is a retry and needs the budget.
         """
         for group in groups:
+            if len(group.candidates) == 1:
+                only = group.candidates[0]
+                if only.endpoint.healthy and only.endpoint.breaker.allows(now_s()):
+                    yield only
+                continue
             tried: set[Candidate] = set()
             while True:
                 willing = [one for one in group.candidates if one not in tried and one.endpoint.willing(now_s())]

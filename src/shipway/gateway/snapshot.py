@@ -49,6 +49,8 @@ class Candidate:
     upstream: UpstreamTarget
     endpoint: Endpoint
     weight: float
+    timed: bool
+    """Whether its latency is worth observing: the policy looks at it."""
 
     @property
     def in_flight(self) -> int:
@@ -290,9 +292,9 @@ def _model_target(app: App, name: str, model: Model, around: Surroundings) -> Mo
 
 
 def _group(app: App, model: Model, upstreams: list[Upstream], around: Surroundings) -> Group:
-    candidates = tuple(one for upstream in upstreams for one in _candidates(app, upstream, around))
     weighted = any(upstream.weight is not None for upstream in upstreams)
-    return Group(candidates, model.balance or ("weighted" if weighted else "least-in-flight"))
+    policy = model.balance or ("weighted" if weighted else "least-in-flight")
+    return Group(tuple(one for upstream in upstreams for one in _candidates(app, upstream, policy, around)), policy)
 
 
 def _groups(upstreams: Iterable[Upstream]) -> list[list[Upstream]]:
@@ -306,7 +308,7 @@ def _groups(upstreams: Iterable[Upstream]) -> list[list[Upstream]]:
     return groups
 
 
-def _candidates(app: App, upstream: Upstream, around: Surroundings) -> list[Candidate]:
+def _candidates(app: App, upstream: Upstream, policy: str, around: Surroundings) -> list[Candidate]:
     provider = app.providers[upstream.provider]
     urls = around.allotted.models.get(upstream.target) or provider.base_urls
     if not urls:
@@ -321,7 +323,8 @@ def _candidates(app: App, upstream: Upstream, around: Surroundings) -> list[Cand
     )
     weight = (1.0 if upstream.weight is None else upstream.weight) / len(urls)
     tls = _tls(app, provider)
-    return [Candidate(target, around.endpoints.get(url, tls), weight) for url in urls]
+    timed = policy == "lowest-latency"
+    return [Candidate(target, around.endpoints.get(url, tls), weight, timed) for url in urls]
 
 
 def _tls(app: App, provider: Provider) -> UpstreamTls:

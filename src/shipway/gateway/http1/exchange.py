@@ -19,6 +19,11 @@ from shipway.gateway.http1.running import Running, Waiter
 if TYPE_CHECKING:
     from shipway.gateway.http1.server import ClientConnection, Server
 
+# Plain numbers: looking a member up in an Enum costs a third of a microsecond on Python 3.11.
+_CONTINUE = HTTPStatus.CONTINUE.value
+_NOT_MODIFIED = HTTPStatus.NOT_MODIFIED.value
+_NO_CONTENT = HTTPStatus.NO_CONTENT.value
+
 HIGH_WATER_BYTES = 256 * 1024
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -178,7 +183,7 @@ class Exchange:
 
     def respond(self, status: int, fields: bytes, body: bytes, *, dated: bool = False) -> None:
         """Send a whole response. *fields* are complete header lines; length, framing and, unless *dated*, Date are added."""
-        length = b"" if status == HTTPStatus.NO_CONTENT else b"Content-Length: %d\r\n" % len(body)
+        length = b"" if status == _NO_CONTENT else b"Content-Length: %d\r\n" % len(body)
         self.status = status
         self._ended = True
         self.response_bytes = len(body)
@@ -194,9 +199,9 @@ class Exchange:
         `flush`."""
         self.status = status
         framing = b""
-        bodiless = self.head.method == b"HEAD" or status in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
+        bodiless = self.head.method == b"HEAD" or status in (_NO_CONTENT, _NOT_MODIFIED)
         if length is not None:
-            if status != HTTPStatus.NO_CONTENT:
+            if status != _NO_CONTENT:
                 framing = b"Content-Length: %d\r\n" % length
         elif not bodiless:
             if self.head.http_1_0:
@@ -259,7 +264,7 @@ class Exchange:
     def inform(self, status: int, fields: bytes) -> None:
         """Pass on an interim (1xx) response; HTTP/1.0 knows none."""
         if not self.head.http_1_0 and not self.gone and not self.started:
-            if status == HTTPStatus.CONTINUE:
+            if status == _CONTINUE:
                 self.head.expect_continue = False
             self.connection.write(b"%b%b\r\n" % (status_line(status), fields))
 

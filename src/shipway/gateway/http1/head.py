@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from http import HTTPStatus
 
 Fields = list[tuple[bytes, bytes, bytes]]
@@ -185,7 +186,7 @@ class RequestHead:
         section 3.2.2)."""
         if host is None and not self.http_1_0:
             raise BadMessage(HTTPStatus.BAD_REQUEST, "no Host field")
-        if host is not None and _AUTHORITY.fullmatch(host) is None:
+        if host is not None and not _is_authority(host):
             raise BadMessage(HTTPStatus.BAD_REQUEST, "Host is not a host and port")
         if not target.startswith(b"/"):
             if target == b"*" and self.method == b"OPTIONS":
@@ -195,7 +196,7 @@ class RequestHead:
                 if absolute is None:
                     raise BadMessage(HTTPStatus.BAD_REQUEST, "the request target is neither a path nor an http URL")
                 host = absolute[1]
-                if not host or _AUTHORITY.fullmatch(host) is None:
+                if not host or not _is_authority(host):
                     raise BadMessage(HTTPStatus.BAD_REQUEST, "the target's authority is not a host and port")
                 target = absolute[2]
                 if not target.startswith(b"/"):
@@ -205,6 +206,12 @@ class RequestHead:
         self.host = host or b""
         self.target = target
         self.path = target.partition(b"?")[0]
+
+
+@lru_cache(maxsize=1024)
+def _is_authority(host: bytes) -> bool:
+    """Whether *host* is a host with or without a port; remembered, as clients send few different ones."""
+    return _AUTHORITY.fullmatch(host) is not None
 
 
 NOT_IN_TRAILERS = (
