@@ -53,15 +53,24 @@ class Admission:
     def __init__(self, *links: Link) -> None:
         self._links = links
 
-    async def admit(self, ticket: Ticket) -> Principal:
-        """Raises: Refused, by the first link that does not let it pass."""
-        for link in self._links:
+    def admit(self, ticket: Ticket) -> Awaitable[None] | None:
+        """Let *ticket* pass, at once (None) or when what is returned has been awaited.
+
+        Raises:
+            Refused: by the first link that does not let it pass.
+        """
+        for at, link in enumerate(self._links):
             waiting = link(ticket)
             if waiting is not None:
-                await waiting
-        if ticket.principal is None:
-            raise Refused(MISSING_KEY)
-        return ticket.principal
+                return self._go_on(ticket, waiting, at + 1)
+        return None
+
+    async def _go_on(self, ticket: Ticket, waiting: Awaitable[None], at: int) -> None:
+        await waiting
+        for link in self._links[at:]:
+            further = link(ticket)
+            if further is not None:
+                await further
 
 
 def key_digest(key: bytes) -> bytes:

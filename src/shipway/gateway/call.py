@@ -8,9 +8,9 @@ import secrets
 from collections.abc import Callable
 from time import perf_counter
 
-from shipway.gateway.admission import Principal, Ticket
+from shipway.gateway.admission import Ticket
 from shipway.gateway.http1.exchange import Exchange
-from shipway.gateway.refusals import DRAINING, Refusal, Writer, as_problem
+from shipway.gateway.refusals import DRAINING, MISSING_KEY, Refusal, Refused, Writer, as_problem
 from shipway.gateway.releases import session_key, session_point
 from shipway.gateway.snapshot import ONLY, Snapshot
 from shipway.monitoring.logging import AccessRecord
@@ -74,18 +74,21 @@ class Call:
         self.total_deadline_s = self.started_s + snapshot.deadlines.total_s
         self.record = AccessRecord(head.method, head.path, request_id)
 
-    async def admit(self) -> Principal:
+    async def admit(self) -> None:
         """Ask for admission. Raises: Refused."""
         head = self.exchange.head
         ticket = Ticket(head.authorization, head.x_api_key, self.started_s)
         try:
-            principal = await self.snapshot.admission.admit(ticket)
+            waiting = self.snapshot.admission.admit(ticket)
+            if waiting is not None:
+                await waiting
         finally:
             if ticket.fields:
                 self.fields += ticket.fields
             if ticket.principal is not None:
                 self.record.principal = ticket.principal.id
-        return principal
+        if ticket.principal is None:  # no link said who it is
+            raise Refused(MISSING_KEY)
 
     def choose_release(self, target: str, conversation: Callable[[], bytes]) -> str:
         """The release of *target* that this call's session belongs to; *conversation* is asked if no header names one."""

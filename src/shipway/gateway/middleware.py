@@ -15,7 +15,7 @@ from typing import Any
 
 from shipway.gateway.admission import Admission, Ticket
 from shipway.gateway.call import request_id_for
-from shipway.gateway.refusals import AMBIGUOUS_PATH, Refusal, Refused, as_problem
+from shipway.gateway.refusals import AMBIGUOUS_PATH, MISSING_KEY, Refusal, Refused, as_problem
 from shipway.gateway.routing import AmbiguousPath, Route, RouteTable, plain_path
 from shipway.gateway.serve import keys_from
 from shipway.gateway.snapshot import LiveLimits, admission_of
@@ -107,9 +107,16 @@ class Gateway:
                 return b""
         ticket = Ticket(headers.get(b"authorization"), headers.get(b"x-api-key"), time.monotonic())
         try:
-            record.principal = (await self._admission.admit(ticket)).id
+            waiting = self._admission.admit(ticket)
+            if waiting is not None:
+                await waiting
         except Refused as refused:
             raise Refused(refused.refusal.with_fields(ticket.fields)) from None
+        finally:
+            if ticket.principal is not None:
+                record.principal = ticket.principal.id
+        if ticket.principal is None:
+            raise Refused(MISSING_KEY)
         return ticket.fields
 
 

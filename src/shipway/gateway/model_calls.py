@@ -185,11 +185,11 @@ async def _deliver(call: Call, attempt: Attempt, response: ResponseHead, streame
     if is_stream:
         await _deliver_stream(call, attempt, response)
         return
-    pieces = await attempt.read(MAX_HELD_ANSWER_BYTES)
+    pieces = attempt.connection.whole_body() or await attempt.read(MAX_HELD_ANSWER_BYTES)
     if pieces is None:
         await attempt.relay(response)
         return
-    body = b"".join(pieces)
+    body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
     try:
         usage = openai.answer_usage(body)
     except ValueError as error:
