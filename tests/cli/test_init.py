@@ -248,8 +248,23 @@ def test_an_app_file_is_not_replaced_unless_forced(shipway: Shipway, project: Pr
 
 def test_a_table_in_pyproject_counts_as_an_app_file(shipway: Shipway, project: Project) -> None:
     root = project({"main.py": FASTAPI, "pyproject.toml": '[tool.shipway]\nname = "shop"\n'})
-    assert shipway("init", root).code == 1
+    for options in ([], ["--force"]):
+        outcome = shipway("init", root, *options)
+        assert outcome.code == 1
+        assert outcome.stderr == (
+            f"error: {root}/pyproject.toml is there already\n"
+            f"hint: shipway check {root} tests it; without [tool.shipway] init writes shipway.toml\n"
+        )
     assert not (root / "shipway.toml").exists()
+
+
+def test_the_next_commands_name_the_folder(shipway: Shipway, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = project({"main.py": FASTAPI})
+    monkeypatch.chdir(root.parent)
+    outcome = shipway("init", root.name)
+    assert outcome.stdout.endswith(f"next: shipway check {root.name}, then shipway up {root.name}\n")
+    monkeypatch.chdir(root)
+    assert shipway("init", "--force").stdout.endswith("next: shipway check, then shipway up\n")
 
 
 def test_a_folder_that_cannot_be_written_fails_without_leftovers(
