@@ -290,12 +290,15 @@ def test_what_is_not_a_folder_is_a_usage_error(shipway: Shipway, project: Projec
 OPENAI = FASTAPI + "from openai import OpenAI\nclient = OpenAI()\n"
 
 
-def test_models_are_declared_when_the_code_names_them(shipway: Shipway, project: Project) -> None:
-    source = OPENAI + "M = 'gpt-5-mini'\ndef f():\n    client.responses.create(model=M, input='x')\n"
+@pytest.mark.parametrize(
+    ("model", "key"), [("gpt-5-mini", "gpt-5-mini"), ("gpt-4.1", '"gpt-4.1"'), ("Qwen/Qwen3:4b", '"Qwen/Qwen3:4b"')]
+)
+def test_models_are_declared_when_the_code_names_them(shipway: Shipway, project: Project, model: str, key: str) -> None:
+    source = OPENAI + f"M = {model!r}\ndef f():\n    client.responses.create(model=M, input='x')\n"
     root = project({"main.py": source})
-    assert shipway("init", root, "--json").json["models"] == ["gpt-5-mini"]
+    assert shipway("init", root, "--json").json["models"] == [model]
     text = (root / "shipway.toml").read_text(encoding="utf-8")
-    assert text.endswith('\n\n[models.gpt-5-mini]\nupstreams = ["openai/gpt-5-mini"]\n')
+    assert text.endswith(f'\n\n[models.{key}]\nupstreams = ["openai/{model}"]\n')
     assert shipway("check", root).code == 0
 
 
@@ -307,7 +310,7 @@ def test_models_are_declared_when_the_code_names_them(shipway: Shipway, project:
         OPENAI.replace("OpenAI()", "OpenAI(base_url='http://x')") + "client.responses.create(model='m')\n",
         OPENAI.replace("OpenAI", "AzureOpenAI") + "client.responses.create(model='m')\n",
         OPENAI.replace("OpenAI()", "OpenAI(**options)") + "client.responses.create(model='m')\n",
-        OPENAI + "client.responses.create(model='gpt-4.1')\n",
+        OPENAI + "client.responses.create(model='my model')\n",
     ],
 )
 def test_models_are_only_mentioned_when_it_is_uncertain(shipway: Shipway, project: Project, source: str) -> None:

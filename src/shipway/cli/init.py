@@ -32,7 +32,8 @@ def init(
     The code is read, never run. FastAPI, Starlette, Litestar, Quart and others are known, and plain ASGI functions.
     """
     from shipway.cli.asgi_apps import find_apps
-    from shipway.cli.scaffold import app_file, app_name, is_declarable
+    from shipway.cli.scaffold import app_file, app_name
+    from shipway.spec.fields import is_model_name
 
     folder = path.resolve()
     _refuse_to_replace(path, force=force)
@@ -43,9 +44,9 @@ def init(
         )
     chosen, *others = discovery.candidates
     remarks = list(discovery.remarks)
-    models = tuple(name for name in discovery.model_names if is_declarable(name))
+    models = tuple(name for name in discovery.model_names if is_model_name(name))
     remarks += [
-        f'the code asks for the model "{name}": declare it under a name without dots or slashes'
+        f'the code asks for the model "{name}": declare it under a name of letters, digits and . _ : / -'
         for name in discovery.model_names
         if name not in models
     ]
