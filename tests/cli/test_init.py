@@ -197,6 +197,14 @@ def test_a_virtual_environment_of_any_name_is_skipped(project: Project) -> None:
     assert find_apps(root).candidates == ()
 
 
+def test_a_file_that_no_import_can_name_is_a_remark(shipway: Shipway, project: Project) -> None:
+    root = project({"my-app.py": FASTAPI, "deep/er.py": FASTAPI})
+    outcome = shipway("init", root)
+    assert outcome.code == 0
+    assert "app: deep.er:app" in outcome.stdout
+    assert "note: my-app.py has an app, and its name is none of a module: rename it" in outcome.stdout
+
+
 def test_a_loop_of_links_ends(project: Project) -> None:
     root = project({"pkg/main.py": FASTAPI})
     (root / "pkg" / "again").symlink_to(root, target_is_directory=True)
