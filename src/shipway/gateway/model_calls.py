@@ -202,8 +202,6 @@ async def _deliver_stream(call: Call, attempt: Attempt, response: ResponseHead) 
     attempt.beat_every(deadlines.heartbeat_s, stream.heartbeat)
     await attempt.pour(stream, stream.done)
     _note_usage(call, reader.usage)
-    if stream.first_token_s is not None:
-        call.record.first_token_s = stream.first_token_s
     if stream.fault is not None:
         if not stream.flowing:
             raise stream.fault

@@ -88,7 +88,8 @@ class ModelStream:
 
     def _flow(self) -> None:
         self._flowing = True
-        self.first_token_s = perf_counter() - self._call.arrived_s
+        # Noted at once: the client may leave before the end.
+        self._call.record.first_token_s = self.first_token_s = perf_counter() - self._call.arrived_s
         self._attempt.works()
         self._attempt.enter_idle()
         self._open()

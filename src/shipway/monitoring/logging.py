@@ -7,10 +7,12 @@ way in.
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections import deque
-from typing import IO, Literal
+from contextlib import suppress
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -40,6 +42,7 @@ class AccessRecord:
         "request_id",
         "response_bytes",
         "service",
+        "stale",
         "status",
         "upstream",
         "waited_s",
@@ -55,6 +58,8 @@ class AccessRecord:
         self.request_bytes = 0
         self.response_bytes = 0
         self.attempts = 0
+        self.stale = 0
+        """Kept connections that had been closed by their upstream, each replaced and tried again."""
         self.first_token_s: float | None = None
         self.input_tokens: int | None = None
         self.output_tokens: int | None = None
@@ -66,24 +71,40 @@ class AccessRecord:
         self.error: str | None = None
 
 
+class Out(Protocol):
+    """Where lines go: a binary stream."""
+
+    def write(self, data: memoryview, /) -> int | None:
+        """How much was taken; None where that would mean to wait."""
+
+    def flush(self) -> None: ...
+
+
 class AccessLog:
     """Collects lines and writes them to *out* in the background, in order.
 
-    Closing writes what is left; the stream stays open. `dropped` counts the lines that were lost.
+    *out* is best unbuffered (`standard_output`): a thread that is stuck inside a buffered stream keeps the interpreter from
+    ending. Closing writes what is left, if somebody reads it; the stream stays open.
     """
 
-    def __init__(self, out: IO[bytes], log_format: LogFormat) -> None:
+    def __init__(self, out: Out, log_format: LogFormat) -> None:
         self._out = out
         self._encode = _json_line if log_format == "json" else _text_line
         self._lines: deque[bytes] = deque(maxlen=MAX_WAITING_LINES)
-        self.dropped = 0
+        self._overflowed = 0
+        self._unwritten = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="access-log", daemon=True)
         self._thread.start()
 
+    @property
+    def dropped(self) -> int:
+        """Lines that were lost, since the reader was too slow or is gone."""
+        return self._overflowed + self._unwritten
+
     def write(self, record: AccessRecord) -> None:
         if len(self._lines) == MAX_WAITING_LINES:
-            self.dropped += 1
+            self._overflowed += 1
         self._lines.append(self._encode(record))
 
     def close(self) -> None:
@@ -100,10 +121,25 @@ class AccessLog:
         batch = [lines.popleft() for _ in range(len(lines))]
         if batch:
             try:
-                self._out.write(b"".join(batch))
-                self._out.flush()
-            except (OSError, ValueError):
-                pass  # the reader of the log is gone; requests go on
+                self._write(memoryview(b"".join(batch)))
+            except (OSError, ValueError):  # the reader of the log is gone; requests go on
+                self._unwritten += len(batch)
+
+    def _write(self, data: memoryview) -> None:
+        """Write all of *data*; an unbuffered stream takes what it can, and nothing where it does not wait for a reader."""
+        while data:
+            written = self._out.write(data)
+            if written is None and self._stop.wait(FLUSH_S):
+                raise BlockingIOError
+            data = data[written or 0 :]
+        self._out.flush()
+
+
+def standard_output() -> Out:
+    """Standard output without a buffer; where it is no file (under a test runner), whatever stands for it."""
+    with suppress(OSError, ValueError):
+        return open(sys.stdout.fileno(), "wb", buffering=0, closefd=False)
+    return sys.stdout.buffer
 
 
 class _Attributes(msgspec.Struct, omit_defaults=True, gc=False):
@@ -164,7 +200,8 @@ def _json_line(record: AccessRecord) -> bytes:
 
 
 def _text_line(record: AccessRecord) -> bytes:
-    path = record.path.decode("latin-1")[:200]
+    path = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in record.path.decode("latin-1"))
+    path = path[:200]
     parts = [f"{record.status} {record.method.decode('latin-1')} {path} {record.duration_s * 1000:.0f} ms"]
     parts += [part for part in (record.upstream or record.service, record.error) if part]
     parts.append(record.request_id.decode("latin-1"))
