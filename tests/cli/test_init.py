@@ -197,6 +197,14 @@ def test_a_virtual_environment_of_any_name_is_skipped(project: Project) -> None:
     assert find_apps(root).candidates == ()
 
 
+def test_a_file_that_no_import_can_name_is_a_remark(shipway: Shipway, project: Project) -> None:
+    root = project({"my-app.py": FASTAPI, "deep/er.py": FASTAPI})
+    outcome = shipway("init", root)
+    assert outcome.code == 0
+    assert "app: deep.er:app" in outcome.stdout
+    assert "note: my-app.py has an app, and its name is none of a module: rename it" in outcome.stdout
+
+
 def test_a_loop_of_links_ends(project: Project) -> None:
     root = project({"pkg/main.py": FASTAPI})
     (root / "pkg" / "again").symlink_to(root, target_is_directory=True)
@@ -248,8 +256,23 @@ def test_an_app_file_is_not_replaced_unless_forced(shipway: Shipway, project: Pr
 
 def test_a_table_in_pyproject_counts_as_an_app_file(shipway: Shipway, project: Project) -> None:
     root = project({"main.py": FASTAPI, "pyproject.toml": '[tool.shipway]\nname = "shop"\n'})
-    assert shipway("init", root).code == 1
+    for options in ([], ["--force"]):
+        outcome = shipway("init", root, *options)
+        assert outcome.code == 1
+        assert outcome.stderr == (
+            f"error: {root}/pyproject.toml is there already\n"
+            f"hint: shipway check {root} tests it; without [tool.shipway] init writes shipway.toml\n"
+        )
     assert not (root / "shipway.toml").exists()
+
+
+def test_the_next_commands_name_the_folder(shipway: Shipway, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = project({"main.py": FASTAPI})
+    monkeypatch.chdir(root.parent)
+    outcome = shipway("init", root.name)
+    assert outcome.stdout.endswith(f"next: shipway check {root.name}, then shipway up {root.name}\n")
+    monkeypatch.chdir(root)
+    assert shipway("init", "--force").stdout.endswith("next: shipway check, then shipway up\n")
 
 
 def test_a_folder_that_cannot_be_written_fails_without_leftovers(
@@ -275,12 +298,15 @@ def test_what_is_not_a_folder_is_a_usage_error(shipway: Shipway, project: Projec
 OPENAI = FASTAPI + "from openai import OpenAI\nclient = OpenAI()\n"
 
 
-def test_models_are_declared_when_the_code_names_them(shipway: Shipway, project: Project) -> None:
-    source = OPENAI + "M = 'gpt-5-mini'\ndef f():\n    client.responses.create(model=M, input='x')\n"
+@pytest.mark.parametrize(
+    ("model", "key"), [("gpt-5-mini", "gpt-5-mini"), ("gpt-4.1", '"gpt-4.1"'), ("Qwen/Qwen3:4b", '"Qwen/Qwen3:4b"')]
+)
+def test_models_are_declared_when_the_code_names_them(shipway: Shipway, project: Project, model: str, key: str) -> None:
+    source = OPENAI + f"M = {model!r}\ndef f():\n    client.responses.create(model=M, input='x')\n"
     root = project({"main.py": source})
-    assert shipway("init", root, "--json").json["models"] == ["gpt-5-mini"]
+    assert shipway("init", root, "--json").json["models"] == [model]
     text = (root / "shipway.toml").read_text(encoding="utf-8")
-    assert text.endswith('\n\n[models.gpt-5-mini]\nupstreams = ["openai/gpt-5-mini"]\n')
+    assert text.endswith(f'\n\n[models.{key}]\nupstreams = ["openai/{model}"]\n')
     assert shipway("check", root).code == 0
 
 
@@ -292,7 +318,7 @@ def test_models_are_declared_when_the_code_names_them(shipway: Shipway, project:
         OPENAI.replace("OpenAI()", "OpenAI(base_url='http://x')") + "client.responses.create(model='m')\n",
         OPENAI.replace("OpenAI", "AzureOpenAI") + "client.responses.create(model='m')\n",
         OPENAI.replace("OpenAI()", "OpenAI(**options)") + "client.responses.create(model='m')\n",
-        OPENAI + "client.responses.create(model='gpt-4.1')\n",
+        OPENAI + "client.responses.create(model='my model')\n",
     ],
 )
 def test_models_are_only_mentioned_when_it_is_uncertain(shipway: Shipway, project: Project, source: str) -> None:

@@ -131,3 +131,20 @@ def test_undecodable_names_are_shown_and_not_fatal(tmp_path: Path) -> None:
     )
     assert process.returncode == 2
     assert b"Traceback" not in process.stderr
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_are_as_good_as_the_null_device(closed: str) -> None:
+    command = ("bash", "-c", f'"$0" -m shipway --version {closed}', sys.executable)
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (process.returncode, process.stderr) == (0, "")
+
+
+def test_a_full_disk_behind_stdout_is_an_error_in_one_line() -> None:
+    if not os.path.exists("/dev/full"):
+        pytest.skip("/dev/full is Linux's")
+    with open("/dev/full", "wb") as full:
+        process = subprocess.run(
+            [sys.executable, "-m", "shipway", "schema"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert (process.returncode, process.stderr) == (1, "error: No space left on device\n")

@@ -84,7 +84,7 @@ def test_the_open_time_doubles_up_to_its_cap_while_probes_fail() -> None:
         now_s += wait_s
         assert breaker.allows(now_s)
         breaker.failed(now_s)
-    assert waits == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+    assert waits == [1, 2, 4, 8, 15, 15, 15, 15, 15]
 
 
 @given(st.integers(1, 10**6), st.floats(0, 1, exclude_max=True))
@@ -182,7 +182,7 @@ def test_being_told_to_wait_does_not_count_towards_longer_open_times() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "wait_s"), [(0.0, 0.0), (-5.0, 0.0), (math.nan, 0.0), (math.inf, 300.0), (1e9, 300.0)]
+    ("seconds", "wait_s"), [(0.0, 0.0), (-5.0, 0.0), (math.nan, 0.0), (math.inf, 60.0), (1e9, 60.0)]
 )
 def test_senseless_waits_are_bounded(seconds: float, wait_s: float) -> None:
     breaker = Breaker()

@@ -1,5 +1,6 @@
 """No orphans, whoever is killed. With real processes and a real SIGKILL."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -11,7 +12,7 @@ import pytest
 
 from shipway.local.guardian import Guardian
 from shipway.local.launch import __file__ as LAUNCHER
-from tests.local.conftest import gone, wait_until
+from tests.local.conftest import gone, until, wait_until
 
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the parent-death signal is Linux's")
 
@@ -134,6 +135,21 @@ def test_a_killed_guardian_is_replaced_and_told_all() -> None:
         guardian.forget(999_999_999)
         assert guardian.pid != first
     # Left with the group still known, as after an unexpected exception: the guardian ended it.
+    assert group.wait(5) == -signal.SIGTERM
+
+
+@pytest.mark.integration
+async def test_a_killed_guardian_is_replaced_though_nothing_happens() -> None:
+    group = subprocess.Popen(("sleep", "300"), start_new_session=True)  # noqa: ASYNC220 - nothing else runs yet
+    with Guardian() as guardian:
+        guardian.watch(group.pid)
+        staying = asyncio.create_task(guardian.stay())
+        first = guardian.pid
+        os.kill(first, signal.SIGKILL)
+
+        await until(lambda: guardian.pid != first)
+
+        staying.cancel()
     assert group.wait(5) == -signal.SIGTERM
 
 

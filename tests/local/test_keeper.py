@@ -12,7 +12,7 @@ from shipway.local.addresses import Address, listening_socket
 from shipway.local.backoff import Backoff
 from shipway.local.children import Child
 from shipway.local.keeper import Keeper
-from shipway.local.probes import AnswersHttp, ProbeError
+from shipway.local.probes import AnswersHttp, GeneratesToken, ProbeError
 from tests.local.conftest import Groups, MakeSpec, Reports, Run, gone, until
 
 SLEEP = "time.sleep(60)"
@@ -136,6 +136,15 @@ async def test_a_child_that_stops_answering_is_restarted(
 
     assert unhealthy.message == "child failed 2 health checks: restarting it"
     assert gone(first)
+
+
+async def test_a_first_probe_that_hangs_is_named_and_not_the_one_before(
+    make_spec: MakeSpec, reports: Reports, groups: Groups, run: Run
+) -> None:
+    spec = make_spec("time.sleep(60)", probe=AnswersHttp("/health"), start_s=3.0)
+
+    with pytest.raises(StartError, match=r"not ready within 3 s \(no answer for [1-3] s: GET /health\)"):
+        await run(Keeper(spec, groups, reports)).ready()
 
 
 async def test_stopping_asks_first(make_spec: MakeSpec, reports: Reports, groups: Groups, run: Run) -> None:
@@ -266,6 +275,23 @@ async def test_a_partial_line_is_shown_after_a_moment(make_spec: MakeSpec, repor
 
     child.kill()
     await child.ended()
+
+
+async def test_an_answer_may_come_in_pieces() -> None:
+    """As the slots of a model server do, which are more than one segment when there are many."""
+    answers = {b"GET /health": [b"ok"], b"GET /slots": [b'[{"is_proc', b'essing": true}]']}
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        for piece in answers[head.partition(b" HTTP")[0]]:
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0.05)
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        await GeneratesToken()(Address(*server.sockets[0].getsockname()))
 
 
 async def test_probes_say_what_is_wrong() -> None:

@@ -1,6 +1,7 @@
 """Where all lines come together."""
 
 import asyncio
+import errno
 import io
 import json
 import threading
@@ -149,3 +150,14 @@ async def test_lines_are_still_taken_when_they_cannot_be_shown(error: Exception)
     output.close()
 
     assert lost.is_set()
+    assert output.error is None
+
+
+async def test_a_full_disk_is_remembered_as_the_reason_why_nothing_is_printed() -> None:
+    error = OSError(errno.ENOSPC, "No space left on device")
+    output = Output(_Recording(error))
+
+    output.event(Event("ready", ""))
+    output.close()
+
+    assert output.error is error

@@ -108,6 +108,11 @@ async def test_a_factory_is_called(make_service: MakeService, reports: Reports, 
         ),
         ("app = (\n", ["SyntaxError: '(' was never closed", "cannot import web:app"]),
         ("ap = None\n", ["AttributeError: module 'web' has no attribute 'app'", "cannot import web:app"]),
+        ("app = None\n", ["TypeError: web:app is no ASGI app but None", "cannot import web:app"]),
+        (
+            "raise SystemExit('usage: web PORT')\n",
+            ["usage: web PORT", "cannot import web:app: the module asks to exit while it is imported"],
+        ),
     ],
 )
 async def test_an_app_that_cannot_be_imported_shows_its_own_traceback(

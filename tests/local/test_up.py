@@ -383,6 +383,24 @@ def test_a_broken_change_keeps_the_running_service(web: Path) -> None:
         assert up.stop() == 0
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is Linux's")
+def test_output_that_cannot_be_written_ends_the_run_in_order_and_is_a_failure(web: Path) -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            (sys.executable, "-m", "shipway", "up", str(web), "--port", "18964", "--admin-port", "18965"),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    assert (done.returncode, done.stderr) == (
+        1,
+        "error: stopped, because nothing can be printed any more: No space left on device\n",
+    )
+
+
 def test_a_reader_that_leaves_ends_the_run_in_order(web: Path) -> None:
     with UpProcess(web) as up:
         up.wait_for("ready")

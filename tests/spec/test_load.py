@@ -25,8 +25,18 @@ def test_a_folder_stands_for_the_file_in_it(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text(PYPROJECT)
     assert find_app_file(tmp_path) == tmp_path / "pyproject.toml"
     (tmp_path / "shipway.toml").write_text(SHORTEST)
+    (tmp_path / "pyproject.toml").write_text("half a li")
     assert find_app_file(tmp_path) == tmp_path / "shipway.toml"
-    assert find_app_file(tmp_path / "pyproject.toml") == tmp_path / "pyproject.toml"
+
+
+def test_two_app_files_in_one_folder_are_an_error(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text(PYPROJECT)
+    (tmp_path / "shipway.toml").write_text(SHORTEST)
+    problem = _problem(tmp_path)
+    assert problem.message == "both shipway.toml and [tool.shipway] in pyproject.toml describe the app"
+    assert problem.hint == "remove one of them, or name the file to use"
+    for name in ("pyproject.toml", "shipway.toml"):
+        assert load_app(tmp_path / name).source == tmp_path / name
 
 
 def test_the_file_may_have_any_name(tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ This module lists the commands and turns what they raise into messages and codes
 function that needs it; tests/cli/test_startup.py holds that line.
 """
 
+import errno
+import os
 import sys
 from collections.abc import Sequence
 from typing import Annotated, NoReturn
@@ -83,6 +85,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def main() -> NoReturn:
     """The console script."""
+    _open_closed_streams()
     try:
         sys.exit(run(sys.argv[1:]))
     except BrokenPipeError:
@@ -90,6 +93,26 @@ def main() -> NoReturn:
         # nothing to complain about. The output did not arrive, so it is not a success either.
         sys.stdout = None
         sys.exit(1)
+    except OSError as error:
+        # Printing is the one thing outside a command's own files that can fail so: a full disk behind `> file`.
+        if error.errno != errno.ENOSPC:
+            raise
+        sys.stdout = None
+        sys.stderr.write(f"error: {error.strerror}\n")
+        sys.exit(1)
+
+
+def _open_closed_streams() -> None:
+    """Open the null device where standard input, output or error is closed (`shipway up <&-`, some service managers).
+
+    Else the next file we open would get that number: the run's lock, or a socket, in place of what a child is to print to.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest free number, which is this one
+            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115 - for as long as the process lives
 
 
 def _usage_error(error: typer.TyperException) -> UsageError:

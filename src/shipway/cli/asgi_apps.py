@@ -54,7 +54,12 @@ def find_apps(root: Path) -> Discovery:
     project = _Project(root)
     for file in python_files(root):
         _read(project, file)
-    found = [(file, app) for file, module in project.modules.items() for app in _apps_of(project, file, module)]
+    found = [
+        (file, app)
+        for file, module in project.modules.items()
+        for app in _apps_of(project, file, module)
+        if _is_importable(project, file)
+    ]
     ranked = sorted(found, key=lambda each: _rank(project, *each))
     if not found:
         project.remarks += _wsgi_remarks(project)
@@ -72,7 +77,8 @@ def _read(project: _Project, file: PurePath) -> None:
     except OSError as error:
         project.remarks.append(f"{file} was left out: {error.strerror}")
     except SyntaxError as error:
-        project.remarks.append(f"{file} was left out: line {error.lineno} is not valid Python")
+        place = f"line {error.lineno}" if error.lineno is not None else "it"
+        project.remarks.append(f"{file} was left out: {place} is not valid Python")
     except (ValueError, RecursionError, MemoryError):
         project.remarks.append(f"{file} was left out: it could not be parsed")
 
@@ -92,6 +98,16 @@ def _dotted(parts: tuple[str, ...]) -> str:
 def _module_name(base: PurePath, file: PurePath) -> str:
     parts = file.relative_to(base).with_suffix("").parts
     return _dotted(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def _is_importable(project: _Project, file: PurePath) -> bool:
+    """Whether an import statement can name *file*; else a remark says what to do."""
+    if all(part.isidentifier() for part in _module_name(_import_root(project.root, file), file).split(".")):
+        return True
+    remark = f"{file} has an app, and its name is none of a module: rename it"
+    if remark not in project.remarks:
+        project.remarks.append(remark)
+    return False
 
 
 def _package_of(root: Path, file: PurePath) -> str:

@@ -26,7 +26,9 @@ def gateway(
     ] = None,
     take_over: Annotated[
         bool,
-        typer.Option("--take-over", help="Share the ports with the gateway that has them now; then stop that one."),
+        typer.Option(
+            "--take-over", help="Share the ports with the gateway that has them now; then end that one (SIGTERM)."
+        ),
     ] = False,
     state: Annotated[
         Path | None,
@@ -56,6 +58,7 @@ def gateway(
         admin_port=admin_port,
         log_format=log_format,
         take_over=take_over,
+        announce=True,
         weights=(state or app.root / ".shipway") / "weights.json",
     )
     return serve(app, os.environ, AllottedAddresses(), options)

@@ -1,6 +1,7 @@
 """`shipway init`: finds the ASGI app in a folder and writes the shortest app file that runs it."""
 
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -31,11 +32,11 @@ def init(
     The code is read, never run. FastAPI, Starlette, Litestar, Quart and others are known, and plain ASGI functions.
     """
     from shipway.cli.asgi_apps import find_apps
-    from shipway.cli.scaffold import app_file, app_name, is_declarable
+    from shipway.cli.scaffold import app_file, app_name
+    from shipway.spec.fields import is_model_name
 
     folder = path.resolve()
-    if not force:
-        _refuse_to_replace(path)
+    _refuse_to_replace(path, force=force)
     discovery = find_apps(folder)
     if not discovery.candidates:
         raise NoAppFoundError(
@@ -43,9 +44,9 @@ def init(
         )
     chosen, *others = discovery.candidates
     remarks = list(discovery.remarks)
-    models = tuple(name for name in discovery.model_names if is_declarable(name))
+    models = tuple(name for name in discovery.model_names if is_model_name(name))
     remarks += [
-        f'the code asks for the model "{name}": declare it under a name without dots or slashes'
+        f'the code asks for the model "{name}": declare it under a name of letters, digits and . _ : / -'
         for name in discovery.model_names
         if name not in models
     ]
@@ -65,16 +66,27 @@ def init(
     return 0
 
 
-def _refuse_to_replace(folder: Path) -> None:
+def _refuse_to_replace(folder: Path, *, force: bool) -> None:
     from shipway.spec.load import find_app_file
 
-    try:
-        existing = find_app_file(folder)
-    except ShipwayError:
-        return
-    raise ShipwayError(
-        f"{existing} is there already", "shipway init --force replaces shipway.toml; shipway check tests it"
-    )
+    file = folder / FILE_NAME
+    if file.exists():
+        existing, hint = file, f"{_command('init', folder)} --force replaces it; {_command('check', folder)} tests it"
+    else:
+        try:
+            existing = find_app_file(folder)
+        except ShipwayError:
+            return
+        # A second app file beside it would be an error, so --force does not write one.
+        hint = f"{_command('check', folder)} tests it; without [tool.shipway] init writes {FILE_NAME}"
+        force = False
+    if not force:
+        raise ShipwayError(f"{existing} is there already", hint)
+
+
+def _command(name: str, folder: Path) -> str:
+    """What to type for *folder*, as the user called it."""
+    return shlex.join(["shipway", name, *([] if folder == Path(".") else [str(folder)])])
 
 
 def _write(file: Path, text: str) -> None:
@@ -122,7 +134,7 @@ def _print_result(
     for remark in remarks:
         console.print("note:", style="cyan", end=" ")
         console.print(remark)
-    console.print("next: shipway check, then shipway up")
+    console.print(f"next: {_command('check', file.parent)}, then {_command('up', file.parent)}")
 
 
 def _described(candidate: "Candidate") -> str:

@@ -6,7 +6,7 @@ import re
 from shipway.cli.asgi_apps import Candidate
 
 MAX_NAME_CHARS = 63
-_MODEL_NAME = re.compile(r"[a-z][a-z0-9-]{0,62}")
+_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def app_name(folder_name: str) -> str:
@@ -18,20 +18,16 @@ def app_name(folder_name: str) -> str:
 
 
 def app_file(name: str, candidate: Candidate, model_names: tuple[str, ...] = ()) -> str:
-    """The text of shipway.toml: only what differs from the defaults. *model_names* must satisfy `is_declarable`."""
+    """The text of shipway.toml: only what differs from the defaults. *model_names* must satisfy `is_model_name`."""
     lines = [f'name = "{name}"', "", "[services.api]", f"app = {_quoted(candidate.target)}"]
     if candidate.is_factory:
         lines.append("factory = true")
     if candidate.cwd != ".":
         lines.append(f"cwd = {_quoted(candidate.cwd)}")
     for model_name in model_names:
-        lines += ["", f"[models.{model_name}]", f'upstreams = ["openai/{model_name}"]']
+        key = model_name if _BARE_KEY.fullmatch(model_name) else _quoted(model_name)
+        lines += ["", f"[models.{key}]", f"upstreams = [{_quoted(f'openai/{model_name}')}]"]
     return "\n".join(lines) + "\n"
-
-
-def is_declarable(model_name: str) -> bool:
-    """Whether a provider's name for a model can be a model's name in the app file as it is (no dots or slashes)."""
-    return _MODEL_NAME.fullmatch(model_name) is not None
 
 
 def _quoted(text: str) -> str:

@@ -6,11 +6,14 @@ Everything else wants the token in `SHIPWAY_ADMIN_TOKEN`; without that variable 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
@@ -57,8 +60,17 @@ class AdminApi:
                 Route("/v1/upstreams", self._closed(self._upstreams)),
                 Route("/v1/weights", self._closed(self._weights)),
                 Route("/v1/weights/{target}", self._closed(self._set_weights), methods=["PUT"]),
-            ]
+            ],
+            exception_handlers={HTTPException: self._refused},
         )
+
+    async def _refused(self, request: Request, error: Exception) -> Response:
+        """Starlette's own 404 and 405, as JSON like everything else."""
+        assert isinstance(error, HTTPException)  # noqa: S101 - what it is registered for
+        body = {"error": HTTPStatus(error.status_code).phrase.lower().replace(" ", "-"), "message": error.detail}
+        answer = self._answer(body, error.status_code)
+        answer.headers.update(error.headers or {})
+        return answer
 
     async def _healthz(self, request: Request) -> Response:
         return self._answer({"status": "ok"})
@@ -93,7 +105,8 @@ class AdminApi:
             await self._reload()
         except ShipwayError as error:
             return self._answer({"error": error.code, "problems": problems_of(error)}, 422)
-        return self._answer({"version": self._configuration.snapshot.version})
+        configuration = self._configuration
+        return self._answer({"version": configuration.snapshot.version, "needs_restart": configuration.needs_restart()})
 
     async def _upstreams(self, request: Request) -> Response:
         now_s = self._now_s()
@@ -122,8 +135,10 @@ class AdminApi:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return self._answer({"error": "invalid", "message": "expected an object: release name → weight"}, 400)
         target = request.path_params["target"]
+        # Shielded: a client that leaves must not leave weights behind that are saved but not in use.
+        change = asyncio.get_running_loop().create_task(self._configuration.set_weights(target, weights))
         try:
-            self._configuration.set_weights(target, weights)
+            await asyncio.shield(change)
         except UsageError as error:
             status = 404 if target not in self._configuration.splits else 422
             return self._answer({"error": error.code, "message": error.message, "hint": error.hint}, status)

@@ -9,6 +9,29 @@ from shipway import __version__
 Schema = dict[str, Any]
 
 _STATUS: Schema = {"type": "object", "required": ["status"], "properties": {"status": {"type": "string"}}}
+_PROBLEM: Schema = {
+    "type": "object",
+    "required": ["path", "message", "hint", "line", "column"],
+    "properties": {
+        "path": {"type": "string"},
+        "message": {"type": "string"},
+        "hint": {"type": ["string", "null"]},
+        "line": {"type": ["integer", "null"]},
+        "column": {"type": ["integer", "null"]},
+    },
+    "additionalProperties": False,
+}
+_UPSTREAM: Schema = {
+    "type": "object",
+    "required": ["address", "breaker", "in_flight", "healthy"],
+    "properties": {
+        "address": {"type": "string"},
+        "breaker": {"enum": ["closed", "half-open", "open"]},
+        "in_flight": {"type": "integer", "minimum": 0},
+        "healthy": {"type": "boolean"},
+    },
+    "additionalProperties": False,
+}
 _ERROR: Schema = {
     "type": "object",
     "required": ["error"],
@@ -16,7 +39,7 @@ _ERROR: Schema = {
         "error": {"type": "string"},
         "message": {"type": "string"},
         "hint": {"type": ["string", "null"]},
-        "problems": {"type": "array", "items": {"type": "object"}},
+        "problems": {"type": "array", "items": _PROBLEM},
     },
 }
 _SHARES: Schema = {"type": "object", "additionalProperties": {"type": "number", "minimum": 0, "maximum": 1}}
@@ -35,7 +58,12 @@ def openapi() -> Schema:
             "/metrics": {
                 "get": {
                     "summary": "Metrics in the Prometheus text format or OpenMetrics.",
-                    "responses": {"200": {"description": "The metrics.", "content": {"*/*": {}}}},
+                    "responses": {
+                        "200": {
+                            "description": "The metrics.",
+                            "content": {"text/plain": {}, "application/openmetrics-text": {}},
+                        }
+                    },
                 }
             },
             "/openapi.json": _get("This document.", {"type": "object"}),
@@ -54,14 +82,17 @@ def openapi() -> Schema:
                 "post": _closed(
                     "Read the app file again. A broken one is refused and changes nothing.",
                     {
-                        "200": _response("The new configuration is in use.", _object(version=_VERSION)),
+                        "200": _response(
+                            "The new configuration is in use, but for settings that only a restart can change.",
+                            _object(version=_VERSION, needs_restart={"type": "array", "items": {"type": "string"}}),
+                        ),
                         "422": _response("It cannot be used; what is wrong with it.", _ERROR),
                     },
                 )
             },
             "/v1/upstreams": _get(
                 "Addresses that requests are forwarded to.",
-                _object(upstreams={"type": "array", "items": {"type": "object"}}),
+                _object(upstreams={"type": "array", "items": _UPSTREAM}),
                 closed=True,
             ),
             "/v1/weights": _get(
@@ -86,7 +117,7 @@ def openapi() -> Schema:
                             "200": _response("The shares from now on.", _object(weights=_SHARES)),
                             "400": _response("The body is not an object of numbers.", _ERROR),
                             "404": _response("No such target, or it has no releases.", _ERROR),
-                            "413": {"description": "The body is too large."},
+                            "413": {"description": "The body is too large.", "content": {"text/plain": {}}},
                             "422": _response("Unknown release, or weights that cannot be.", _ERROR),
                             "507": _response("The weights could not be saved; nothing has changed.", _ERROR),
                         },
@@ -107,7 +138,12 @@ def openapi() -> Schema:
 
 
 def _object(**properties: Schema) -> Schema:
-    return {"type": "object", "required": list(properties), "properties": properties}
+    return {
+        "type": "object",
+        "required": list(properties),
+        "properties": properties,
+        "additionalProperties": False,
+    }
 
 
 def _response(description: str, schema: Schema) -> Schema:

@@ -36,6 +36,7 @@ class Attempt:
         "_loop",
         "_phase",
         "_phase_ends_s",
+        "_started_s",
         "_works",
         "began_s",
         "connected",
@@ -55,16 +56,24 @@ class Attempt:
         self._beat_every_s = NEVER
         self._beat_s = NEVER
         self.began_s = self._loop.time()
+        self._started_s = perf_counter()
         self.connected = False
         self._works = False
         self.midway_fault: str | None = None
         endpoint.in_flight += 1
 
-    def works(self) -> None:
-        """The endpoint answers; said as soon as that is known, since a probe should not take as long as a stream."""
+    def works(self, *, measured: bool = False) -> None:
+        """The endpoint answers; said as soon as that is known, since a probe should not take as long as a stream.
+
+        Args:
+            measured: Whether the time since the attempt began says how fast the endpoint is.
+        """
         if not self._works:
             self._works = True
-            self._endpoint.breaker.succeeded(self._loop.time(), self.began_s)
+            now_s = self._loop.time()
+            self._endpoint.breaker.succeeded(now_s, self.began_s)
+            if measured:
+                self._endpoint.latency.observe(now_s, max(1e-6, perf_counter() - self._started_s))
 
     def end(self) -> None:
         """Give the connection back, or close it if its response was not read to the end."""
@@ -82,8 +91,16 @@ class Attempt:
             raise RuntimeError("this attempt holds no connection")
         return self._held
 
-    async def send(self, method: bytes, message: bytes, *, safe: bool, body_follows: bool = False) -> ResponseHead:
-        """Send a request and wait for the response's head.
+    async def send(
+        self,
+        method: bytes,
+        message: bytes,
+        *,
+        safe: bool,
+        body_follows: bool = False,
+        first_token_by_s: float = NEVER,
+    ) -> ResponseHead:
+        """Send a request and wait for the response's head, until *first_token_by_s* on the loop's clock at the latest.
 
         A kept connection may have been closed by its upstream in the meantime. It is replaced, once, where no byte of the
         request was written to it, and where the request is *safe* to send again and no byte of a response came.
@@ -102,7 +119,11 @@ class Attempt:
                 connection = self._held = await self._connect(deadlines.connect_s)
             self.connected = True
             connection.on_inform = self._inform
-            self.enter("first_byte_timeout", deadlines.first_byte_s)
+            first_byte_by_s = self._loop.time() + deadlines.first_byte_s
+            if first_token_by_s < first_byte_by_s:
+                self.enter_until("first_token_timeout", first_token_by_s)
+            else:
+                self.enter_until("first_byte_timeout", first_byte_by_s)
             answer = connection.send(method, message, complete=not body_follows)
             if body_follows:
                 self._exchange.pipe_body(
@@ -120,6 +141,7 @@ class Attempt:
                 stale = connection.used > 1 and not body_follows
                 if not stale or not (fault.kind == "unsent" or (safe and fault.kind == "reset")):
                     raise
+                self._call.record.stale += 1
                 self._held = None
                 pool.discard(connection)
             finally:
@@ -136,9 +158,13 @@ class Attempt:
     async def read(self, max_bytes: int) -> list[bytes] | None:
         """The response's body; see `UpstreamConnection.read`. Raises: UpstreamFault."""
         began_s = perf_counter()
+        connection = self.connection
+        connection.on_piece = self.received
+        self.enter_idle()
         try:
-            return await self.connection.read(max_bytes)
+            return await connection.read(max_bytes)
         finally:
+            connection.on_piece = None
             self._call.record.waited_s += perf_counter() - began_s
 
     def enter(self, phase: str, within_s: float) -> None:
@@ -175,12 +201,11 @@ class Attempt:
         self.connection.resume_reading()
         self.received()
 
-    def beat_every(self, seconds: float, beat: Callable[[], None]) -> None:
-        """Call *beat* whenever nothing was received for *seconds*."""
+    def beat_every(self, seconds: float, beat: Callable[[], None], since_s: float) -> None:
+        """Call *beat* whenever nothing was received for *seconds*, at first since *since_s* on the loop's clock."""
         self._beat = beat
         self._beat_every_s = seconds
-        self._beat_s = self._loop.time() + seconds
-        self._set_deadline()
+        self._beat_s = since_s + seconds
 
     async def relay(self, response: ResponseHead) -> None:
         """Pass the response on as it comes, to its end. A fault after its beginning cuts the client's connection too."""
@@ -192,7 +217,8 @@ class Attempt:
         download = Download(exchange, self)
         await self.pour(download, download.done)
         if download.fault is not None:
-            self.midway_fault = self._call.record.error = fault_kind(download.fault)
+            self.midway_fault = fault_kind(download.fault)
+            self._call.record.error = f"upstream_{self.midway_fault}"
 
     async def pour(self, sink: ResponseSink, done: Waiter[None]) -> None:
         """Let the response's body flow into *sink* until it has settled *done*."""

@@ -40,10 +40,11 @@ class BreakerPolicy:
         window_s: Length of the sliding window. Thirty seconds, Hystrix's ten being too short for answers of models.
         first_open_s: Open time the first time. Short, because most troubles are a restart and over in a second.
         longest_open_s: The open time doubles up to this each time the endpoint fails again before it has been closed
-            for this long, so that flapping is not forgiven by one good probe.
+            for this long, so that flapping is not forgiven by one good probe. Fifteen seconds, as a probe is a single
+            request: more would spare the upstream nothing and keep it away after it has recovered.
         jitter: Part of the open time that is random: gateways that saw one failure together do not probe together.
         longest_wait_s: Longest `Retry-After` that is followed. An hour from a confused proxy would take the upstream
-            away for an hour; asking once in five minutes is polite enough.
+            away for an hour; asking once a minute is polite enough.
         probes: Requests that may be under way at once while half-open.
         probe_successes: So many successes in half-open close it; two, since one proves little of a flaky endpoint.
         probe_lease_s: A probe that has not reported for so long no longer counts as under way.
@@ -54,9 +55,9 @@ class BreakerPolicy:
     minimum_requests: int = 20
     window_s: float = 30.0
     first_open_s: float = 1.0
-    longest_open_s: float = 60.0
+    longest_open_s: float = 15.0
     jitter: float = 0.5
-    longest_wait_s: float = 300.0
+    longest_wait_s: float = 60.0
     probes: int = 2
     probe_successes: int = 2
     probe_lease_s: float = 60.0

@@ -40,6 +40,7 @@ class Configuration:
             for reason in loaded.reasons:
                 sys.stderr.write(f"warning: {reason}\n")
         self.snapshot = compile_snapshot(app, around, 1, self._weights.splits)
+        self._started_with = _fixed_settings(app)
         self._seen = _stamp(app.source)
         self._lock = asyncio.Lock()
 
@@ -63,13 +64,30 @@ class Configuration:
         """Whether the app file is not as it was when it was last read; each change is worth one reload."""
         return _stamp(self.app.source) != self._seen
 
-    def set_weights(self, target: str, weights: Mapping[str, float]) -> Snapshot:
+    def needs_restart(self) -> list[str]:
+        """Settings of the app file that were changed since the start and cannot change while the gateway runs."""
+        now = _fixed_settings(self.app)
+        return [name for name, value in self._started_with.items() if now[name] != value]
+
+    async def set_weights(self, target: str, weights: Mapping[str, float]) -> Snapshot:
         """Give the releases of *target* new shares of its sessions, from the next request on and across restarts.
 
         Raises:
             UsageError: no such target or release, or weights that cannot be.
             OSError: they could not be saved; nothing has changed.
         """
+        async with self._lock:
+            changed = self._reweighted(target, weights)
+            live = self._weights.changed(target, changed)
+            if self._weights_path is not None:
+                # A disk may take its time to say that it has them; requests go on meanwhile.
+                await asyncio.to_thread(_save, self._weights_path, live)
+            self._weights = live
+            splits = {**self.snapshot.splits, target: changed}
+            self._take(replace(self.snapshot, version=self.snapshot.version + 1, splits=splits))
+            return self.snapshot
+
+    def _reweighted(self, target: str, weights: Mapping[str, float]) -> Split:
         split = self.snapshot.splits.get(target)
         if split is None:
             raise UsageError(f"{target} has no releases", hint="releases are declared in the app file")
@@ -80,19 +98,9 @@ class Configuration:
                 f"{target} has no release {unknown[0]!r}", hint=f"its releases: {', '.join(sorted(known))}"
             )
         try:
-            changed = split.reweighted(weights)
+            return split.reweighted(weights)
         except ValueError as error:
             raise UsageError(str(error)) from error
-        live = self._weights.changed(target, changed)
-        if self._weights_path is not None:
-            self._weights_path.parent.mkdir(parents=True, exist_ok=True)
-            save_weights(self._weights_path, live)
-        self._weights = live
-        snapshot = replace(
-            self.snapshot, version=self.snapshot.version + 1, splits={**self.snapshot.splits, target: changed}
-        )
-        self._take(snapshot)
-        return snapshot
 
     @property
     def splits(self) -> Mapping[str, Split]:
@@ -113,9 +121,27 @@ def problems_of(error: ShipwayError) -> list[dict[str, str | int | None]]:
     return [{"path": "", "message": error.message, "hint": error.hint, "line": None, "column": None}]
 
 
-def _stamp(path: Path) -> tuple[int, int, int] | None:
+def _fixed_settings(app: App) -> dict[str, object]:
+    """What is decided when the listeners are made, by its name in the app file. A certificate's content is not."""
+    gateway = app.gateway
+    return {
+        "gateway.host": gateway.host,
+        "gateway.port": gateway.port,
+        "gateway.admin_host": gateway.admin_host,
+        "gateway.admin_port": gateway.admin_port,
+        "gateway.tls": gateway.tls,
+    }
+
+
+def _save(path: Path, weights: LiveWeights) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_weights(path, weights)
+
+
+def _stamp(path: Path) -> tuple[int, int, int, int] | None:
+    """What tells a change. Of times also that of the inode: a file that becomes readable is the same otherwise."""
     try:
         status = path.stat()
     except OSError:
         return None
-    return (status.st_mtime_ns, status.st_size, status.st_ino)
+    return (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)

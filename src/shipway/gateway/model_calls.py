@@ -16,12 +16,14 @@ from shipway.gateway import refusals
 from shipway.gateway.affinity import affinity_key
 from shipway.gateway.attempt import Attempt, fault_kind
 from shipway.gateway.balancing import by_affinity, by_weight, least_in_flight, lowest_latency
+from shipway.gateway.breaker import DEFAULT_POLICY
 from shipway.gateway.call import Call
 from shipway.gateway.dialects import openai
 from shipway.gateway.dialects.openai_stream import StreamReader
 from shipway.gateway.http1.client import ResponseHead, UpstreamFault
-from shipway.gateway.model_stream import ModelStream
-from shipway.gateway.refusals import Refusal, Refused
+from shipway.gateway.http1.deadlines import NEVER
+from shipway.gateway.model_stream import Heart, ModelStream
+from shipway.gateway.refusals import JSON_FIELD, Refusal, Refused
 from shipway.gateway.retry_budget import RetryBudget, parse_retry_after
 from shipway.gateway.snapshot import Candidate, Group, UpstreamTarget
 from shipway.gateway.telemetry import Telemetry
@@ -73,11 +75,12 @@ class ModelCalls:
         last: Refusal | None = None
         last_reason = "fault"
         now_s = exchange.connection.server.loop.time
+        heart = Heart(call) if request.stream else None
         for candidate in self._choose(groups, now_s, request):
             if call.record.attempts:
                 self._telemetry.retry(last_reason)
             try:
-                await self._try(call, operation, request, candidate)
+                await self._try(call, operation, request, candidate, heart)
                 return
             except TryNext as failed:
                 last = failed.refusal
@@ -87,7 +90,9 @@ class ModelCalls:
                 break
         raise Refused(last or _all_resting(groups, now_s()))
 
-    async def _try(self, call: Call, operation: bytes, request: openai.ModelRequest, candidate: Candidate) -> None:
+    async def _try(
+        self, call: Call, operation: bytes, request: openai.ModelRequest, candidate: Candidate, heart: Heart | None
+    ) -> None:
         """Have one endpoint answer. Raises: TryNext, when it did not and another may."""
         upstream, endpoint = candidate.upstream, candidate.endpoint
         record = call.record
@@ -100,8 +105,12 @@ class ModelCalls:
         attempt = Attempt(call, endpoint)
         outcome = "client_left"
         try:
-            response = await attempt.send(b"POST", head + body, safe=False)
-            await _deliver(call, attempt, response, request.stream)
+            token_by_s = NEVER
+            if heart is not None:
+                token_by_s = attempt.began_s + call.snapshot.deadlines.first_token_s
+                attempt.beat_every(heart.every_s, heart.beat, heart.beaten_s)
+            response = await attempt.send(b"POST", head + body, safe=False, first_token_by_s=token_by_s)
+            await _deliver(call, attempt, response, request)
             outcome = attempt.midway_fault or "answered"
         except Refused:
             outcome = "answered"  # the client's mistake; the upstream works
@@ -114,13 +123,11 @@ class ModelCalls:
             outcome = "error_status"
             if busy.wait_s is not None:
                 outcome = ""
-                breaker.told_to_wait(attempt.now_s(), busy.wait_s)
+                endpoint.told_to_wait(attempt.now_s(), busy.wait_s, limited=busy.status == HTTPStatus.TOO_MANY_REQUESTS)
             raise TryNext(busy.refusal, f"status_{busy.status}", "status") from busy
         finally:
             if outcome == "answered":
                 attempt.works()
-                if candidate.timed:
-                    endpoint.latency.observe(attempt.now_s(), max(1e-6, record.first_token_s or record.waited_s))
             elif outcome == "client_left":
                 breaker.probe_abandoned(attempt.began_s)
             elif outcome:
@@ -174,40 +181,39 @@ class _Busy(Exception):
         self.refusal = refusal
 
 
-async def _deliver(call: Call, attempt: Attempt, response: ResponseHead, streamed: bool) -> None:
+async def _deliver(call: Call, attempt: Attempt, response: ResponseHead, request: openai.ModelRequest) -> None:
     """Pass an upstream's response on if it is an answer. Raises: UpstreamFault, _Busy, Refused."""
     status = response.status
     if status >= 300:
         await _refuse_status(attempt, response)
     is_stream = response.content_type.startswith(openai.STREAM_CONTENT_TYPE)
-    if is_stream != streamed:
+    if is_stream != request.stream:
         raise UpstreamFault("garbage", "not the kind of answer that was asked for")
     if is_stream:
-        await _deliver_stream(call, attempt, response)
+        await _deliver_stream(call, attempt, StreamReader(several=request.several_choices()))
         return
-    pieces = attempt.connection.whole_body() or await attempt.read(MAX_HELD_ANSWER_BYTES)
+    pieces = await attempt.read(MAX_HELD_ANSWER_BYTES)
     if pieces is None:
+        response.lines = JSON_FIELD
+        response.dated = False
         await attempt.relay(response)
         return
-    body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    body = b"".join(pieces)
     try:
         usage = openai.answer_usage(body)
     except ValueError as error:
         raise UpstreamFault("garbage", str(error)) from error
     _note_usage(call, usage)
-    call.respond(status, response.lines, body, dated=response.dated)
+    attempt.works(measured=True)
+    # Of the upstream's fields none: they are about its own limits, site and cookies.
+    call.respond(HTTPStatus.OK.value, JSON_FIELD, body)
 
 
-async def _deliver_stream(call: Call, attempt: Attempt, response: ResponseHead) -> None:
-    deadlines = call.snapshot.deadlines
-    reader = StreamReader()
-    stream = ModelStream(call, attempt, response, reader)
-    attempt.enter_until("first_token_timeout", attempt.began_s + deadlines.first_token_s)
-    attempt.beat_every(deadlines.heartbeat_s, stream.heartbeat)
+async def _deliver_stream(call: Call, attempt: Attempt, reader: StreamReader) -> None:
+    stream = ModelStream(call, attempt, reader)
+    attempt.enter_until("first_token_timeout", attempt.began_s + call.snapshot.deadlines.first_token_s)
     await attempt.pour(stream, stream.done)
     _note_usage(call, reader.usage)
-    if stream.first_token_s is not None:
-        call.record.first_token_s = stream.first_token_s
     if stream.fault is not None:
         if not stream.flowing:
             raise stream.fault
@@ -221,22 +227,34 @@ def _note_usage(call: Call, usage: openai.Usage | None) -> None:
 
 
 async def _refuse_status(attempt: Attempt, response: ResponseHead) -> None:
-    """Decide what a status that is no success means. Always raises."""
+    """Decide what a status that is no success means. Always raises.
+
+    The body is awaited only where it is needed: an upstream that is ill may take its time for it.
+    """
     status = response.status
-    pieces = await attempt.read(MAX_ERROR_BYTES)
     if status in _BUSY:
         wait_s = None
         if response.retry_after is not None:
             wait_s = parse_retry_after(response.retry_after, time.time())
+        if wait_s is not None:
+            wait_s = min(wait_s, DEFAULT_POLICY.longest_wait_s)
         raise _Busy(status, wait_s, refusals.upstream_busy(status, wait_s))
     if status >= 500 or status in _OUR_FAULT or status == HTTPStatus.REQUEST_TIMEOUT or status < 400:
         raise _Busy(status, None, refusals.upstream_failed("error"))
+    try:
+        pieces = await attempt.read(MAX_ERROR_BYTES)
+    except UpstreamFault:  # the status said enough
+        pieces = None
     raise Refused(openai.refused_by_model(status, b"".join(pieces or ())))
 
 
 def _all_resting(groups: tuple[Group, ...], now_s: float) -> Refusal:
-    soonest_s = min(one.endpoint.breaker.retry_in_s(now_s) for group in groups for one in group.candidates)
-    return refusals.resting(max(1, math.ceil(soonest_s)))
+    endpoints = [one.endpoint for group in groups for one in group.candidates]
+    soonest = min(endpoints, key=lambda one: one.breaker.retry_in_s(now_s))
+    wait_s = soonest.breaker.retry_in_s(now_s)
+    if soonest.limited_until_s > now_s:
+        return refusals.upstream_busy(HTTPStatus.TOO_MANY_REQUESTS, wait_s)
+    return refusals.resting(max(1, math.ceil(wait_s)))
 
 
 def _request_head(call: Call, endpoint: Endpoint, upstream: UpstreamTarget, operation: bytes, length: int) -> bytes:

@@ -1,17 +1,21 @@
 """A model's stream on its way to the client.
 
 Nothing of it is sent before its first token, so an upstream that is silent, breaks off or says an error until then can be
-replaced without the client noticing. From then on the stream ends whole or with an error said in-band.
+replaced without the client noticing. From then on the stream ends whole or with an error said in-band. Where the silence
+before it gets long, comments are sent: they spend the status, but not the failover.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from http import HTTPStatus
 from time import perf_counter
 
 from shipway.gateway.attempt import Attempt
 from shipway.gateway.call import Call
+from shipway.gateway.dialects.openai import STREAM_FIELDS
 from shipway.gateway.dialects.openai_stream import StreamReader
-from shipway.gateway.http1.client import ResponseHead, UpstreamFault
+from shipway.gateway.http1.client import UpstreamFault
 from shipway.gateway.http1.head import Fields
 from shipway.gateway.http1.running import Waiter
 from shipway.gateway.refusals import upstream_failed
@@ -24,6 +28,34 @@ HEARTBEAT = b": waiting for the model\n\n"
 """A comment, which every reader of server-sent events skips; it keeps proxies from closing a silent connection."""
 
 
+DONE_GRACE_S = 1.0
+"""How long an upstream that said `[DONE]` may take to end its response, which lets its connection be used again."""
+
+
+class Heart:
+    """Comments for the client of one stream while its upstreams are silent, from one attempt to the next."""
+
+    __slots__ = ("_call", "beaten_s", "every_s")
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        self.every_s = call.snapshot.deadlines.heartbeat_s
+        self.beaten_s = call.started_s
+
+    def beat(self) -> None:
+        """Let the client, and what is between, know that somebody is there."""
+        exchange = self._call.exchange
+        self.beaten_s = exchange.connection.server.loop.time()
+        open_stream(self._call)
+        exchange.write(HEARTBEAT)
+
+
+def open_stream(call: Call) -> None:
+    """Begin the response, unless it is begun. Without a length, as an in-band error may come on top."""
+    if not call.exchange.started:
+        call.exchange.begin(HTTPStatus.OK.value, STREAM_FIELDS + call.fields, None)
+
+
 class ModelStream:
     """Takes one attempt's stream and passes it on through *reader*.
 
@@ -33,14 +65,13 @@ class ModelStream:
         first_token_s: How long after the call's arrival its first token came.
     """
 
-    def __init__(self, call: Call, attempt: Attempt, response: ResponseHead, reader: StreamReader) -> None:
+    def __init__(self, call: Call, attempt: Attempt, reader: StreamReader) -> None:
         self.done: Waiter[None] = Waiter()
         self.fault: Exception | None = None
         self.first_token_s: float | None = None
         self._call = call
         self._exchange = call.exchange
         self._attempt = attempt
-        self._response = response
         self._reader = reader
         self._held: list[bytes] = []
         self._held_bytes = 0
@@ -58,19 +89,26 @@ class ModelStream:
             if self._reader.begun or self._held_bytes > MAX_HELD_BYTES:
                 self._flow()
         if self._reader.failed:
-            self._attempt.connection.fail(UpstreamFault("error", "an error inside the stream"))
+            self._attempt.connection.fail(UpstreamFault(self._reader.failed, "the stream went wrong"))
+        elif self._reader.done:
+            self._attempt.enter("idle_timeout", DONE_GRACE_S)
 
     def ended(self, trailers: Fields) -> None:
-        if not self._reader.ended_well():
-            self.failed(UpstreamFault("cut", "the stream ended before it was whole"))
+        rest = self._reader.finish()
+        if rest is None:
+            self.failed(UpstreamFault(self._reader.failed or "cut", "the stream ended before it was whole"))
             return
         if not self._flowing:
+            self._held.append(rest)
             self._flow()
-        self._exchange.end(trailers)
-        self.done.set(None)
+        else:
+            self._exchange.write(rest)
+        self._end(trailers)
 
     def failed(self, fault: Exception) -> None:
-        if not self.done.settled:
+        if self._reader.done:  # all was said; how the connection ends does not matter
+            self._end()
+        elif not self.done.settled:
             self.fault = fault
             if self._flowing:
                 self._call.refuse(upstream_failed(fault.kind if isinstance(fault, UpstreamFault) else "cut"))
@@ -81,22 +119,16 @@ class ModelStream:
         """Whether anything of this stream was passed on; then no other upstream can take its place."""
         return self._flowing
 
-    def heartbeat(self) -> None:
-        """Let the client, and what is between, know that somebody is there. Spends the status, not the failover."""
-        self._open()
-        self._exchange.write(HEARTBEAT)
+    def _end(self, trailers: Sequence[tuple[bytes, bytes, bytes]] = ()) -> None:
+        self._exchange.end(trailers)
+        self.done.set(None)
 
     def _flow(self) -> None:
         self._flowing = True
-        self.first_token_s = perf_counter() - self._call.arrived_s
-        self._attempt.works()
+        # Noted at once: the client may leave before the end.
+        self._call.record.first_token_s = self.first_token_s = perf_counter() - self._call.arrived_s
+        self._attempt.works(measured=True)
         self._attempt.enter_idle()
-        self._open()
+        open_stream(self._call)
         self._exchange.write(b"".join(self._held))
         self._held.clear()
-
-    def _open(self) -> None:
-        if not self._exchange.started:
-            # Without a length, as an in-band error may come on top.
-            head = self._response
-            self._exchange.begin(head.status, head.lines + self._call.fields, None, dated=head.dated)

@@ -10,6 +10,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from shipway.gateway.telemetry import Telemetry
 from shipway.gateway.tls import ListenerCertificate
 from shipway.gateway.upstreams import Endpoints
 from shipway.monitoring import metrics
-from shipway.monitoring.logging import AccessLog, LogFormat
+from shipway.monitoring.logging import AccessLog, LogFormat, standard_output
 from shipway.monitoring.process import read_process_at_scrape
 from shipway.secret import Secret
 from shipway.spec.app import App
@@ -47,7 +48,9 @@ class ServeOptions:
     admin_port: int | None = None
     log_format: LogFormat = "json"
     take_over: bool = False
-    """Share the ports with the gateway that has them, which is then told to stop."""
+    """Share the ports with the gateway that has them; whoever starts this one then ends the other."""
+    announce: bool = False
+    """Say on standard error where it listens, once it does."""
     weights: Path | None = None
     """Where live weights of releases are kept across restarts; nowhere if None."""
 
@@ -97,11 +100,13 @@ class GatewayServer:
         around = Surroundings(keys_from(environ), self._endpoints, self._limits, environ, allotted)
         self._configuration = Configuration(app, around, options.weights, self._apply)
         self._registry = metrics.gateway_registry()
-        self._log = AccessLog(sys.stdout.buffer, options.log_format)
+        self._log = AccessLog(standard_output(), options.log_format)
         self._telemetry = Telemetry(self._registry, self._log)
         self._draining = False
         self._proxy = Proxy(self._configuration.snapshot, self._telemetry, ready=self._is_ready)
         self._main = Server(self._proxy.handle, listener_limits(settings), outbox)
+        self._main.on_bad_message = self._telemetry.refused_unread
+        self._main.on_deadline = self._telemetry.client_too_slow
         self._admin = AdminApi(
             self._configuration,
             self._registry,
@@ -155,6 +160,8 @@ class GatewayServer:
             self._registry.child(metrics.RELOADS, "refused").inc()
             raise
         self._registry.child(metrics.RELOADS, "ok").inc()
+        for name in self._configuration.needs_restart():
+            _say(f"warning: {name} has changed; it takes effect when the gateway is started anew")
 
     def reload_certificate(self) -> bool:
         """Show a replaced certificate to new connections. Returns whether there was one. Raises: CertificateError."""
@@ -201,6 +208,8 @@ class GatewayServer:
                     _say(f"serving by the changed {self._configuration.app.source.name}")
             except ShipwayError as error:
                 _say(f"error: {error} (what was in use stays)")
+            except Exception:  # a bug of ours must not end the watching
+                traceback.print_exc(file=sys.stderr)
 
     def _describe_at_scrape(self, loop: asyncio.AbstractEventLoop) -> None:
         registry = self._registry
@@ -216,6 +225,9 @@ class GatewayServer:
         )
         registry.read_at_scrape(metrics.RETRIES_WITHHELD, lambda: self._proxy.retries_withheld)
         registry.read_at_scrape(metrics.BREAKER, lambda: self._telemetry.breakers(self._proxy.snapshot, loop.time()))
+        registry.read_at_scrape(
+            metrics.BREAKER_OPENINGS, lambda: self._telemetry.breaker_openings(self._proxy.snapshot)
+        )
         registry.read_at_scrape(
             metrics.UPSTREAM_IN_FLIGHT, lambda: self._telemetry.upstreams_in_flight(self._proxy.snapshot)
         )
@@ -239,8 +251,9 @@ class GatewayServer:
 
 
 def _say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
+    with suppress(OSError, ValueError):  # nobody reads standard error any more
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
 
 
 def serve(app: App, environ: Mapping[str, str], allotted: AllottedAddresses, options: ServeOptions) -> int:
@@ -260,6 +273,13 @@ async def _serve(app: App, environ: Mapping[str, str], allotted: AllottedAddress
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop)
     await gateway.start()
+    if options.announce:
+        settings = app.gateway
+        scheme = "http" if settings.tls is None else "https"
+        _say(
+            f"the gateway listens on {scheme}://{settings.host}:{gateway.port}, "
+            f"its admin API on http://{settings.admin_host}:{gateway.admin_port}"
+        )
     # Requests make no reference cycles worth looking for often, and what start-up made is there to stay.
     gc.collect()
     gc.freeze()

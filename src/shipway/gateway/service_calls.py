@@ -21,7 +21,7 @@ _SAFE_TO_REPEAT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"T
 """Idempotent methods (RFC 9110 section 9.2.2): sent again when a kept connection broke before any answer."""
 
 _COUNTED = frozenset((b"OPTIONS", b"TRACE"))
-_NEVER_EXECUTED = frozenset(("connect", "unsent"))
+_NEVER_EXECUTED = frozenset(("connect", "connect_timeout", "unsent"))
 
 
 async def answer_service_call(call: Call, telemetry: Telemetry) -> None:

@@ -49,8 +49,6 @@ class Candidate:
     upstream: UpstreamTarget
     endpoint: Endpoint
     weight: float
-    timed: bool
-    """Whether its latency is worth observing: the policy looks at it."""
 
     @property
     def in_flight(self) -> int:
@@ -292,9 +290,9 @@ def _model_target(app: App, name: str, model: Model, around: Surroundings) -> Mo
 
 
 def _group(app: App, model: Model, upstreams: list[Upstream], around: Surroundings) -> Group:
+    candidates = tuple(one for upstream in upstreams for one in _candidates(app, upstream, around))
     weighted = any(upstream.weight is not None for upstream in upstreams)
-    policy = model.balance or ("weighted" if weighted else "least-in-flight")
-    return Group(tuple(one for upstream in upstreams for one in _candidates(app, upstream, policy, around)), policy)
+    return Group(candidates, model.balance or ("weighted" if weighted else "least-in-flight"))
 
 
 def _groups(upstreams: Iterable[Upstream]) -> list[list[Upstream]]:
@@ -308,7 +306,7 @@ def _groups(upstreams: Iterable[Upstream]) -> list[list[Upstream]]:
     return groups
 
 
-def _candidates(app: App, upstream: Upstream, policy: str, around: Surroundings) -> list[Candidate]:
+def _candidates(app: App, upstream: Upstream, around: Surroundings) -> list[Candidate]:
     provider = app.providers[upstream.provider]
     urls = around.allotted.models.get(upstream.target) or provider.base_urls
     if not urls:
@@ -323,8 +321,7 @@ def _candidates(app: App, upstream: Upstream, policy: str, around: Surroundings)
     )
     weight = (1.0 if upstream.weight is None else upstream.weight) / len(urls)
     tls = _tls(app, provider)
-    timed = policy == "lowest-latency"
-    return [Candidate(target, around.endpoints.get(url, tls), weight, timed) for url in urls]
+    return [Candidate(target, around.endpoints.get(url, tls, upstream.model), weight) for url in urls]
 
 
 def _tls(app: App, provider: Provider) -> UpstreamTls:

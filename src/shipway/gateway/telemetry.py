@@ -5,6 +5,8 @@ Instruments are looked up once for each combination of labels and kept, so a req
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from shipway.gateway.breaker import State
 from shipway.gateway.dialects.openai import OPERATIONS
 from shipway.gateway.refusals import CODES
@@ -18,34 +20,60 @@ from shipway.monitoring.registry import Registry
 _OPERATION_NAMES = dict(zip(OPERATIONS, ("chat", "text_completion", "embeddings"), strict=True))
 _MAX_BUNDLES = 4096
 
+UNREAD_CODES = {408: "request_timeout", 414: "target_too_long", 431: "header_too_large", 501: "unknown_method"}
+"""Codes for metrics of what never became a request, by the status of the answer; any other is `malformed_request`."""
+
+_TOLD_TO_CLIENTS = frozenset(CODES) - {"client_gone"}
+
+
+class _Labels(NamedTuple):
+    operation: str
+    target: str
+    upstream: str
+    release: str
+    status: int
+    error: str
+
 
 class _Bundle:
     """The instruments of one combination of labels."""
 
-    __slots__ = ("duration", "first_token", "input_tokens", "output_token", "output_tokens", "overhead", "requests")
+    __slots__ = (
+        "duration",
+        "first_token",
+        "input_tokens",
+        "output_token",
+        "output_tokens",
+        "overhead",
+        "refusals",
+        "requests",
+        "stream",
+    )
 
-    def __init__(self, registry: Registry, record: AccessRecord) -> None:
-        kind = "model" if record.model else "service" if record.service else "gateway"
-        release = record.release or ""
-        target = record.model or record.service or ""
-        status = "499" if record.status == 499 else f"{record.status // 100}xx"
-        self.requests = registry.child(metrics.REQUESTS, kind, target, status, release)
+    def __init__(self, registry: Registry, labels: _Labels, kind: str) -> None:
+        release = labels.release
+        status = "499" if labels.status == 499 else f"{labels.status // 100}xx"
+        self.requests = registry.child(metrics.REQUESTS, kind, labels.target, status, release)
         self.overhead = registry.child(metrics.OVERHEAD, kind)
+        self.refusals: Counter | None = None
+        if labels.error in _TOLD_TO_CLIENTS:
+            self.refusals = registry.child(metrics.REFUSALS, labels.error)
+        self.stream: Counter | None = None
         self.duration: Histogram | None = None
         self.first_token: Histogram | None = None
         self.output_token: Histogram | None = None
         self.input_tokens: Histogram | None = None
         self.output_tokens: Histogram | None = None
         if kind == "model":
-            provider = (record.upstream or "").partition("/")[0]
-            who = (_OPERATION_NAMES.get(record.path, ""), provider, target, release)
-            self.duration = registry.child(metrics.MODEL_DURATION, *who, record.error or "")
+            who = (labels.operation, labels.upstream.partition("/")[0], labels.target, release)
+            self.duration = registry.child(metrics.MODEL_DURATION, *who, labels.error)
             self.first_token = registry.child(metrics.FIRST_TOKEN, *who)
             self.output_token = registry.child(metrics.OUTPUT_TOKEN, *who)
             self.input_tokens = registry.child(metrics.TOKENS, *who, "input")
             self.output_tokens = registry.child(metrics.TOKENS, *who, "output")
+            self.stream = registry.child(metrics.STREAMS, _stream_outcome(labels.error))
         elif kind == "service":
-            self.duration = registry.child(metrics.SERVICE_DURATION, target, release)
+            self.duration = registry.child(metrics.SERVICE_DURATION, labels.target, release)
 
 
 class Telemetry:
@@ -54,12 +82,12 @@ class Telemetry:
     def __init__(self, registry: Registry, log: AccessLog | None) -> None:
         self.registry = registry
         self._log = log
-        self._bundles: dict[tuple[object, ...], _Bundle] = {}
+        self._bundles: dict[_Labels, _Bundle] = {}
         self._attempts: dict[tuple[str, str], Counter] = {}
         self._to_client = registry.child(metrics.RELAYED, "to_client")
         self._to_upstream = registry.child(metrics.RELAYED, "to_upstream")
         self.in_flight = registry.child(metrics.IN_FLIGHT)
-        registry.allow(metrics.CODE, CODES)
+        registry.allow(metrics.CODE, (*_TOLD_TO_CLIENTS, *UNREAD_CODES.values(), "malformed_request"))
         registry.allow(metrics.ERROR_TYPE, CODES)
         registry.read_at_scrape(metrics.LOG_LINES_DROPPED, lambda: 0 if log is None else log.dropped)
 
@@ -89,36 +117,42 @@ class Telemetry:
     def retry(self, reason: str) -> None:
         self.registry.child(metrics.RETRIES, reason).inc()
 
-    def refused(self, code: str) -> None:
-        self.registry.child(metrics.REFUSALS, code).inc()
+    def refused_unread(self, status: int) -> None:
+        """What a client sent never became a request, and was answered with *status*."""
+        self.registry.child(metrics.REFUSALS, UNREAD_CODES.get(status, "malformed_request")).inc()
 
-    def stream(self, outcome: str) -> None:
-        self.registry.child(metrics.STREAMS, outcome).inc()
+    def client_too_slow(self, deadline: str) -> None:
+        """A client let a *deadline* of the listener pass (`metrics.DEADLINE`)."""
+        self.registry.child(metrics.DEADLINES, deadline).inc()
 
     def finished(self, record: AccessRecord) -> None:
         """A request is over: count it and write its line."""
-        # A plain tuple: a named one costs several times as much to make.
-        labels = (
-            record.path if record.model else b"",
-            record.model or record.service,
-            record.upstream,
-            record.release,
+        kind = "model" if record.model else "service" if record.service else "gateway"
+        labels = _Labels(
+            _OPERATION_NAMES.get(record.path, "") if kind == "model" else "",
+            record.model or record.service or "",
+            record.upstream or "",
+            record.release or "",
             record.status,
-            record.error,
+            record.error or "",
         )
         bundle = self._bundles.get(labels)
         if bundle is None:
             if len(self._bundles) >= _MAX_BUNDLES:
                 self._bundles.clear()
-            bundle = self._bundles[labels] = _Bundle(self.registry, record)
+            bundle = self._bundles[labels] = _Bundle(self.registry, labels, kind)
         bundle.requests.inc()
+        if bundle.refusals is not None:
+            bundle.refusals.inc()
+        if record.stale:
+            self.registry.child(metrics.RETRIES, "stale").inc(record.stale)
         bundle.overhead.observe(max(0.0, record.duration_s - record.waited_s))
         self._to_client.inc(record.response_bytes)
         self._to_upstream.inc(record.request_bytes)
         if bundle.duration is not None:
             bundle.duration.observe(record.duration_s)
-        if record.model is not None:
-            _count_tokens(record, bundle)
+        if kind == "model":
+            _count_answer(record, bundle)
         if self._log is not None:
             self._log.write(record)
 
@@ -130,6 +164,12 @@ class Telemetry:
             states[(label,)] = max(states.get((label,), 0.0), state)
         return states
 
+    def breaker_openings(self, snapshot: Snapshot) -> dict[tuple[str, ...], float]:
+        counts: dict[tuple[str, ...], float] = {}
+        for label, endpoint in _labelled(snapshot):
+            counts[(label,)] = counts.get((label,), 0.0) + endpoint.breaker.openings
+        return counts
+
     def upstreams_in_flight(self, snapshot: Snapshot) -> dict[tuple[str, ...], float]:
         counts: dict[tuple[str, ...], float] = {}
         for label, endpoint in _labelled(snapshot):
@@ -137,7 +177,8 @@ class Telemetry:
         return counts
 
 
-def _count_tokens(record: AccessRecord, bundle: _Bundle) -> None:
+def _count_answer(record: AccessRecord, bundle: _Bundle) -> None:
+    """Tokens, and how a stream went: only streams have a first token."""
     first_s = record.first_token_s
     output = record.output_tokens
     if record.input_tokens is not None and bundle.input_tokens is not None:
@@ -146,8 +187,16 @@ def _count_tokens(record: AccessRecord, bundle: _Bundle) -> None:
         bundle.output_tokens.observe(output)
     if first_s is not None and bundle.first_token is not None:
         bundle.first_token.observe(first_s)
+        if bundle.stream is not None:
+            bundle.stream.inc()
         if output is not None and output > 1 and bundle.output_token is not None:
             bundle.output_token.observe(max(0.0, record.duration_s - first_s) / (output - 1))
+
+
+def _stream_outcome(error: str) -> str:
+    if not error:
+        return "whole"
+    return {"client_gone": "client_left", "upstream_error": "in_band_error"}.get(error, "cut")
 
 
 _STATE_NUMBERS = {State.CLOSED: 0.0, State.HALF_OPEN: 1.0, State.OPEN: 2.0}

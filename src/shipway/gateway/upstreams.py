@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import inf
 from urllib.parse import urlsplit
 
 from shipway.gateway.affinity import seed_of
@@ -37,7 +38,7 @@ class Address:
 
 
 class Endpoint:
-    """One address with its connections, its breaker and what is under way on it."""
+    """One address, or one model there, with its breaker and what is under way; its connections are the origin's."""
 
     __slots__ = (
         "address",
@@ -47,6 +48,7 @@ class Endpoint:
         "healthy",
         "in_flight",
         "latency",
+        "limited_until_s",
         "pool",
         "weight",
     )
@@ -62,21 +64,30 @@ class Endpoint:
         """What the last active checks said; always true where there are none."""
         self.breaker = Breaker()
         self.latency = PeakEwma()
+        self.limited_until_s = -inf
+        """Until when it wants no more requests, on the loop's clock, if it said so with 429."""
 
     def willing(self, now_s: float) -> bool:
         """Whether it may be asked: checked to be healthy, and its breaker would let a request pass."""
         return self.healthy and self.breaker.would_allow(now_s)
 
+    def told_to_wait(self, now_s: float, wait_s: float, *, limited: bool) -> None:
+        """It said for how long it is to be left alone; *limited*: since there were too many requests."""
+        self.breaker.told_to_wait(now_s, wait_s)
+        if limited:
+            self.limited_until_s = now_s + wait_s
+
 
 class Endpoints:
-    """Every endpoint of the process, by address and what TLS asks of it."""
+    """Every endpoint of the process, by address, what TLS asks of it, and model: one that fails or is limited leaves
+    the others at its address alone."""
 
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
-        self._endpoints: dict[tuple[Address, UpstreamTls], Endpoint] = {}
+        self._endpoints: dict[tuple[Address, UpstreamTls, str], Endpoint] = {}
         self._pools: dict[tuple[Origin, UpstreamTls], Pool] = {}
 
-    def get(self, url: str, tls: UpstreamTls = SYSTEM_TRUST) -> Endpoint:
+    def get(self, url: str, tls: UpstreamTls = SYSTEM_TRUST, model: str = "") -> Endpoint:
         """The endpoint of a base URL, made when first asked for.
 
         Raises:
@@ -84,13 +95,13 @@ class Endpoints:
             CertificateError: TLS files that cannot be used.
         """
         address = Address.parse(url)
-        endpoint = self._endpoints.get((address, tls))
+        endpoint = self._endpoints.get((address, tls, model))
         if endpoint is None:
             pool = self._pools.get((address.origin, tls))
             if pool is None:
                 context = tls.context() if address.origin.tls else None
                 pool = self._pools[address.origin, tls] = Pool(address.origin, self._outbox, tls=context)
-            endpoint = self._endpoints[address, tls] = Endpoint(address, pool)
+            endpoint = self._endpoints[address, tls, model] = Endpoint(address, pool)
         return endpoint
 
     def keep_only(self, used: set[Endpoint]) -> None:

@@ -125,6 +125,8 @@ class Child:
         """Set when the child has told that it is ready; at once for one that does not tell."""
         self.last_failure: str | None = None
         """What the last probe before it was ready said."""
+        self.asked_at_s: float | None = None
+        """When the probe that still waits for its answer began, in the loop's time."""
         self.pid = transport.get_pid()
         self._transport = transport
         self._exit = protocol.exit

@@ -1,11 +1,13 @@
 """Our end of the guardian (`guardian_process.py`): starting it, and telling it of each process group."""
 
+import asyncio
 import subprocess
 import sys
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
+_POLL_S = 0.1
 _SCRIPT = Path(__file__).with_name("guardian_process.py")
 
 
@@ -33,6 +35,13 @@ class Guardian:
         """*group* is empty; its number may soon belong to a stranger."""
         self._groups.discard(group)
         self._tell(f"-{group}")
+
+    async def stay(self) -> None:
+        """Replace the guardian whenever somebody has killed it, until cancelled."""
+        while True:
+            await asyncio.sleep(_POLL_S)  # a lone look at a pid; what waits for an exit differs between systems
+            if self._process.poll() is not None:
+                self._replace()
 
     def __enter__(self) -> Self:
         return self
@@ -70,8 +79,12 @@ class Guardian:
         # One write of a few bytes to a pipe is atomic and does not block.
         try:
             self._input.write(line.encode() + b"\n")
-        except BrokenPipeError:  # somebody killed the guardian: a new one learns all that is known
-            self._close()
-            self._process = self._start()
-            for group in self._groups:
-                self._input.write(f"+{group}\n".encode())
+        except BrokenPipeError:  # somebody killed the guardian
+            self._replace()
+
+    def _replace(self) -> None:
+        """Start another one, which learns all that is known."""
+        self._close()
+        self._process = self._start()
+        for group in self._groups:
+            self._input.write(f"+{group}\n".encode())

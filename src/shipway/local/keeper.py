@@ -15,6 +15,8 @@ _FIRST_PAUSE_S = 0.02
 _LONGEST_PAUSE_S = 0.25
 _SWITCH_S = 1.0
 """After this, a process that was told to end gets no new request, even if it still works on old ones."""
+_HANGS_S = 1.0
+"""A probe that has waited so long when the time to start is over is why the child was not ready."""
 _NOTHING_LISTENS = "nothing listens on"
 PROBE_FAILURES = (ProbeError, OSError, EOFError, ValueError, KeyError, TypeError, asyncio.LimitOverrunError)
 """What a probe raises when a child cannot answer; TimeoutError is an OSError."""
@@ -95,7 +97,8 @@ class Keeper:
         try:
             child = await Child.start(self.spec, self._guardian, self._reporter)
         except OSError as error:
-            raise NotReadyError(f"could not be started: {error.strerror or error}") from error
+            where = f": {error.filename}" if error.filename is not None else ""  # the folder, when that is gone
+            raise NotReadyError(f"could not be started: {error.strerror or error}{where}") from error
         self._living.add(child)
         try:
             await self._until_ready(child)
@@ -124,12 +127,16 @@ class Keeper:
         await child.said_ready.wait()
         pause_s = _FIRST_PAUSE_S
         # A first answer may take long (a model's first token): only the deadline of the start limits it.
-        while (failure := await _failure(child, self.spec.health.start_s)) is not None:
+        while (failure := await _first_failure(child, self.spec.health.start_s)) is not None:
             child.last_failure = failure
             await asyncio.sleep(pause_s)
             pause_s = min(_LONGEST_PAUSE_S, pause_s * 1.5)
 
     def _last_failure(self, child: Child) -> str:
+        if child.asked_at_s is not None:
+            waited_s = asyncio.get_running_loop().time() - child.asked_at_s
+            if waited_s >= _HANGS_S:
+                return f" (no answer for {waited_s:.0f} s: {self.spec.probe})"
         return f" ({child.last_failure})" if child.last_failure else ""
 
     async def _successor(self, child: Child) -> Child:
@@ -216,6 +223,14 @@ class Keeper:
 
     def _say(self, kind: str, message: str, severity: Severity = "warning", **fields: object) -> None:
         self._reporter.event(Event(kind, message, severity, {"child": self.spec.name, **fields}))
+
+
+async def _first_failure(child: Child, timeout_s: float) -> str | None:
+    """As `_failure`, and *child* knows meanwhile since when it is asked."""
+    child.asked_at_s = asyncio.get_running_loop().time()
+    failure = await _failure(child, timeout_s)
+    child.asked_at_s = None
+    return failure
 
 
 async def _failure(child: Child, timeout_s: float) -> str | None:

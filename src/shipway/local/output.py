@@ -6,6 +6,7 @@ bounded: a child that writes faster waits, and the pipe to it fills.
 """
 
 import asyncio
+import errno
 import json
 import threading
 import traceback
@@ -118,6 +119,8 @@ class Output:
 
     def __init__(self, renderer: Renderer, on_lost: Callable[[], None] = lambda: None) -> None:
         """*on_lost* is called once, in the printing thread, when nobody reads what is printed any more."""
+        self.error: OSError | None = None
+        """Why nothing is printed any more, unless that is because the reader has left."""
         self._renderer = renderer
         self._on_lost = on_lost
         self._waiting: SimpleQueue[Entry | None] = SimpleQueue()
@@ -159,9 +162,11 @@ class Output:
             except Exception as error:
                 # Whatever it was, lines must go on being taken, or every child would wait for ever.
                 lost = True
-                self._on_lost()
-                if not isinstance(error, OSError):  # not only that the reader of the pipe or the terminal has gone
+                if not isinstance(error, OSError):
                     traceback.print_exc()
+                elif not isinstance(error, BrokenPipeError) and error.errno != errno.EIO:  # of a pipe, of a terminal
+                    self.error = error
+                self._on_lost()
 
 
 def _as_json(entry: Entry, time: str) -> str:

@@ -21,6 +21,9 @@ from shipway.spec.services import Service
 _PYTHON = (sys.executable, "-P", "-m")
 GATEWAY = (*_PYTHON, "shipway.gateway")
 
+SERVICES = "the services"
+"""Title of their stage."""
+
 _GATEWAY_START_S = 30.0
 _MODEL_START_S = 600.0  # large weights from a slow disk
 _MODEL_DRAIN_S = 3.0  # its requests have ended when the gateway has
@@ -67,7 +70,7 @@ def stages(app: App, models: Sequence[ModelServer], allotment: Allotment, around
     return [
         Stage("the models", servers, _MODELS_LEAVE),
         Stage("the gateway", (_gateway(app, around),), _GATEWAY_LEAVES),
-        Stage("the services", services, _SERVICES_LEAVE),
+        Stage(SERVICES, services, _SERVICES_LEAVE),
     ]
 
 

@@ -24,6 +24,9 @@ class Probe(Protocol):
 class AcceptsConnections:
     """The port accepts a connection."""
 
+    def __str__(self) -> str:
+        return "a connection"
+
     async def __call__(self, address: Address) -> None:
         _, writer = await asyncio.open_connection(address.host, address.port)
         writer.close()
@@ -34,6 +37,9 @@ class AnswersHttp:
     """GET *path* is answered with 2xx."""
 
     path: str
+
+    def __str__(self) -> str:
+        return f"GET {self.path}"
 
     async def __call__(self, address: Address) -> None:
         await _ask(address, "GET", self.path)
@@ -46,6 +52,9 @@ class GeneratesToken:
     `/slots` is answered by the loop that also generates, so it tells a live server with all slots taken from a stuck
     one. Asking such a server for a token would wait behind long answers and restart a server that does its work.
     """
+
+    def __str__(self) -> str:
+        return "one token"
 
     async def __call__(self, address: Address) -> None:
         await _ask(address, "GET", "/health")
@@ -73,8 +82,16 @@ async def _ask(address: Address, method: str, path: str, body: dict[str, Any] | 
             raise ProbeError(f"{method} {path} was answered with {status}")
         while (await reader.readline()).strip():
             pass
-        return await reader.read(_MAX_ANSWER_BYTES) if body is not None or path == "/slots" else b""
+        return await _read_body(reader) if body is not None or path == "/slots" else b""
     except (ValueError, IndexError) as error:
         raise ProbeError(f"{method} {path} was not answered in HTTP") from error
     finally:
         writer.close()
+
+
+async def _read_body(reader: asyncio.StreamReader) -> bytes:
+    """All up to the end of the connection, however many pieces it comes in."""
+    body = b""
+    while (piece := await reader.read(_MAX_ANSWER_BYTES)) and len(body) < _MAX_ANSWER_BYTES:
+        body += piece
+    return body

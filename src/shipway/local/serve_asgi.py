@@ -82,6 +82,12 @@ def main() -> int:
         sys.path.insert(0, os.getcwd())
     try:
         app = load(arguments.app)
+        if not callable(app):  # uvicorn would take it and answer each request with 500
+            raise TypeError(f"{arguments.app} is no ASGI app but {app!r:.80}")
+    except SystemExit as error:  # of a script, as when it calls its own main() at import
+        sys.stderr.write(f"{error.code}\n" if isinstance(error.code, str) else "")
+        sys.stderr.write(f"cannot import {arguments.app}: the module asks to exit while it is imported\n")
+        return 1
     except Exception as error:
         sys.stderr.writelines(explanation(error))
         sys.stderr.write(f"cannot import {arguments.app}\n")

@@ -11,7 +11,7 @@ from typing import Literal, TextIO
 
 import msgspec
 
-from shipway.errors import UsageError
+from shipway.errors import ShipwayError, UsageError
 from shipway.local import plan
 from shipway.local.allotment import Allotment, allot, endpoints
 from shipway.local.announcement import announcement
@@ -113,6 +113,7 @@ class _Run:
         names = [child.name for stage in self._stages for child in stage.children]
         output = Output(_renderer(self._options, names), on_lost=lambda: _call_soon(loop, self._asked_to_stop.set))
         supervisor = Supervisor(self._stages, guardian, output)
+        staying = asyncio.create_task(guardian.stay())
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             # Under nohup the end of the terminal is meant to be ignored. A shell ignores SIGINT for background jobs
             # too, but then whoever sends one means us.
@@ -121,7 +122,10 @@ class _Run:
         try:
             await self._run(supervisor, output)
         finally:
+            staying.cancel()
             output.close()
+        if output.error is not None:
+            raise ShipwayError(f"stopped, because nothing can be printed any more: {output.error.strerror}")
         return ENDED_AT_ONCE if self._at_once else 0
 
     async def _run(self, supervisor: Supervisor, output: Output) -> None:
@@ -154,14 +158,13 @@ class _Run:
         await supervisor.ready.wait()
         output.event(self._ready_event())
         if self._options.reload:
-            services = [keeper for keeper in supervisor.keepers if keeper.spec.name in self._service_names()]
+            # By the stage and not by the name: a service may be called "gateway".
+            specs = {id(spec) for stage in self._stages if stage.title == plan.SERVICES for spec in stage.children}
+            services = [keeper for keeper in supervisor.keepers if id(keeper.spec) in specs]
             try:
                 await reload_on_change(services, self._app.source.resolve(), output)
             except (OSError, RuntimeError) as error:  # as when the system's number of watches is used up
                 output.event(Event("reload-broken", f"files are not watched any more: {error}", "error"))
-
-    def _service_names(self) -> set[str]:
-        return {replica.name for replica in self._allotment.replicas}
 
     def _ready_event(self) -> Event:
         address = plan.gateway_url(self._app)

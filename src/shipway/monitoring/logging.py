@@ -7,11 +7,12 @@ way in.
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
-from typing import IO, Literal
+from contextlib import suppress
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -41,6 +42,7 @@ class AccessRecord:
         "request_id",
         "response_bytes",
         "service",
+        "stale",
         "status",
         "upstream",
         "waited_s",
@@ -56,6 +58,8 @@ class AccessRecord:
         self.request_bytes = 0
         self.response_bytes = 0
         self.attempts = 0
+        self.stale = 0
+        """Kept connections that had been closed by their upstream, each replaced and tried again."""
         self.first_token_s: float | None = None
         self.input_tokens: int | None = None
         self.output_tokens: int | None = None
@@ -67,24 +71,40 @@ class AccessRecord:
         self.error: str | None = None
 
 
+class Out(Protocol):
+    """Where lines go: a binary stream."""
+
+    def write(self, data: memoryview, /) -> int | None:
+        """How much was taken; None where that would mean to wait."""
+
+    def flush(self) -> None: ...
+
+
 class AccessLog:
     """Collects lines and writes them to *out* in the background, in order.
 
-    Closing writes what is left; the stream stays open. `dropped` counts the lines that were lost.
+    *out* is best unbuffered (`standard_output`): a thread that is stuck inside a buffered stream keeps the interpreter from
+    ending. Closing writes what is left, if somebody reads it; the stream stays open.
     """
 
-    def __init__(self, out: IO[bytes], log_format: LogFormat) -> None:
+    def __init__(self, out: Out, log_format: LogFormat) -> None:
         self._out = out
-        self._encode: Callable[[AccessRecord], bytes] = _JsonLines() if log_format == "json" else _text_line
+        self._encode = _json_line if log_format == "json" else _text_line
         self._lines: deque[bytes] = deque(maxlen=MAX_WAITING_LINES)
-        self.dropped = 0
+        self._overflowed = 0
+        self._unwritten = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="access-log", daemon=True)
         self._thread.start()
 
+    @property
+    def dropped(self) -> int:
+        """Lines that were lost, since the reader was too slow or is gone."""
+        return self._overflowed + self._unwritten
+
     def write(self, record: AccessRecord) -> None:
         if len(self._lines) == MAX_WAITING_LINES:
-            self.dropped += 1
+            self._overflowed += 1
         self._lines.append(self._encode(record))
 
     def close(self) -> None:
@@ -101,86 +121,87 @@ class AccessLog:
         batch = [lines.popleft() for _ in range(len(lines))]
         if batch:
             try:
-                self._out.write(b"".join(batch))
-                self._out.flush()
-            except (OSError, ValueError):
-                pass  # the reader of the log is gone; requests go on
+                self._write(memoryview(b"".join(batch)))
+            except (OSError, ValueError):  # the reader of the log is gone; requests go on
+                self._unwritten += len(batch)
+
+    def _write(self, data: memoryview) -> None:
+        """Write all of *data*; an unbuffered stream takes what it can, and nothing where it does not wait for a reader."""
+        while data:
+            written = self._out.write(data)
+            if written is None and self._stop.wait(FLUSH_S):
+                raise BlockingIOError
+            data = data[written or 0 :]
+        self._out.flush()
 
 
-class _JsonLines:
-    """Encodes records as OpenTelemetry's log data model has them.
-
-    What many requests have in common (method, path, status, who, what) is encoded once and kept, so a line costs one
-    look-up and one formatting. A request id is made of safe characters by whoever accepts it.
-    """
-
-    def __init__(self) -> None:
-        self._beginnings: dict[tuple[object, ...], bytes] = {}
-
-    def __call__(self, record: AccessRecord) -> bytes:
-        key = (
-            record.method,
-            record.path,
-            record.status,
-            record.principal,
-            record.service,
-            record.model,
-            record.upstream,
-            record.release,
-            record.error,
-        )
-        beginning = self._beginnings.get(key)
-        if beginning is None:
-            if len(self._beginnings) >= MAX_BEGINNINGS:
-                self._beginnings.clear()
-            beginning = self._beginnings[key] = _beginning(record)
-        line = (
-            b'{"Timestamp":%d,%b,"http.server.request.duration":%.6f,"http.response.body.size":%d,"request_id":"%b"'
-            % (time.time_ns(), beginning, record.duration_s, record.response_bytes, record.request_id)
-        )
-        if record.attempts:
-            line += _model_fields(record)
-        return line + b"}}\n"
+def standard_output() -> Out:
+    """Standard output without a buffer; where it is no file (under a test runner), whatever stands for it."""
+    with suppress(OSError, ValueError):
+        return open(sys.stdout.fileno(), "wb", buffering=0, closefd=False)
+    return sys.stdout.buffer
 
 
-MAX_BEGINNINGS = 2048
+class _Attributes(msgspec.Struct, omit_defaults=True, gc=False):
+    """Names follow OpenTelemetry's semantic conventions where it has one."""
+
+    http_request_method: str = msgspec.field(name="http.request.method")
+    url_path: str = msgspec.field(name="url.path")
+    http_response_status_code: int = msgspec.field(name="http.response.status_code")
+    duration_s: float = msgspec.field(name="http.server.request.duration")
+    response_bytes: int = msgspec.field(name="http.response.body.size")
+    request_id: str
+    principal: str | None = None
+    service: str | None = None
+    model: str | None = msgspec.field(name="gen_ai.request.model", default=None)
+    upstream: str | None = None
+    error: str | None = msgspec.field(name="error.type", default=None)
+    first_token_s: float | None = msgspec.field(name="gen_ai.server.time_to_first_token", default=None)
+    input_tokens: int | None = msgspec.field(name="gen_ai.usage.input_tokens", default=None)
+    output_tokens: int | None = msgspec.field(name="gen_ai.usage.output_tokens", default=None)
+    attempts: int = 0
+    release: str | None = None
 
 
-def _beginning(record: AccessRecord) -> bytes:
-    """From the severity to the last attribute that requests of a kind share; names follow OpenTelemetry where it has one."""
+class _Line(msgspec.Struct, gc=False):
+    """One record of OpenTelemetry's log data model."""
+
+    Timestamp: int
+    SeverityText: str
+    SeverityNumber: int
+    EventName: str
+    Attributes: _Attributes
+
+
+_encoder = msgspec.json.Encoder()
+
+
+def _json_line(record: AccessRecord) -> bytes:
     severity, number = ("ERROR", 17) if record.status >= 500 else ("INFO", 9)
-    attributes = {
-        "http.request.method": record.method.decode("latin-1"),
-        "url.path": record.path.decode("latin-1"),
-        "http.response.status_code": record.status,
-        "principal": record.principal,
-        "service": record.service,
-        "gen_ai.request.model": record.model,
-        "upstream": record.upstream,
-        "release": record.release,
-        "error.type": record.error,
-    }
-    known = msgspec.json.encode({name: value for name, value in attributes.items() if value is not None})
-    return b'"SeverityText":"%b","SeverityNumber":%d,"EventName":"http.request","Attributes":%b' % (
-        severity.encode(),
-        number,
-        known.removesuffix(b"}"),
+    attributes = _Attributes(
+        record.method.decode("latin-1"),
+        record.path.decode("latin-1"),
+        record.status,
+        round(record.duration_s, 6),
+        record.response_bytes,
+        record.request_id.decode("latin-1"),
+        record.principal,
+        record.service,
+        record.model,
+        record.upstream,
+        record.error,
+        record.first_token_s,
+        record.input_tokens,
+        record.output_tokens,
+        record.attempts,
+        record.release,
     )
-
-
-def _model_fields(record: AccessRecord) -> bytes:
-    fields = b',"attempts":%d' % record.attempts
-    if record.first_token_s is not None:
-        fields += b',"gen_ai.server.time_to_first_token":%.6f' % record.first_token_s
-    if record.input_tokens is not None:
-        fields += b',"gen_ai.usage.input_tokens":%d' % record.input_tokens
-    if record.output_tokens is not None:
-        fields += b',"gen_ai.usage.output_tokens":%d' % record.output_tokens
-    return fields
+    return _encoder.encode(_Line(time.time_ns(), severity, number, "http.request", attributes)) + b"\n"
 
 
 def _text_line(record: AccessRecord) -> bytes:
-    path = record.path.decode("latin-1")[:200]
+    path = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in record.path.decode("latin-1"))
+    path = path[:200]
     parts = [f"{record.status} {record.method.decode('latin-1')} {path} {record.duration_s * 1000:.0f} ms"]
     parts += [part for part in (record.upstream or record.service, record.error) if part]
     parts.append(record.request_id.decode("latin-1"))

@@ -41,7 +41,7 @@ STATUS = Label(
     "First digit of the status; `499` is a client that left before any answer.",
     ("1xx", "2xx", "3xx", "4xx", "5xx", "499"),
 )
-CODE = Label("code", "Code of the refusal, as the client is told it.")
+CODE = Label("code", "Code of the error; what never became a request has one by its status.")
 UPSTREAM = Label("upstream", "A provider with its model, or the name of a service.")
 OUTCOME = Label(
     "outcome",
@@ -50,6 +50,7 @@ OUTCOME = Label(
         "answered",
         "error_status",
         "connect",
+        "connect_timeout",
         "unsent",
         "reset",
         "cut",
@@ -146,8 +147,10 @@ OVERHEAD = histogram(
     unit="seconds",
     bounds=_OVERHEAD_S,
 )
-REFUSALS = counter("shipway_refusals_total", "Requests that the gateway answered with an error of its own.", CODE)
-STREAMS = counter("shipway_streams_total", "Streams of models, by how they ended.", STREAM_OUTCOME)
+REFUSALS = counter(
+    "shipway_refusals_total", "Requests that the gateway refused or ended with an error of its own.", CODE
+)
+STREAMS = counter("shipway_streams_total", "Streams of models that had begun, by how they ended.", STREAM_OUTCOME)
 RELAYED = counter("shipway_relayed_bytes_total", "Bytes of bodies passed on.", DIRECTION, unit="bytes")
 IN_FLIGHT = gauge("shipway_requests_in_flight", "Requests being answered now.")
 CONNECTIONS = gauge("shipway_connections_open", "Connections open now.", SIDE)

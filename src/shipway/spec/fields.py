@@ -38,8 +38,13 @@ def _name(value: str) -> str:
     return value
 
 
+def is_model_name(value: str) -> bool:
+    """Whether clients may ask for a model by this name."""
+    return _MODEL_NAME.fullmatch(value) is not None
+
+
 def _model_name(value: str) -> str:
-    if not _MODEL_NAME.fullmatch(value):
+    if not is_model_name(value):
         raise mistake(
             "expected a model name of at most 128 letters, digits and . _ : / -, a letter or digit first, "
             f"found {found(value)}"

@@ -40,7 +40,7 @@ def find_app_file(path: Path) -> Path:
     """The app file at *path*: the file itself; in a folder, `shipway.toml` or a `pyproject.toml` with `[tool.shipway]`.
 
     Raises:
-        AppFileError: There is none.
+        AppFileError: There is none, or there are both, of which one would have no effect.
     """
     try:
         if path.is_file():
@@ -49,14 +49,29 @@ def find_app_file(path: Path) -> Path:
             raise _failure(
                 path, "there is no such file or folder" if not path.exists() else "this is not a regular file"
             )
-        if (path / FILE_NAME).exists():
-            return path / FILE_NAME
-        has_pyproject = (path / PYPROJECT).is_file()
+        has_file, has_pyproject = (path / FILE_NAME).exists(), (path / PYPROJECT).is_file()
     except (OSError, ValueError) as error:
         raise _failure(path, f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    if has_pyproject and "shipway" in _tool(_parsed(path / PYPROJECT, _text(path / PYPROJECT))):
-        return path / PYPROJECT
-    raise _failure(path, f"there is no {FILE_NAME} here", "shipway init")
+    has_table = has_pyproject and _has_table(path / PYPROJECT, needed=not has_file)
+    if has_file and has_table:
+        raise _failure(
+            path,
+            f"both {FILE_NAME} and [tool.shipway] in {PYPROJECT} describe the app",
+            "remove one of them, or name the file to use",
+        )
+    if not has_file and not has_table:
+        raise _failure(path, f"there is no {FILE_NAME} here", "shipway init")
+    return path / (FILE_NAME if has_file else PYPROJECT)
+
+
+def _has_table(pyproject: Path, *, needed: bool) -> bool:
+    """Whether *pyproject* has `[tool.shipway]`. One that cannot be read matters only when it is *needed*."""
+    try:
+        return "shipway" in _tool(_parsed(pyproject, _text(pyproject)))
+    except AppFileError:
+        if needed:
+            raise
+        return False
 
 
 def load_app(path: Path, environment: str = DEFAULT) -> App:

@@ -18,8 +18,8 @@ _HEAD = """# The app file
 <!-- Generated from src/shipway/spec/ by `python -m shipway.spec.reference docs`; edit there. -->
 
 `shipway.toml` describes an app; the table `[tool.shipway]` of a `pyproject.toml` does the same, with `tool.shipway.` in
-front of each section. The JSON Schema [shipway.schema.json](../shipway.schema.json) lets an editor check and complete
-it: put `#:schema URL-or-path-of-shipway.schema.json` in the first line.
+front of each section; a folder has one of the two. The JSON Schema [shipway.schema.json](../shipway.schema.json) lets an
+editor check and complete it: put `#:schema URL-or-path-of-shipway.schema.json` in the first line.
 
 - **Names** (of the app, services, providers, environments) are lowercase letters, digits and hyphens, with a letter first, at
   most 63. A model's name is what clients send, so it may also hold capitals and `.`, `_`, `:`, `/`: `[models."gpt-4.1"]`.

@@ -26,6 +26,7 @@ OPERATIONS = {
 """Paths that name a model in their body, with the path below a provider's base URL."""
 
 STREAM_CONTENT_TYPE = b"text/event-stream"
+STREAM_FIELDS = b"Content-Type: text/event-stream; charset=utf-8\r\nCache-Control: no-cache\r\n"
 
 
 class Usage(msgspec.Struct, gc=False):
@@ -67,6 +68,13 @@ class ModelRequest:
                 return bytes(memoryview(raw)[:SEARCHED_BYTES])
         return b""
 
+    def several_choices(self) -> bool:
+        """Whether the answer may have more than one choice: `n`, or a batch of prompts."""
+        if bytes(self.fields.get("n", b"1")) not in {b"1", b"null"}:
+            return True
+        prompt = self.fields.get("prompt")
+        return prompt is not None and bytes(memoryview(prompt)[:1]) == b"["
+
     def beginning(self) -> bytes:
         """What identifies the conversation where nothing names it: its beginning, which stays as it was sent."""
         return b"%x" % affinity_key(self.model, self.conversation())
@@ -102,27 +110,51 @@ def model_entry(name: str, created_s: int) -> bytes:
     return _encode({"id": name, "object": "model", "created": created_s, "owned_by": "shipway"})
 
 
-class _Answer(msgspec.Struct, gc=False):
+ABSENT = msgspec.Raw(b"")
+"""`Raw | None` would be read as null alone, so absence has a value of its own."""
+_EMPTY = frozenset((b"", b"null", b"[]"))
+
+
+class _Bare(msgspec.Struct, gc=False):
+    choices: msgspec.Raw = ABSENT
+    data: msgspec.Raw = ABSENT
+    error: msgspec.Raw = ABSENT
+
+
+class _Answer(_Bare, gc=False):
     usage: Usage | None = None
-    error: msgspec.Raw | None = None
 
 
 _decode_answer = msgspec.json.Decoder(_Answer).decode
+_decode_bare = msgspec.json.Decoder(_Bare).decode
 
 
 def answer_usage(body: bytes) -> Usage | None:
     """The usage that a whole answer reports; None when it says nothing of it.
 
     Raises:
-        ValueError: it is not an answer: no JSON object, or an error under a good status.
+        ValueError: it is not an answer: no JSON object, one without choices or data, or an error under a good status.
     """
+    usage = None
+    answer: _Bare
     try:
-        answer = _decode_answer(body)
+        try:
+            answer = whole = _decode_answer(body)
+            usage = whole.usage
+        except msgspec.ValidationError:  # usage in a form of its own makes no answer worthless
+            answer = _decode_bare(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError("not an answer of this dialect") from error
-    if answer.error is not None and bytes(answer.error) != b"null":
+    if bytes(answer.error) not in {b"", b"null"}:
         raise ValueError("an error with a good status")
-    return answer.usage
+    if _nothing_in(answer.choices) and _nothing_in(answer.data):
+        raise ValueError("neither choices nor data")
+    return usage
+
+
+def _nothing_in(content: msgspec.Raw) -> bool:
+    start = bytes(memoryview(content)[:4])
+    return start in _EMPTY or not start.startswith(b"[")
 
 
 class _ErrorDetail(msgspec.Struct, gc=False):

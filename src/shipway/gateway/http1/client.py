@@ -127,6 +127,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._answered = False
         self.on_inform: _Inform | None = None
         self.on_writable: _Notify | None = None
+        self.on_piece: _Notify | None = None
+        """Told of each part of a body that is read whole, until its last."""
         self.writable = True
         self.request_done = True
         self._parser = httptools.HttpResponseParser(self)
@@ -397,6 +399,8 @@ class UpstreamConnection(asyncio.Protocol):
             if self._max_bytes is not None and self._held_bytes > self._max_bytes:
                 self.pause_reading()
                 self._wake()
+            elif self.on_piece is not None:
+                self.on_piece()
             return
         if not self._done and sum(map(len, self._pieces)) > HIGH_WATER_BYTES:
             self.pause_reading()

@@ -122,7 +122,7 @@ class Pool:
                     self._place_free()
                     raise
         except TimeoutError as error:
-            raise UpstreamFault("connect", "no connection in time") from error
+            raise UpstreamFault("connect_timeout", "no connection in time") from error
         except OSError as error:  # ssl.SSLError is one too
             raise UpstreamFault("connect", type(error).__name__) from error
         return connection

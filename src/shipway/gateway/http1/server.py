@@ -240,8 +240,11 @@ class ClientConnection(asyncio.Protocol):
             return
         self.deadline_s = NEVER
         if self._in_head or self._receiving is not None:
+            self.server.on_deadline("header" if self._in_head else "body")
             self._refuse(BadMessage(HTTPStatus.REQUEST_TIMEOUT, "the request took too long to arrive"))
         elif exchange is not None or self._refused:
+            if not self._refused:
+                self.server.on_deadline("unread")
             self.transport.abort()
         else:
             self.transport.close()
@@ -264,6 +267,7 @@ class ClientConnection(asyncio.Protocol):
         if receiving is not None and receiving in self._waiting:
             self._waiting.remove(receiving)
         if self.exchange is None:
+            self.server.on_bad_message(bad.status.value)
             self.write(plain_refusal(bad))
             self._linger()
 
@@ -311,6 +315,10 @@ class Server:
         self.date_field = _date_field()
         """The Date of this second as a header line; see `tick`."""
         self.draining = False
+        self.on_bad_message: Callable[[int], None] = _nobody
+        """Told the status with which a message was refused that never became a request."""
+        self.on_deadline: Callable[[str], None] = _nobody
+        """Told which deadline a client let pass: `header`, `body` or `unread`."""
         self._second = 0
         self._ended: asyncio.Future[None] | None = None
 
@@ -343,10 +351,17 @@ class Server:
             await asyncio.wait((self._ended,), timeout=budget_s)
         busy = tuple(self.connections)
         for connection in busy:
-            if connection.exchange is not None:
-                connection.exchange.cut_by_drain()
+            exchange = connection.exchange
+            if exchange is not None:
+                exchange.cut_by_drain()
             connection.close()
+            if exchange is not None:
+                exchange.client_gone()  # the handler ends now, and with it what it holds and its line in the log
         return len(busy)
+
+
+def _nobody(what: object) -> None:
+    """Whoever has not asked is not told."""
 
 
 def _date_field() -> bytes:
