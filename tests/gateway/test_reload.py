@@ -14,7 +14,11 @@ import pytest
 from tests.gateway.conftest import ADMIN, AUTH, RunningGateway, StartGateway, service_app
 from tests.gateway.echo_service import EchoService, echo_service
 
-RELEASES = '\n[services.two]\nroutes = ["/two"]\nreleases.v1 = {{ url = "{url}", weight = 1 }}\nreleases.v2 = {{ url = "{url}", weight = 1 }}\n'
+RELEASES = (
+    '\n[services.two]\nroutes = ["/two"]\n'
+    'releases.v1 = {{ url = "{url}", weight = 1 }}\n'
+    'releases.v2 = {{ url = "{url}", weight = 1 }}\n'
+)
 
 
 @pytest.fixture
@@ -33,7 +37,7 @@ async def version(gateway: RunningGateway) -> int:
 
 async def until_version(gateway: RunningGateway, wanted: int) -> None:
     async with asyncio.timeout(5):
-        while await version(gateway) != wanted:
+        while await version(gateway) != wanted:  # noqa: ASYNC110 - it is asked over HTTP
             await asyncio.sleep(0.05)
 
 

@@ -131,6 +131,8 @@ class Attempt:
                         self._exchange,
                         connection,
                         max_bytes=self._call.snapshot.max_body_bytes,
+                        # Whoever still sends has not been kept waiting for an answer yet.
+                        moved=lambda: self.enter("first_byte_timeout", deadlines.first_byte_s),
                         too_large=self._too_large,
                     )
                 )
