@@ -217,7 +217,9 @@ class FakeOpenAI:
         await connection.send(head_bytes(reply.status, framing))
         places = dict(faults(reply))
         events = [wire.event(document) for document in chunks(request, reply)]
-        for index, event in enumerate([*events, *([wire.event("[DONE]")] if reply.done else [])]):
+        if reply.done:
+            events.append(wire.event("[DONE]"))
+        for index, event in enumerate([*events, b""]):  # the last one is the place of a fault after all of them
             fault = places.get(index)
             if fault == "cut":
                 raise _CutError(reply)
