@@ -28,6 +28,7 @@ _READ_HERE = HOP_BY_HOP | {b"content-length", b"content-type", b"date", b"retry-
 
 MAX_HEAD_BYTES = 512 * 1024
 """What may arrive before a response's head is complete."""
+_BEGINNING = b"HTTP/1."
 
 
 class UpstreamFault(Exception):
@@ -126,6 +127,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._head: Waiter[ResponseHead] = Waiter()
         self._response: ResponseHead | None = None
         self._head_bytes = 0
+        self._start = b""
         self._whole: Waiter[None] | None = None
         self._sink: ResponseSink | None = None
         self._pieces: list[bytes] = []
@@ -159,6 +161,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._head = Waiter()
         self._response = None
         self._head_bytes = 0
+        self._start = b""
         self._whole = None
         self._sink = None
         self._pieces = []
@@ -260,6 +263,11 @@ class UpstreamConnection(asyncio.Protocol):
             return
         self._answered = True
         if self._response is None:
+            if self._head_bytes < len(_BEGINNING):
+                start = self._start = (self._start + data[: len(_BEGINNING)])[: len(_BEGINNING)]
+                if start != _BEGINNING[: len(start)]:  # llhttp takes RTSP, HTTP/2.0 and empty lines as well
+                    self.fail(UpstreamFault("garbage", "not an HTTP/1 response"))
+                    return
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES:
                 self.fail(UpstreamFault("garbage", "a head without end"))
@@ -325,7 +333,11 @@ class UpstreamConnection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         parser = self._parser
         status = parser.get_status_code()
+        if status < HTTPStatus.CONTINUE:
+            raise ValueError("a status below 100")
         head = ResponseHead(status, self._fields)
+        if head.chunked and parser.get_http_version() == "1.0":
+            raise ValueError("Transfer-Encoding in an HTTP/1.0 response")  # faulty framing: RFC 9112 section 6.1
         self._interim = 100 <= status < 200 and status != HTTPStatus.SWITCHING_PROTOCOLS
         if self._interim:
             if self.on_inform is not None:
