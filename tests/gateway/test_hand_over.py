@@ -104,7 +104,7 @@ async def kept_connection(port: int, tally: Tally, over: asyncio.Event) -> None:
     while not over.is_set():
         try:
             async with raw_client(port) as client:
-                while not over.is_set() and await answered_and_kept(client, tally):
+                while not over.is_set() and await answered_and_kept(client, tally):  # noqa: ASYNC110 - the pace of a client
                     await asyncio.sleep(0.01)
         except (OSError, EOFError, AssertionError, TimeoutError) as error:
             tally.lost += (f"kept: {error!r}",)
