@@ -111,7 +111,7 @@ class ModelCalls:
             if heart is not None:
                 token_by_s = attempt.began_s + call.snapshot.deadlines.first_token_s
                 attempt.beat_every(heart.every_s, heart.beat, heart.beaten_s)
-            response = await attempt.send(b"POST", head + body, safe=False, first_token_by_s=token_by_s)
+            response = await attempt.send(b"POST", head + body, safe=False, first_token_by_s=token_by_s, inform=False)
             await _deliver(call, attempt, response, request)
             outcome = attempt.midway_fault or "answered"
         except Refused:
@@ -191,6 +191,8 @@ async def _deliver(call: Call, attempt: Attempt, response: ResponseHead, request
         return
     pieces = await attempt.read(MAX_HELD_ANSWER_BYTES)
     if pieces is None:
+        if b"json" not in response.content_type:  # too much of it to look at, so its name must do
+            raise UpstreamFault("garbage", "not the kind of answer that was asked for")
         response.lines = JSON_FIELD
         response.dated = False
         await attempt.relay(response)
