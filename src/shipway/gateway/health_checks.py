@@ -50,7 +50,9 @@ class HealthChecks:
         wanted = dict.fromkeys(checks)
         before = self._tasks
         loop = asyncio.get_running_loop()
-        self._tasks = {check: before.pop(check, None) or loop.create_task(_keep_asking(check)) for check in wanted}
+        self._tasks = {
+            check: before.pop(check) if check in before else loop.create_task(_keep_asking(check)) for check in wanted
+        }
         for task in before.values():
             task.cancel()
         for endpoint in {check.endpoint for check in before} - {check.endpoint for check in wanted}:
