@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import re
 import socket
 import time
 from collections import Counter
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 
 import pytest
 
 from shipway.testing.openai_server import FakeOpenAI, Reply
 from tests.gateway.conftest import RunningGateway, StartGateway, model_app
-from tests.gateway.test_failover import CHAT, TIMEOUTS, chat, nothing_under_way
+from tests.gateway.test_failover import ANY_FAULT, CHAT, STREAM_FAULTS, TIMEOUTS, chat, nothing_under_way
+from tests.gateway.test_failover_streams import BAD_ENDS, send_chat
 
 ILL = [Reply(status=500), Reply(raw=b""), Reply(raw=b"", reset=True), Reply(body=b"<html>")]
 
@@ -266,3 +268,38 @@ async def test_errors_and_cancelled_streams_leave_no_connection_behind(
     found = re.search(r'shipway_connections_open{side="upstream"} (\d+)', metrics)
     assert found is not None
     assert int(found[1]) == fake.open_connections
+
+
+async def test_chaos_leaves_nothing_behind(start_gateway: StartGateway, fake: FakeOpenAI) -> None:
+    """Faults of every kind while clients come, read a little, and leave: afterwards all is as it was."""
+    chance = random.Random(7)
+    faults = [*STREAM_FAULTS.values(), *ANY_FAULT.values(), *BAD_ENDS.values(), *[Reply()] * 60]
+    async with FakeOpenAI() as second:
+        gateway = await start_gateway(model_app(fake, second, extra=TIMEOUTS))
+        assert await chat(gateway) == "This is a fake answer."
+        tasks_before = len(asyncio.all_tasks())
+        for upstream in (fake, second):
+            upstream.script(*chance.choices(faults, k=400))
+
+        async def one() -> None:
+            await asyncio.sleep(chance.random() * 2)
+            reader, writer = await send_chat(gateway, stream=chance.random() < 0.7)
+            with suppress(TimeoutError, ConnectionError):
+                async with asyncio.timeout(chance.random() * 1.5):
+                    while await reader.read(1 + int(chance.random() * 2000)):
+                        pass
+            if chance.random() < 0.5:
+                writer.transport.abort()
+            writer.close()
+
+        await asyncio.gather(*(one() for _ in range(300)))
+        await nothing_under_way(gateway)
+        await asyncio.sleep(0.3)
+        lines = (await gateway.admin.get("/metrics")).text.splitlines()
+        (connections,) = [line for line in lines if line.startswith('shipway_connections_open{side="upstream"}')]
+        assert int(connections.split()[-1]) == fake.open_connections + second.open_connections
+        assert len(asyncio.all_tasks()) <= tasks_before + fake.open_connections + second.open_connections + 4
+        for upstream in (fake, second):
+            upstream.forget_script()
+        await asyncio.sleep(4.1)
+        assert await statuses(gateway, 4) == {200: 4}

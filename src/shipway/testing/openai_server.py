@@ -87,6 +87,10 @@ class FakeOpenAI:
         """Add *replies* to the queue: each answers one request to a model, in order of arrival."""
         self._script.extend(replies)
 
+    def forget_script(self) -> None:
+        """Drop the replies that were not asked for; the default answers from here on."""
+        self._script.clear()
+
     def resume(self) -> None:
         """Let every stalled answer, and every later one, go on to its end."""
         self._resume.set()
