@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +131,36 @@ async def test_weights_that_cannot_be_saved_are_507_and_change_nothing(gateway: 
     assert (answer.status_code, answer.json()["error"]) == (507, "not-saved")
     assert str(tmp_path) not in answer.text
     assert (await gateway.admin.get("/v1/weights", headers=ADMIN)).json()["weights"]["services.two"]["v1"] == 0.75
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of four pages where live weights are kept, with nothing left on it."""
+    folder = tmp_path / "state"
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(folder)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("a file system cannot be mounted here (needs root)")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+@pytest.mark.integration
+async def test_full_disk_is_507_keeps_the_file_and_is_over_when_there_is_room(
+    gateway: RunningGateway, tiny_disk: Path
+) -> None:
+    assert (await put(gateway, "services.two", {"v1": 1, "v2": 1})).status_code == 200
+    saved = (tiny_disk / "weights.json").read_bytes()
+    filler = tiny_disk / "filler"
+    with suppress(OSError), filler.open("wb", buffering=0) as file:
+        while file.write(b"x" * 4096):
+            pass
+    assert (await put(gateway, "services.two", {"v1": 1, "v2": 3})).status_code == 507
+    assert (await gateway.admin.get("/v1/weights", headers=ADMIN)).json()["weights"]["services.two"]["v1"] == 0.5
+    assert set(os.listdir(tiny_disk)) == {"weights.json", "filler"}  # no draft is left
+    assert (tiny_disk / "weights.json").read_bytes() == saved
+    filler.unlink()
+    assert (await put(gateway, "services.two", {"v1": 1, "v2": 3})).status_code == 200
 
 
 async def test_change_whose_client_has_left_is_saved_and_in_use_or_neither(
