@@ -134,7 +134,7 @@ class RequestHead:
             elif lower == b"authorization":
                 if self.authorization is not None:
                     raise BadMessage(HTTPStatus.BAD_REQUEST, "more than one Authorization field")
-                self.authorization = value
+                self.authorization = value.rstrip(b" \t")
             elif lower == b"x-api-key":
                 self.x_api_key = value.strip(b" \t")
             elif lower == b"connection":
@@ -149,7 +149,7 @@ class RequestHead:
                 # Other protocols are not offered on: an upgrade to HTTP/2 would carry requests past every check.
                 self.upgrade = value if value.strip(b" \t").lower() == b"websocket" else None
             elif lower == b"x-request-id":
-                self.request_id = value
+                self.request_id = value.rstrip(b" \t")
             elif lower == b"x-forwarded-for":
                 self.forwarded_for = value if self.forwarded_for is None else b"%b, %b" % (self.forwarded_for, value)
             elif lower in ABOUT_THE_SITE:

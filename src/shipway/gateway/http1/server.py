@@ -83,7 +83,11 @@ class ClientConnection(asyncio.Protocol):
         self._seen_before = 0
         """How much of `_seen` may belong to messages before this head, and does not count against its size."""
         self._line_at: int | None = 0
-        """Where in `_seen` the next request line begins; None behind a message that ends inside a read."""
+        """Where in `_seen` the request line of this head, or of the last one, begins; None where that is unknown."""
+        self._fresh = True
+        """Whether the next message is the first of `_seen`."""
+        self._body_bytes: int | None = 0
+        """What follows the last head; None for a chunked body."""
         self._ended_in_cr = False
         self._blanks = b""
         self._chunked_bytes = 0
@@ -136,9 +140,11 @@ class ClientConnection(asyncio.Protocol):
                         return
                 self._seen = data
                 self._line_at = 0
+                self._fresh = True
             else:
                 self._seen = data
                 self._line_at = None
+                self._fresh = False
             self._parser.feed_data(data)
             if self._in_head:
                 self._bound_head(data)
@@ -179,8 +185,13 @@ class ClientConnection(asyncio.Protocol):
         self._fields = []
         self._target = b""
         self._field_bytes = 0
-        self._blanks = b""
-        self._seen_before = 0 if self._line_at == 0 else len(self._seen)
+        if self._fresh:
+            self._fresh = False
+            self._blanks = b""
+            self._seen_before = 0
+        else:
+            self._seen_before = len(self._seen)
+            self._line_at = self._behind_message()
         self._in_head = True
 
     def on_url(self, part: bytes) -> None:
@@ -198,26 +209,24 @@ class ClientConnection(asyncio.Protocol):
         self._in_head = False
         parser = self._parser
         method = parser.get_method()
-        seen = self._seen
+        target = self._target
         # llhttp forgives two spaces, and protocols of old that look like HTTP.
-        line = b"%b %b HTTP/" % (method, self._target)
-        if self._line_at == 0:
-            if not seen.startswith(line):
+        at = self._line_at
+        if at is None:
+            # Behind a chunked body. A line found elsewhere deceives nobody: what is forwarded is written anew.
+            self._line_at = at = self._seen.find(b"%b %b HTTP/" % (method, target))
+            if at < 0:
                 raise BadMessage(HTTPStatus.BAD_REQUEST, "malformed request line")
-            self._line_at = len(line)
-        else:
-            # Its exact place is unknown. One that is found elsewhere deceives nobody: what is forwarded is written anew.
-            self._line_at = seen.find(line, self._line_at or 0) + len(line)
-            if self._line_at < len(line):
-                raise BadMessage(HTTPStatus.BAD_REQUEST, "malformed request line")
-        if b" \r\n" in seen or b"\t\r\n" in seen:
-            self._fields = [(lower, name, value.rstrip(b" \t")) for lower, name, value in self._fields]
-        head = RequestHead(method, self._target, parser.get_http_version(), self._fields)
+        at += len(method) + 1
+        if not (self._seen.startswith(target, at) and self._seen.startswith(b" HTTP/", at + len(target))):
+            raise BadMessage(HTTPStatus.BAD_REQUEST, "malformed request line")
+        head = RequestHead(method, target, parser.get_http_version(), self._fields)
         if head.claims_tls and self.scheme != b"https":
             raise BadMessage(HTTPStatus.MISDIRECTED_REQUEST, "an https target on a connection without TLS")
-        self._chunked_bytes = 0
-        if head.has_body and parser.should_upgrade():
-            self._body_passed_over = True
+        self._body_bytes = None if head.chunked else head.content_length or 0
+        if head.has_body:
+            self._chunked_bytes = 0
+            self._body_passed_over = parser.should_upgrade()
         exchange = self._receiving = Exchange(self, head)
         self._fields = []
         if self.exchange is None:
@@ -353,6 +362,15 @@ class ClientConnection(asyncio.Protocol):
             raise BadMessage(HTTPStatus.BAD_REQUEST, "neither an empty line nor a request line")
         return rest
 
+    def _behind_message(self) -> int | None:
+        """Where the message before the one that begins here ends in what was read."""
+        if self._line_at is None or self._body_bytes is None:
+            return None
+        at = self._seen.find(b"\r\n\r\n", self._line_at) + 4 + self._body_bytes
+        while self._seen.startswith(b"\r\n", at):
+            at += 2
+        return at
+
     def _bound_head(self, data: bytes) -> None:
         """Refuse a head under way that is too large, whatever its fields turn out to be."""
         bound = self.limits.max_header_bytes + self.limits.max_target_bytes
@@ -371,7 +389,7 @@ class ClientConnection(asyncio.Protocol):
             return cause
         if isinstance(error, httptools.HttpParserCallbackError) and cause is not None:
             raise cause
-        line = _REQUEST_LINE.match(self._seen) if self._line_at == 0 else None
+        line = None if self._line_at is None else _REQUEST_LINE.match(self._seen, self._line_at)
         if line is None:
             return BadMessage(HTTPStatus.BAD_REQUEST, "malformed HTTP")
         if isinstance(error, httptools.HttpParserInvalidMethodError) or "Invalid method" in str(error):
