@@ -254,6 +254,15 @@ async def test_kept_connection_that_breaks_under_a_call_does_not_repeat_it(
     assert fake.requests[0].connection == fake.requests[1].connection
 
 
+async def test_limited_account_leaves_another_at_the_same_address_alone(
+    start_gateway: StartGateway, fake: FakeOpenAI
+) -> None:
+    fake.script(Reply(status=429, headers={"retry-after": "30"}))
+    gateway = await start_gateway(model_app(fake, fake).replace("p1/m1", "p1/m0"))
+    assert await statuses(gateway, 3) == {200: 3}
+    assert len(fake.requests) == 4
+
+
 async def test_errors_and_cancelled_streams_leave_no_connection_behind(
     start_gateway: StartGateway, fake: FakeOpenAI
 ) -> None:
