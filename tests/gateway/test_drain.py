@@ -107,3 +107,33 @@ async def test_download_that_nobody_reads_does_not_hold_the_end_up(
         await asyncio.sleep(0.3)
         await asyncio.wait_for(draining(gateway), 2)
     await asyncio.wait_for(service.left.wait(), 2)
+
+
+async def test_websocket_ends_with_the_budget_and_gets_no_http_in_its_stream(
+    start_gateway: StartGateway, service: EchoService, capfd: pytest.CaptureFixture[str]
+) -> None:
+    gateway = await start_gateway(service_app(service.url).replace('drain = "1s"', 'drain = "200ms"'))
+    async with gateway.raw() as client:
+        await client.send(f"GET /ws HTTP/1.1\r\nHost: a\r\n{AUTH}Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+        await client.head()
+        over = draining(gateway)
+        await client.send("ping")
+        assert await asyncio.wait_for(client.reader.read(), 3) == b"helloPING"
+    await asyncio.wait_for(over, 2)
+    await asyncio.wait_for(service.left.wait(), 2)
+    (line,) = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    assert line["Attributes"]["http.response.status_code"] == 101
+
+
+async def test_request_that_is_still_being_sent_at_the_end_of_the_budget_is_closed(
+    start_gateway: StartGateway, service: EchoService
+) -> None:
+    gateway = await start_gateway(service_app(service.url).replace('drain = "1s"', 'drain = "200ms"'))
+    async with gateway.raw() as upload, gateway.raw() as head:
+        await upload.send(f"POST /x HTTP/1.1\r\nHost: a\r\n{AUTH}Content-Length: 10\r\n\r\nabc")
+        await head.send("GET /x HTTP/1.1\r\nHo")
+        await asyncio.sleep(0.05)
+        over = draining(gateway)
+        assert (await upload.response()).status == 503
+        assert await head.at_end()
+    await asyncio.wait_for(over, 2)

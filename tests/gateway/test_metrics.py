@@ -6,6 +6,7 @@ import asyncio
 import re
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -166,6 +167,14 @@ def test_every_refusal_code_is_a_label_value() -> None:
         telemetry.refused_unread(status)
     counted = dict(telemetry.registry.collect())[metrics.REFUSALS]
     assert {values[0] for values in counted} == {*CODES, *UNREAD_CODES.values(), "malformed_request"} - {"client_gone"}
+
+
+def test_every_kind_of_fault_is_an_outcome_of_attempts() -> None:
+    sources = "".join(file.read_text() for file in (Path(metrics.__file__).parents[1] / "gateway").rglob("*.py"))
+    kinds = set(re.findall(r'UpstreamFault\("(\w+)"', sources)) | set(re.findall(r'enter\w*\("(\w+)"', sources))
+    kinds |= {"cut", "reset", "unsent"}  # by how far it came, when a connection is lost
+    assert len(kinds) >= 6
+    assert kinds - set(metrics.OUTCOME.values or ()) == set()
 
 
 def test_counting_a_request_takes_microseconds() -> None:

@@ -221,8 +221,11 @@ class Attempt:
         download = Download(exchange, self)
         await self.pour(download, download.done)
         if download.fault is not None:
-            self.midway_fault = fault_kind(download.fault)
-            self._call.record.error = f"upstream_{self.midway_fault}"
+            if isinstance(download.fault, BodyTooLarge):  # the client's doing, of which the upstream is not to blame
+                self.midway_fault, self._call.record.error = "client_left", "body_too_large"
+            else:
+                self.midway_fault = fault_kind(download.fault)
+                self._call.record.error = f"upstream_{self.midway_fault}"
 
     async def pour(self, sink: ResponseSink, done: Waiter[None]) -> None:
         """Let the response's body flow into *sink* until it has settled *done*."""
