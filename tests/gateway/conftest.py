@@ -17,7 +17,10 @@ from shipway.spec.load import load_app
 from shipway.testing.openai_server import FakeOpenAI
 
 KEY = "sk-test-key-1"
+SECOND_KEY = "sk-test-key-2"
 AUTH = f"Authorization: Bearer {KEY}\r\n"
+ADMIN_TOKEN = "admin-test-token-1"
+ADMIN = {"authorization": f"Bearer {ADMIN_TOKEN}"}
 
 
 @dataclass
@@ -91,6 +94,8 @@ class RunningGateway:
     server: GatewayServer
     http: httpx.AsyncClient
     admin: httpx.AsyncClient
+    """Without the token: send `ADMIN` as headers where it is wanted."""
+    app_file: Path
     _stack: AsyncExitStack
 
     @property
@@ -111,13 +116,16 @@ class RunningGateway:
                 response.closed = False
             return response
 
+    async def metrics(self) -> str:
+        return (await self.admin.get("/metrics")).text
+
 
 StartGateway = Callable[[str], Awaitable[RunningGateway]]
 
 
 @pytest.fixture
 async def start_gateway(tmp_path: Path) -> AsyncIterator[StartGateway]:
-    """Starts gateways for app files given as text; `KEY` is their one API key. All are drained at the end."""
+    """Starts gateways for app files given as text; `KEY` and `SECOND_KEY` are their API keys. All are drained at the end."""
 
     def written(app_file: str) -> Path:
         path = tmp_path / "shipway.toml"
@@ -127,11 +135,16 @@ async def start_gateway(tmp_path: Path) -> AsyncIterator[StartGateway]:
     async with AsyncExitStack() as stack:
 
         async def start(app_file: str, allotted: AllottedAddresses | None = None) -> RunningGateway:
+            path = written(app_file)
             server = GatewayServer(
-                load_app(written(app_file)),
-                {"SHIPWAY_API_KEYS": KEY, "OPENAI_API_KEY": "sk-upstream"},
+                load_app(path),
+                {
+                    "SHIPWAY_API_KEYS": f"{KEY},{SECOND_KEY}",
+                    "OPENAI_API_KEY": "sk-upstream",
+                    "SHIPWAY_ADMIN_TOKEN": ADMIN_TOKEN,
+                },
                 allotted or AllottedAddresses(),
-                ServeOptions(port=0, admin_port=0),
+                ServeOptions(port=0, admin_port=0, weights=tmp_path / "state" / "weights.json"),
             )
             await server.start()
             stack.push_async_callback(server.drain)
@@ -142,7 +155,7 @@ async def start_gateway(tmp_path: Path) -> AsyncIterator[StartGateway]:
             admin = await stack.enter_async_context(
                 httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.admin_port}", timeout=10)
             )
-            return RunningGateway(server, http, admin, stack)
+            return RunningGateway(server, http, admin, path, stack)
 
         yield start
 

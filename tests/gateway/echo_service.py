@@ -95,6 +95,7 @@ class EchoService:
                 "headers": {name.decode("latin-1"): value.decode("latin-1") for name, value in names.items()},
                 "length": len(body),
                 "trailers": trailers.decode(),
+                "choices": [{"index": 0, "message": {"role": "assistant", "content": "x"}, "finish_reason": "stop"}],
             }
         ).encode()
         writer.write(

@@ -184,3 +184,16 @@ async def test_client_that_leaves_before_the_first_byte_is_seen_by_the_service(
         await client.send(f"GET /hang HTTP/1.1\r\nHost: a\r\n{AUTH}\r\n")
         await asyncio.wait_for(service.hung.wait(), 2)
     await asyncio.wait_for(service.left.wait(), 2)
+
+
+async def test_upload_may_take_longer_than_the_first_byte_may(
+    start_gateway: StartGateway, service: EchoService
+) -> None:
+    gateway = await start_gateway(service_app(service.url, '[gateway.timeouts]\nfirst_byte = "300ms"\n'))
+
+    async def slowly() -> AsyncIterator[bytes]:
+        for _ in range(8):
+            yield b"x"
+            await asyncio.sleep(0.1)
+
+    assert (await gateway.http.post("/up", content=slowly())).json()["length"] == 8

@@ -1,6 +1,7 @@
 """The reader of GGUF heads."""
 
 import io
+import os
 import struct
 from pathlib import Path
 
@@ -150,3 +151,10 @@ def test_the_weights_are_not_read() -> None:
     read_head(file, len(content))
 
     assert file.taken < 200
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "model.gguf")
+
+    with pytest.raises(GgufError, match="is not a plain file"):
+        check_gguf(tmp_path / "model.gguf")

@@ -151,3 +151,21 @@ def test_verbose_shows_the_models_log(tmp_path: Path) -> None:
         up.wait_for("ready")
         assert len(up.lines_of(MODEL)) > 5
         assert up.stop() == 0
+
+
+def test_weights_that_llama_cpp_refuses_end_the_start_with_its_reason(tmp_path: Path) -> None:
+    path = tmp_path / "model.gguf"
+    content = model_file(MODEL, Path("/")).read_bytes()
+    key = b"general.architecture"
+    path.write_bytes(
+        content.replace(key + b"\x08\0\0\0\x05\0\0\0\0\0\0\0llama", key + b"\x08\0\0\0\x05\0\0\0\0\0\0\0llamb", 1)
+    )
+    (tmp_path / "shipway.toml").write_text('name = "shop"\n[models.chat]\nupstreams = ["local/model.gguf"]\n')
+
+    with UpProcess(tmp_path) as refused:
+        assert refused.end() == 1
+
+    (failed,) = refused.events("failed")
+    assert "unknown model architecture: 'llamb'" in failed["error"]
+    assert failed["error"].endswith(f"llama.cpp cannot serve {path}")
+    assert "Traceback" not in refused.output

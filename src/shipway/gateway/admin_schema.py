@@ -126,7 +126,12 @@ def openapi() -> Schema:
                         "required": True,
                         "content": {
                             "application/json": {
-                                "schema": {"type": "object", "additionalProperties": {"type": "number"}},
+                                "schema": {
+                                    "type": "object",
+                                    "description": "By release; at least one weight is above 0.",
+                                    "minProperties": 1,
+                                    "additionalProperties": {"type": "number", "minimum": 0, "maximum": 1e300},
+                                },
                                 "example": {"v1": 9, "v2": 1},
                             }
                         },

@@ -99,8 +99,10 @@ class Attempt:
         safe: bool,
         body_follows: bool = False,
         first_token_by_s: float = NEVER,
+        inform: bool = True,
     ) -> ResponseHead:
         """Send a request and wait for the response's head, until *first_token_by_s* on the loop's clock at the latest.
+        Interim responses are passed on if *inform*.
 
         A kept connection may have been closed by its upstream in the meantime. It is replaced, once, where no byte of the
         request was written to it, and where the request is *safe* to send again and no byte of a response came.
@@ -118,7 +120,7 @@ class Attempt:
                 self._exchange.deadline_s = NEVER
                 connection = self._held = await self._connect(deadlines.connect_s)
             self.connected = True
-            connection.on_inform = self._inform
+            connection.on_inform = self._inform if inform else None
             first_byte_by_s = self._loop.time() + deadlines.first_byte_s
             if first_token_by_s < first_byte_by_s:
                 self.enter_until("first_token_timeout", first_token_by_s)
@@ -131,6 +133,8 @@ class Attempt:
                         self._exchange,
                         connection,
                         max_bytes=self._call.snapshot.max_body_bytes,
+                        # Whoever still sends has not been kept waiting for an answer yet.
+                        moved=lambda: self.enter("first_byte_timeout", deadlines.first_byte_s),
                         too_large=self._too_large,
                     )
                 )
@@ -217,8 +221,11 @@ class Attempt:
         download = Download(exchange, self)
         await self.pour(download, download.done)
         if download.fault is not None:
-            self.midway_fault = fault_kind(download.fault)
-            self._call.record.error = f"upstream_{self.midway_fault}"
+            if isinstance(download.fault, BodyTooLarge):  # the client's doing, of which the upstream is not to blame
+                self.midway_fault, self._call.record.error = "client_left", "body_too_large"
+            else:
+                self.midway_fault = fault_kind(download.fault)
+                self._call.record.error = f"upstream_{self.midway_fault}"
 
     async def pour(self, sink: ResponseSink, done: Waiter[None]) -> None:
         """Let the response's body flow into *sink* until it has settled *done*."""

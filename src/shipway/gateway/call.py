@@ -123,9 +123,8 @@ class Call:
             exchange.abort()
 
     def cut_by_drain(self) -> None:
-        """The drain budget is over: end what is under way with an error of its dialect, and let its handler go."""
+        """The drain budget is over: end what is under way with an error of its dialect."""
         self.refuse(DRAINING)
-        self.exchange.client_gone()
 
     def finish(self) -> AccessRecord:
         """The record, complete."""

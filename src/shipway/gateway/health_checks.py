@@ -41,31 +41,33 @@ def next_health(healthy: bool, failed_in_a_row: int, check: Check) -> bool:
 
 
 class HealthChecks:
-    """Runs the checks of one snapshot until they are replaced or stopped."""
+    """Runs the checks of one snapshot until they are replaced or stopped. One that stays goes on with what it knows."""
 
     def __init__(self) -> None:
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: dict[Check, asyncio.Task[None]] = {}
 
     def replace(self, checks: Iterable[Check]) -> None:
-        self.stop()
+        wanted = dict.fromkeys(checks)
+        before = self._tasks
         loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(_keep_asking(check)) for check in checks]
+        self._tasks = {
+            check: before.pop(check) if check in before else loop.create_task(_keep_asking(check)) for check in wanted
+        }
+        for task in before.values():
+            task.cancel()
+        for endpoint in {check.endpoint for check in before} - {check.endpoint for check in wanted}:
+            endpoint.healthy = True  # nobody asks any more: what requests show is all there is
 
     def stop(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        self._tasks = []
+        self.replace(())
 
 
 async def _keep_asking(check: Check) -> None:
     failed_in_a_row = 0
-    try:
-        while True:
-            failed_in_a_row = 0 if await _answers(check) else failed_in_a_row + 1
-            check.endpoint.healthy = next_health(check.endpoint.healthy, failed_in_a_row, check)
-            await asyncio.sleep(check.interval_s)
-    finally:
-        check.endpoint.healthy = True  # nobody asks any more: what requests show is all there is
+    while True:
+        failed_in_a_row = 0 if await _answers(check) else failed_in_a_row + 1
+        check.endpoint.healthy = next_health(check.endpoint.healthy, failed_in_a_row, check)
+        await asyncio.sleep(check.interval_s)
 
 
 async def _answers(check: Check) -> bool:

@@ -210,7 +210,7 @@ class _Exchange:
             return
         kind = message["type"]
         if kind in {"http.response.start", "websocket.http.response.start"}:
-            self.record.status = message["status"]
+            self.record.status = 499 if self.client_left else message["status"]
             message = self._with_fields(message)
         elif kind in {"http.response.body", "websocket.http.response.body"}:
             self.record.response_bytes += len(message.get("body", b""))

@@ -109,7 +109,7 @@ class ModelCalls:
             if heart is not None:
                 token_by_s = attempt.began_s + call.snapshot.deadlines.first_token_s
                 attempt.beat_every(heart.every_s, heart.beat, heart.beaten_s)
-            response = await attempt.send(b"POST", head + body, safe=False, first_token_by_s=token_by_s)
+            response = await attempt.send(b"POST", head + body, safe=False, first_token_by_s=token_by_s, inform=False)
             await _deliver(call, attempt, response, request)
             outcome = attempt.midway_fault or "answered"
         except Refused:
@@ -138,25 +138,24 @@ class ModelCalls:
     def _choose(
         self, groups: tuple[Group, ...], now_s: Callable[[], float], request: openai.ModelRequest
     ) -> Iterator[Candidate]:
-        """Candidates in the order they should be tried, each once, passing over those that rest.
+        """Candidates in the order they should be tried, each endpoint once, passing over those that rest.
 
         The next group in order is what the app file asks for; another try among equals is a retry and needs the budget.
         """
+        tried: set[Endpoint] = set()
         for group in groups:
-            if len(group.candidates) == 1:
-                only = group.candidates[0]
-                if only.endpoint.healthy and only.endpoint.breaker.allows(now_s()):
-                    yield only
-                continue
-            tried: set[Candidate] = set()
+            is_retry = False
             while True:
-                willing = [one for one in group.candidates if one not in tried and one.endpoint.willing(now_s())]
+                willing = [
+                    one for one in group.candidates if one.endpoint not in tried and one.endpoint.willing(now_s())
+                ]
                 if not willing:
                     break
                 chosen = willing[0] if len(willing) == 1 else _pick(group.policy, willing, now_s(), request)
-                if tried and not self._budget.withdraw(now_s()):
+                if is_retry and not self._budget.withdraw(now_s()):
                     break
-                tried.add(chosen)
+                is_retry = True
+                tried.add(chosen.endpoint)
                 if chosen.endpoint.breaker.allows(now_s()):
                     yield chosen
 
@@ -194,6 +193,8 @@ async def _deliver(call: Call, attempt: Attempt, response: ResponseHead, request
         return
     pieces = await attempt.read(MAX_HELD_ANSWER_BYTES)
     if pieces is None:
+        if b"json" not in response.content_type:  # too much of it to look at, so its name must do
+            raise UpstreamFault("garbage", "not the kind of answer that was asked for")
         response.lines = JSON_FIELD
         response.dated = False
         await attempt.relay(response)
@@ -212,8 +213,10 @@ async def _deliver(call: Call, attempt: Attempt, response: ResponseHead, request
 async def _deliver_stream(call: Call, attempt: Attempt, reader: StreamReader) -> None:
     stream = ModelStream(call, attempt, reader)
     attempt.enter_until("first_token_timeout", attempt.began_s + call.snapshot.deadlines.first_token_s)
-    await attempt.pour(stream, stream.done)
-    _note_usage(call, reader.usage)
+    try:
+        await attempt.pour(stream, stream.done)
+    finally:  # also of a stream whose client left
+        _note_usage(call, reader.usage)
     if stream.fault is not None:
         if not stream.flowing:
             raise stream.fault

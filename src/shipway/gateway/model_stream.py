@@ -7,7 +7,6 @@ before it gets long, comments are sent: they spend the status, but not the failo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from http import HTTPStatus
 from time import perf_counter
 
@@ -103,7 +102,7 @@ class ModelStream:
             self._flow()
         else:
             self._exchange.write(rest)
-        self._end(trailers)
+        self._end()
 
     def failed(self, fault: Exception) -> None:
         if self._reader.done:  # all was said; how the connection ends does not matter
@@ -119,8 +118,8 @@ class ModelStream:
         """Whether anything of this stream was passed on; then no other upstream can take its place."""
         return self._flowing
 
-    def _end(self, trailers: Sequence[tuple[bytes, bytes, bytes]] = ()) -> None:
-        self._exchange.end(trailers)
+    def _end(self) -> None:
+        self._exchange.end()
         self.done.set(None)
 
     def _flow(self) -> None:

@@ -16,14 +16,24 @@ from shipway.gateway.http1.running import Waiter
 
 
 class Upload:
-    """A request body piped to an upstream, framed anew. Calls *too_large* once it passes *max_bytes*."""
+    """A request body piped to an upstream, framed anew.
+
+    Calls *moved* with each piece and at the end, and *too_large* once it passes *max_bytes*.
+    """
 
     def __init__(
-        self, exchange: Exchange, upstream: UpstreamConnection, *, max_bytes: int, too_large: Callable[[], None]
+        self,
+        exchange: Exchange,
+        upstream: UpstreamConnection,
+        *,
+        max_bytes: int,
+        moved: Callable[[], None],
+        too_large: Callable[[], None],
     ) -> None:
         self._upstream = upstream
         self._chunked = exchange.head.chunked
         self._left_bytes = max_bytes
+        self._moved = moved
         self._too_large = too_large
         upstream.on_writable = exchange.resume_body
 
@@ -32,12 +42,14 @@ class Upload:
         if self._left_bytes < 0:
             self._too_large()
             return False
+        self._moved()
         return self._upstream.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
 
     def body_end(self, trailers: Fields) -> None:
         if self._chunked:
             self._upstream.write(b"0\r\n%b\r\n" % trailer_lines(trailers))
         self._upstream.request_sent()
+        self._moved()
 
     def body_broken(self) -> None:
         self._upstream.close()

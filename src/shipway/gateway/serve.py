@@ -181,6 +181,7 @@ class GatewayServer:
         settings = self._configuration.app.gateway
         for bound in (self._main_socket, self._side_socket):
             steer_away(bound)
+        self._main.draining = True  # from now each answer closes its connection, so that its client goes elsewhere
         await asyncio.sleep(settings.grace)
         main_listener.close()
         await self._main.drain(settings.drain)

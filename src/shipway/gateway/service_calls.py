@@ -21,6 +21,8 @@ _SAFE_TO_REPEAT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"T
 """Idempotent methods (RFC 9110 section 9.2.2): sent again when a kept connection broke before any answer."""
 
 _COUNTED = frozenset((b"OPTIONS", b"TRACE"))
+_MAX_FORWARDS = 1_000_000_000
+"""Counted down from here where a client asks for more."""
 _NEVER_EXECUTED = frozenset(("connect", "connect_timeout", "unsent"))
 
 
@@ -34,7 +36,10 @@ async def answer_service_call(call: Call, telemetry: Telemetry) -> None:
     if (head.content_length or 0) > call.snapshot.max_body_bytes:
         raise BodyTooLarge
     if head.method in _COUNTED and _is_for_us(head):
-        call.respond(HTTPStatus.OK, b"", b"")
+        if head.method == b"TRACE":
+            call.respond(HTTPStatus.OK, b"Content-Type: message/http\r\n", _as_received(head))
+        else:
+            call.respond(HTTPStatus.OK, b"", b"")
         return
     release = call.choose_release(f"services.{route.target.name}", lambda: call.exchange.connection.client_host)
     endpoints = route.target.releases[release]
@@ -65,12 +70,23 @@ def _route(call: Call) -> Route[ServiceTarget]:
 def _is_for_us(head: RequestHead) -> bool:
     """Count Max-Forwards down; at zero the request goes no further (RFC 9110 section 7.6.2)."""
     value = head.field(b"max-forwards")
-    if value is None or not value.isdigit() or len(value) > 9:
+    if value is None or not value.isdigit():
         return False
-    if int(value) == 0:
+    forwards = int(value) if len(value) < 10 else _MAX_FORWARDS
+    if forwards == 0:
         return True
-    head.replace_field(b"max-forwards", b"%d" % (int(value) - 1))
+    head.replace_field(b"max-forwards", b"%d" % (forwards - 1))
     return False
+
+
+def _as_received(head: RequestHead) -> bytes:
+    """The request as it arrived, without what a script in a browser must not learn (RFC 9110 section 9.3.8)."""
+    return b"TRACE %b HTTP/1.%d\r\nHost: %b\r\n%b\r\n" % (
+        head.target,
+        0 if head.http_1_0 else 1,
+        head.host,
+        b"".join(head.passed_on),
+    )
 
 
 def _choose(endpoints: tuple[Endpoint, ...], tried: set[Endpoint], now_s: float) -> Endpoint:
@@ -90,7 +106,7 @@ async def _forward(call: Call, endpoint: Endpoint, telemetry: Telemetry, *, keep
     try:
         response = await attempt.send(head.method, message, safe=safe, body_follows=head.has_body)
         if response.status == HTTPStatus.SWITCHING_PROTOCOLS:
-            if head.upgrade is None:
+            if head.upgrade is None or response.upgrade is None or response.upgrade.strip().lower() != b"websocket":
                 raise UpstreamFault("garbage", "an upgrade that nobody asked for")
             outcome = "answered"
             await attempt.tunnel(response)
@@ -120,7 +136,7 @@ def _request_head(call: Call, endpoint: Endpoint, *, keep_credentials: bool) -> 
         *head.passed_on,
         *head.about_the_site,
         b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Host: %b\r\nVia: 1.%d shipway\r\n"
-        % (forwarded_for, exchange.connection.scheme, head.host, 0 if head.http_1_0 else 1),
+        % (forwarded_for, exchange.connection.scheme, head.host or endpoint.authority, 0 if head.http_1_0 else 1),
         call.id_field,
     ]
     if keep_credentials:

@@ -321,7 +321,7 @@ def _candidates(app: App, upstream: Upstream, around: Surroundings) -> list[Cand
     )
     weight = (1.0 if upstream.weight is None else upstream.weight) / len(urls)
     tls = _tls(app, provider)
-    return [Candidate(target, around.endpoints.get(url, tls, upstream.model), weight) for url in urls]
+    return [Candidate(target, around.endpoints.get(url, tls, upstream.target), weight) for url in urls]
 
 
 def _tls(app: App, provider: Provider) -> UpstreamTls:

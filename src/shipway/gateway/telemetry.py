@@ -76,13 +76,29 @@ class _Bundle:
             self.duration = registry.child(metrics.SERVICE_DURATION, labels.target, release)
 
 
+_BundleKey = tuple[bytes, str | None, str | None, str | None, str | None, int, str | None]
+
+
+def _bundle_for(registry: Registry, record: AccessRecord) -> _Bundle:
+    kind = "model" if record.model else "service" if record.service else "gateway"
+    labels = _Labels(
+        _OPERATION_NAMES.get(record.path, "") if kind == "model" else "",
+        record.model or record.service or "",
+        record.upstream or "",
+        record.release or "",
+        record.status,
+        record.error or "",
+    )
+    return _Bundle(registry, labels, kind)
+
+
 class Telemetry:
     """Counts and logs the calls of one process."""
 
     def __init__(self, registry: Registry, log: AccessLog | None) -> None:
         self.registry = registry
         self._log = log
-        self._bundles: dict[_Labels, _Bundle] = {}
+        self._bundles: dict[_BundleKey, _Bundle] = {}
         self._attempts: dict[tuple[str, str], Counter] = {}
         self._to_client = registry.child(metrics.RELAYED, "to_client")
         self._to_upstream = registry.child(metrics.RELAYED, "to_upstream")
@@ -127,20 +143,15 @@ class Telemetry:
 
     def finished(self, record: AccessRecord) -> None:
         """A request is over: count it and write its line."""
-        kind = "model" if record.model else "service" if record.service else "gateway"
-        labels = _Labels(
-            _OPERATION_NAMES.get(record.path, "") if kind == "model" else "",
-            record.model or record.service or "",
-            record.upstream or "",
-            record.release or "",
-            record.status,
-            record.error or "",
-        )
-        bundle = self._bundles.get(labels)
+        model = record.model
+        # A path is one of a few where it led to a model, and anything elsewhere.
+        path = record.path if model else b""
+        key = (path, model, record.service, record.upstream, record.release, record.status, record.error)
+        bundle = self._bundles.get(key)
         if bundle is None:
             if len(self._bundles) >= _MAX_BUNDLES:
                 self._bundles.clear()
-            bundle = self._bundles[labels] = _Bundle(self.registry, labels, kind)
+            bundle = self._bundles[key] = _bundle_for(self.registry, record)
         bundle.requests.inc()
         if bundle.refusals is not None:
             bundle.refusals.inc()
@@ -151,7 +162,7 @@ class Telemetry:
         self._to_upstream.inc(record.request_bytes)
         if bundle.duration is not None:
             bundle.duration.observe(record.duration_s)
-        if kind == "model":
+        if model:
             _count_answer(record, bundle)
         if self._log is not None:
             self._log.write(record)

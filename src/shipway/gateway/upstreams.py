@@ -38,7 +38,7 @@ class Address:
 
 
 class Endpoint:
-    """One address, or one model there, with its breaker and what is under way; its connections are the origin's."""
+    """One address, or one upstream (an account's model) there, with its breaker and what is under way; its connections are the origin's."""
 
     __slots__ = (
         "address",
@@ -79,15 +79,15 @@ class Endpoint:
 
 
 class Endpoints:
-    """Every endpoint of the process, by address, what TLS asks of it, and model: one that fails or is limited leaves
-    the others at its address alone."""
+    """Every endpoint of the process, by address, what TLS asks of it, and upstream: a model or an account that fails or
+    is limited leaves the others at its address alone."""
 
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
         self._endpoints: dict[tuple[Address, UpstreamTls, str], Endpoint] = {}
         self._pools: dict[tuple[Origin, UpstreamTls], Pool] = {}
 
-    def get(self, url: str, tls: UpstreamTls = SYSTEM_TRUST, model: str = "") -> Endpoint:
+    def get(self, url: str, tls: UpstreamTls = SYSTEM_TRUST, upstream: str = "") -> Endpoint:
         """The endpoint of a base URL, made when first asked for.
 
         Raises:
@@ -95,13 +95,13 @@ class Endpoints:
             CertificateError: TLS files that cannot be used.
         """
         address = Address.parse(url)
-        endpoint = self._endpoints.get((address, tls, model))
+        endpoint = self._endpoints.get((address, tls, upstream))
         if endpoint is None:
             pool = self._pools.get((address.origin, tls))
             if pool is None:
                 context = tls.context() if address.origin.tls else None
                 pool = self._pools[address.origin, tls] = Pool(address.origin, self._outbox, tls=context)
-            endpoint = self._endpoints[address, tls, model] = Endpoint(address, pool)
+            endpoint = self._endpoints[address, tls, upstream] = Endpoint(address, pool)
         return endpoint
 
     def keep_only(self, used: set[Endpoint]) -> None:

@@ -7,6 +7,7 @@ Source: the format's specification, ggml-org/ggml, docs/gguf.md.
 """
 
 import os
+import stat
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -98,8 +99,12 @@ def check_gguf(path: Path) -> GgufHead:
         OSError: It cannot be read.
         GgufError: It is not a complete GGUF file.
     """
-    with path.open("rb") as file:
-        size_bytes = os.fstat(file.fileno()).st_size
+    # Without waiting, should it be a pipe that nobody writes to.
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+        state = os.fstat(file.fileno())
+        if not stat.S_ISREG(state.st_mode):
+            raise GgufError("is not a plain file")
+        size_bytes = state.st_size
         head = read_head(file, size_bytes)
     if size_bytes < head.needed_bytes:
         raise GgufError(

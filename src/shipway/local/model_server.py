@@ -70,7 +70,11 @@ def main() -> int:
         return 1
     import xllamacpp
 
-    server = xllamacpp.Server(settings)  # loads the model; must stay referenced
+    try:
+        server = xllamacpp.Server(settings)  # loads the model; must stay referenced
+    except RuntimeError:  # llama.cpp has written why; the exception does not know
+        sys.stderr.write(f"llama.cpp cannot serve {arguments.model}\n")
+        return 1
     while server.listening_address:
         signal.pause()
     return 1

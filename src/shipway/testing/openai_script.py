@@ -118,7 +118,7 @@ def chunks(request: ReceivedRequest, reply: Reply) -> Iterable[wire.Json]:
 
 def parts(data: bytes, part_bytes: int | None) -> list[bytes]:
     """Cut *data* into parts of *part_bytes*; None leaves it whole."""
-    step = part_bytes or len(data)
+    step = part_bytes or len(data) or 1
     return [data[start : start + step] for start in range(0, len(data), step)]
 
 

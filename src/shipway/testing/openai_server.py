@@ -87,6 +87,10 @@ class FakeOpenAI:
         """Add *replies* to the queue: each answers one request to a model, in order of arrival."""
         self._script.extend(replies)
 
+    def forget_script(self) -> None:
+        """Drop the replies that were not asked for; the default answers from here on."""
+        self._script.clear()
+
     def resume(self) -> None:
         """Let every stalled answer, and every later one, go on to its end."""
         self._resume.set()
@@ -217,7 +221,9 @@ class FakeOpenAI:
         await connection.send(head_bytes(reply.status, framing))
         places = dict(faults(reply))
         events = [wire.event(document) for document in chunks(request, reply)]
-        for index, event in enumerate([*events, *([wire.event("[DONE]")] if reply.done else [])]):
+        if reply.done:
+            events.append(wire.event("[DONE]"))
+        for index, event in enumerate([*events, b""]):  # the last one is the place of a fault after all of them
             fault = places.get(index)
             if fault == "cut":
                 raise _CutError(reply)

@@ -62,7 +62,7 @@ SMUGGLED = "GET /open/smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
         (f"GET ftp://a/ HTTP/1.1\r\n{H}\r\n", 400),
         (f"GET /a#b HTTP/1.1\r\n{H}\r\n", 400),
         (f"GET / HTTP/2.0\r\n{H}\r\n", 505),
-        ("GET /\r\n\r\n", 505),
+        ("GET /\r\n\r\n", 400),
         (f"BREW / HTTP/1.1\r\n{H}\r\n", 501),
         (f"GET / HTTP/1.1\r\n{H}Expect: something\r\n\r\n", 417),
         (f"GET /{'a' * 2000} HTTP/1.1\r\n{H}\r\n", 414),

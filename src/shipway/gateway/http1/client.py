@@ -19,23 +19,22 @@ from shipway.gateway.http1.head import HOP_BY_HOP, Fields, without
 from shipway.gateway.http1.outbox import Outbox
 from shipway.gateway.http1.running import Waiter
 
-# Plain numbers: looking a member up in an Enum costs a third of a microsecond on Python 3.11.
-_NOT_MODIFIED = HTTPStatus.NOT_MODIFIED.value
-_NO_CONTENT = HTTPStatus.NO_CONTENT.value
-_SWITCHING_PROTOCOLS = HTTPStatus.SWITCHING_PROTOCOLS.value
-
 HIGH_WATER_BYTES = 256 * 1024
 """Response bytes held before a handler has said where they go; past this the socket is not read."""
 
 
 _USUAL_CONNECTION = frozenset((b"keep-alive", b"close", b"Keep-Alive", b"Close"))
 """Values of Connection that name no field."""
+# Plain numbers: looking a member up in an Enum costs a third of a microsecond on Python 3.11.
+_SWITCHING_PROTOCOLS = HTTPStatus.SWITCHING_PROTOCOLS.value
+_BODILESS = frozenset((HTTPStatus.NO_CONTENT.value, HTTPStatus.NOT_MODIFIED.value))
 _READ_HERE = HOP_BY_HOP | {b"content-length", b"content-type", b"date", b"retry-after", b"x-request-id"}
 
 
 MAX_FIELDS = 256
 MAX_HEAD_BYTES = 512 * 1024
 """What may arrive before a response's head is complete."""
+_BEGINNING = b"HTTP/1."
 
 
 class UpstreamFault(Exception):
@@ -136,6 +135,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._head: Waiter[ResponseHead] = Waiter()
         self._response: ResponseHead | None = None
         self._head_bytes = 0
+        self._start = b""
         self._whole: Waiter[None] | None = None
         self._sink: ResponseSink | None = None
         self._pieces: list[bytes] = []
@@ -169,6 +169,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._head = Waiter()
         self._response = None
         self._head_bytes = 0
+        self._start = b""
         self._whole = None
         self._sink = None
         self._pieces = []
@@ -189,10 +190,6 @@ class UpstreamConnection(asyncio.Protocol):
         self.request_done = True
 
     # -- responses
-
-    def whole_body(self) -> list[bytes] | None:
-        """The response's body in pieces if all of it is here already, as that of a small answer is."""
-        return self._pieces if self._done and self._fault is None else None
 
     async def read(self, max_bytes: int) -> list[bytes] | None:
         """The response's whole body in pieces, or None once it is larger than *max_bytes* (then `relay` still gives
@@ -274,6 +271,11 @@ class UpstreamConnection(asyncio.Protocol):
             return
         self._answered = True
         if self._response is None:
+            if self._head_bytes < len(_BEGINNING):
+                start = self._start = (self._start + data[: len(_BEGINNING)])[: len(_BEGINNING)]
+                if start != _BEGINNING[: len(start)]:  # llhttp takes RTSP, HTTP/2.0 and empty lines as well
+                    self.fail(UpstreamFault("garbage", "not an HTTP/1 response"))
+                    return
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD_BYTES:
                 self.fail(UpstreamFault("garbage", "a head without end"))
@@ -330,8 +332,6 @@ class UpstreamConnection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._in_body:
-            if len(self._trailers) >= MAX_FIELDS:
-                raise ValueError("too many trailers")
             self._trailers.append((name.lower(), name, value))
         else:
             self._fields.append((name.lower(), name, value))
@@ -339,9 +339,13 @@ class UpstreamConnection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         parser = self._parser
         status = parser.get_status_code()
+        if status < 100:
+            raise ValueError("a status below 100")
         if len(self._fields) > MAX_FIELDS:
             raise ValueError("too many fields")
         head = ResponseHead(status, self._fields)
+        if head.chunked and parser.get_http_version() == "1.0":
+            raise ValueError("Transfer-Encoding in an HTTP/1.0 response")  # faulty framing: RFC 9112 section 6.1
         self._interim = 100 <= status < 200 and status != _SWITCHING_PROTOCOLS
         if self._interim:
             if self.on_inform is not None:
@@ -350,7 +354,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._ends_with_connection = head.content_length is None and not head.chunked
         self._in_body = True
         self._keep_alive = parser.should_keep_alive()
-        bodiless = self._method == b"HEAD" or status in (_NO_CONTENT, _NOT_MODIFIED)
+        bodiless = self._method == b"HEAD" or status in _BODILESS
         if bodiless:
             # llhttp cannot be told that no body follows, so the next response gets a parser of its own.
             self._parser = httptools.HttpResponseParser(self)

@@ -107,7 +107,8 @@ class Exchange:
         self.deadline_s = NEVER
         self.gone = False
         self.slow = False
-        self.after_upgrade = b""
+        self.after_upgrade: bytes | None = None
+        """What the client sent behind an upgrade that it asks for; None where it asks for none."""
         self.on_slow: Callable[[bool], None] | None = None
         self.on_expire: Callable[[], None] | None = None
         self.on_cut: Callable[[], None] | None = None
@@ -187,11 +188,11 @@ class Exchange:
         self.status = status
         self._ended = True
         self.response_bytes = len(body)
-        close = b"" if self._stays_open() else b"Connection: close\r\n"
+        connection = self._connection_field()
         if self.head.method == b"HEAD":
             body = b""
         date = b"" if dated else self.connection.server.date_field
-        self.connection.write(b"%b%b%b%b%b\r\n%b" % (status_line(status), date, fields, length, close, body))
+        self.connection.write(b"%b%b%b%b%b\r\n%b" % (status_line(status), date, fields, length, connection, body))
         self._finish()
 
     def begin(self, status: int, fields: bytes, length: int | None, *, dated: bool = False) -> None:
@@ -209,9 +210,9 @@ class Exchange:
             else:
                 self._chunked = True
                 framing = b"Transfer-Encoding: chunked\r\n"
-        close = b"" if self._stays_open() else b"Connection: close\r\n"
+        connection = self._connection_field()
         date = b"" if dated else self.connection.server.date_field
-        self._pending_head = b"%b%b%b%b%b\r\n" % (status_line(status), date, fields, framing, close)
+        self._pending_head = b"%b%b%b%b%b\r\n" % (status_line(status), date, fields, framing, connection)
 
     def write(self, data: bytes) -> None:
         """Send a piece of the body in one write, with the head when it is still here."""
@@ -327,10 +328,12 @@ class Exchange:
 
     # -- inside
 
-    def _stays_open(self) -> bool:
+    def _connection_field(self) -> bytes:
         if not self._body_done or self.connection.server.draining:
             self.keep_alive = False
-        return self.keep_alive
+        if not self.keep_alive:
+            return b"Connection: close\r\n"
+        return b"Connection: keep-alive\r\n" if self.head.http_1_0 else b""
 
     def _invite_body(self) -> None:
         if self.head.expect_continue and not self._body_bytes:

@@ -9,9 +9,10 @@ codings).
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from http import HTTPStatus
+from itertools import product
 
 Fields = list[tuple[bytes, bytes, bytes]]
 """Header fields as (lower-cased name, name as sent, value), in the order they came."""
@@ -21,6 +22,7 @@ HOP_BY_HOP = frozenset(
         b"connection",
         b"keep-alive",
         b"proxy-authenticate",
+        b"proxy-authentication-info",
         b"proxy-authorization",
         b"proxy-connection",
         b"te",
@@ -45,10 +47,25 @@ _OWN = frozenset(
     )
 )
 _CREDENTIALS = frozenset((b"authorization", b"x-api-key"))
-_READ_HERE = HOP_BY_HOP | ABOUT_THE_SITE | _OWN | _CREDENTIALS | {b"expect"}
 
-_AUTHORITY = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]*)(?::[0-9]{0,5})?")
-_ABSOLUTE = re.compile(rb"(?i:https?)://([^/?#]*)([^#]*)")
+
+def _spelled_with_underscores(names: Iterable[bytes]) -> Iterable[bytes]:
+    """CGI, WSGI and their kin write fields with underscores, and would take `Transfer_Encoding` for the real one."""
+    for name in names:
+        first, *rest = name.split(b"-")
+        for joints in product((b"-", b"_"), repeat=len(rest)):
+            yield first + b"".join(joint + part for joint, part in zip(joints, rest, strict=True))
+
+
+_READ_HERE = ABOUT_THE_SITE | frozenset(
+    # `Proxy` would become HTTP_PROXY there, and with it the service's way out. What no branch below reads is dropped.
+    _spelled_with_underscores(HOP_BY_HOP | _OWN | _CREDENTIALS | {b"expect", b"proxy"})
+)
+
+# Narrower than the grammar, which allows `a,b`, `(a)` and escapes: no host is called so, and those who read it differ.
+_AUTHORITY = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~-]+)(?::([0-9]{0,5}))?")
+_WITHOUT_CONTENT = frozenset((b"CONNECT", b"TRACE"))
+_ABSOLUTE = re.compile(rb"(?i:http(s?))://([^/?#]*)([^#]*)")
 
 
 class BadMessage(Exception):
@@ -67,6 +84,7 @@ class RequestHead:
         "about_the_site",
         "authorization",
         "chunked",
+        "claims_tls",
         "content_length",
         "expect_continue",
         "forwarded_for",
@@ -117,7 +135,7 @@ class RequestHead:
             elif lower == b"authorization":
                 if self.authorization is not None:
                     raise BadMessage(HTTPStatus.BAD_REQUEST, "more than one Authorization field")
-                self.authorization = value
+                self.authorization = value.rstrip(b" \t")
             elif lower == b"x-api-key":
                 self.x_api_key = value.strip(b" \t")
             elif lower == b"connection":
@@ -132,12 +150,16 @@ class RequestHead:
                 # Other protocols are not offered on: an upgrade to HTTP/2 would carry requests past every check.
                 self.upgrade = value if value.strip(b" \t").lower() == b"websocket" else None
             elif lower == b"x-request-id":
-                self.request_id = value
+                self.request_id = value.rstrip(b" \t")
             elif lower == b"x-forwarded-for":
-                self.forwarded_for = value
+                self.forwarded_for = value if self.forwarded_for is None else b"%b, %b" % (self.forwarded_for, value)
             elif lower in ABOUT_THE_SITE:
                 about_the_site += (name, b": ", value, b"\r\n")
         self.has_body = self.chunked or bool(self.content_length)
+        if method in _WITHOUT_CONTENT:
+            self._refuse_what_cannot_be_served()
+        if self.expect_continue:
+            self.expect_continue = self.has_body  # nothing to wait for otherwise
         self.keep_alive = not self.http_1_0
         if connection:
             passed_on, about_the_site = self._apply_connection(connection, passed_on, about_the_site)
@@ -162,6 +184,12 @@ class RequestHead:
             if fields[at].lower() == lower:
                 fields[at + 2] = value
 
+    def _refuse_what_cannot_be_served(self) -> None:
+        if self.method == b"CONNECT":
+            raise BadMessage(HTTPStatus.NOT_IMPLEMENTED, "no tunnels are opened here")
+        if self.has_body:
+            raise BadMessage(HTTPStatus.BAD_REQUEST, "TRACE with a body")
+
     def _accept_coding(self, value: bytes) -> None:
         if self.http_1_0:
             raise BadMessage(HTTPStatus.BAD_REQUEST, "Transfer-Encoding in an HTTP/1.0 request")
@@ -176,9 +204,9 @@ class RequestHead:
             self.keep_alive = False
         elif b"keep-alive" in options:
             self.keep_alive = True
-        if b"upgrade" not in options:
+        if b"upgrade" not in options or self.http_1_0 or self.has_body:
             self.upgrade = None
-        options -= HOP_BY_HOP | {b"close"}
+        options -= HOP_BY_HOP | {b"close", b"max-forwards"}  # a client must not lift the limit of its own request
         return [without(fields, options) for fields in kinds]
 
     def _accept_target(self, target: bytes, host: bytes | None) -> None:
@@ -188,6 +216,7 @@ class RequestHead:
             raise BadMessage(HTTPStatus.BAD_REQUEST, "no Host field")
         if host is not None and not _is_authority(host):
             raise BadMessage(HTTPStatus.BAD_REQUEST, "Host is not a host and port")
+        self.claims_tls = False
         if not target.startswith(b"/"):
             if target == b"*" and self.method == b"OPTIONS":
                 pass
@@ -195,11 +224,14 @@ class RequestHead:
                 absolute = _ABSOLUTE.fullmatch(target)
                 if absolute is None:
                     raise BadMessage(HTTPStatus.BAD_REQUEST, "the request target is neither a path nor an http URL")
-                host = absolute[1]
-                if not host or not _is_authority(host):
+                self.claims_tls = bool(absolute[1])
+                host = absolute[2]
+                if not _is_authority(host):
                     raise BadMessage(HTTPStatus.BAD_REQUEST, "the target's authority is not a host and port")
-                target = absolute[2]
-                if not target.startswith(b"/"):
+                target = absolute[3]
+                if not target and self.method == b"OPTIONS":
+                    target = b"*"  # RFC 9112 section 3.2.4
+                elif not target.startswith(b"/"):
                     target = b"/" + target
         elif b"#" in target:
             raise BadMessage(HTTPStatus.BAD_REQUEST, "a fragment is never sent in a request target")
@@ -208,17 +240,21 @@ class RequestHead:
         self.path = target.partition(b"?")[0]
 
 
-@lru_cache(maxsize=1024)
-def _is_authority(host: bytes) -> bool:
-    """Whether *host* is a host with or without a port; remembered, as clients send few different ones."""
-    return _AUTHORITY.fullmatch(host) is not None
+@lru_cache(maxsize=1024)  # clients send few different ones
+def _is_authority(value: bytes) -> bool:
+    found = _AUTHORITY.fullmatch(value)
+    return found is not None and (not found[1] or int(found[1]) < 65536)
 
 
-NOT_IN_TRAILERS = (
-    HOP_BY_HOP
-    | _OWN
-    | _CREDENTIALS
-    | {b"content-type", b"content-encoding", b"content-range", b"trailer", b"cookie", b"set-cookie", b"expect"}
+NOT_IN_TRAILERS = frozenset(
+    _spelled_with_underscores(
+        HOP_BY_HOP
+        | _OWN
+        | _CREDENTIALS
+        | {b"content-type", b"content-encoding", b"content-range", b"trailer", b"cookie", b"set-cookie", b"expect"}
+        | {b"age", b"cache-control", b"date", b"expires", b"location", b"max-forwards", b"pragma", b"proxy", b"range"}
+        | {b"retry-after", b"vary", b"via", b"warning", b"www-authenticate"}
+    )
 )
 """Fields that would change how a message is framed, routed or authorised if they came late (RFC 9110 section 6.5.1)."""
 

@@ -8,6 +8,7 @@ body that nobody reads yet by `HIGH_WATER_BYTES`, waiting requests by `MAX_PIPEL
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import deque
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -24,9 +25,20 @@ from shipway.gateway.http1.outbox import Outbox
 
 HIGH_WATER_BYTES = 256 * 1024
 """Body bytes held for a handler that is not reading yet; past this the socket is not read."""
-MAX_PIPELINED = 16
+MAX_PIPELINED = 256
+"""Requests that wait for the response before theirs. Reading stops at the first; the rest came with it in one read."""
+MAX_EXTENSION_BYTES = 64 * 1024
+"""What a chunked body may spend on extensions, beside `_FRAMING_SHARE` times what it carries."""
+_FRAMING_SHARE = 16
+MAX_BLANK_BYTES = 1024
 LINGER_S = 2.0
 """How long a refused upload is read and thrown away, so that the refusal is not lost in a connection reset."""
+
+_CR, _LF = b"\r\n"
+# What can be told from a request line, whole or begun, that the parser does not take.
+_REQUEST_LINE = re.compile(
+    rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+(?:$| (?:[!-~\x80-\xff]*$|[!-~\x80-\xff]+ (?:H?T?T?P?/?$|HTTP/([0-9]\.[0-9])?(?:$|\r\n))))"
+)
 
 Handler = Callable[[Exchange], Coroutine[Any, Any, None]]
 
@@ -65,9 +77,23 @@ class ClientConnection(asyncio.Protocol):
         self._target = b""
         self._fields: Fields = []
         self._field_bytes = 0
-        self._head_bytes = 0
         self._in_head = False
+        self._seen = b""
+        """The reads that the head under way, or the last one, is in."""
+        self._seen_before = 0
+        """How much of `_seen` may belong to messages before this head, and does not count against its size."""
+        self._line_at: int | None = 0
+        """Where in `_seen` the request line of this head, or of the last one, begins; None where that is unknown."""
+        self._fresh = True
+        """Whether the next message is the first of `_seen`."""
+        self._body_bytes: int | None = 0
+        """What follows the last head; None for a chunked body."""
+        self._ended_in_cr = False
+        self._blanks = b""
+        self._chunked_bytes = 0
+        self._body_passed_over = False
         self._refused = False
+        self._refusal: BadMessage | None = None
         self._tunnel: asyncio.Protocol | None = None
 
     # -- transport events
@@ -102,18 +128,35 @@ class ClientConnection(asyncio.Protocol):
             return
         if self._refused:
             return
-        if self.exchange is None and self._receiving is None and not self._in_head:
-            self.deadline_s = self.server.loop.time() + self.limits.header_s
         try:
+            if self._in_head:
+                self._seen += data
+            elif self._receiving is None:
+                if self.exchange is None and not self._blanks:
+                    self.deadline_s = self.server.loop.time() + self.limits.header_s
+                if self._blanks or data[0] <= _CR:
+                    data = self._behind_blank_lines(data)
+                    if not data:
+                        return
+                self._seen = data
+                self._line_at = 0
+                self._fresh = True
+            else:
+                self._seen = data
+                self._line_at = None
+                self._fresh = False
             self._parser.feed_data(data)
             if self._in_head:
-                self._head_bytes += len(data)
-                if self._head_bytes > self.limits.max_header_bytes:
-                    raise BadMessage(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "the head is larger than max_header")
+                self._bound_head(data)
+            else:
+                self._seen = b""
+                self._ended_in_cr = data[-1] == _CR
+                if self._receiving is not None and self._receiving.head.chunked:
+                    self._bound_extensions(self._receiving, data)
         except httptools.HttpParserUpgrade as pause:
             self._resume_after_upgrade_offer(data, pause.args[0])
         except httptools.HttpParserError as error:
-            self._refuse(_as_bad_message(error))
+            self._refuse(self._as_bad_message(error))
         except BadMessage as bad:
             self._refuse(bad)
         # The handler starts when the parser has returned, so that a small body is already whole and nothing the handler
@@ -142,7 +185,13 @@ class ClientConnection(asyncio.Protocol):
         self._fields = []
         self._target = b""
         self._field_bytes = 0
-        self._head_bytes = 0
+        if self._fresh:
+            self._fresh = False
+            self._blanks = b""
+            self._seen_before = 0
+        else:
+            self._seen_before = len(self._seen)
+            self._line_at = self._behind_message()
         self._in_head = True
 
     def on_url(self, part: bytes) -> None:
@@ -159,7 +208,25 @@ class ClientConnection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         self._in_head = False
         parser = self._parser
-        head = RequestHead(parser.get_method(), self._target, parser.get_http_version(), self._fields)
+        method = parser.get_method()
+        target = self._target
+        # llhttp forgives two spaces, and protocols of old that look like HTTP.
+        at = self._line_at
+        if at is None:
+            # Behind a chunked body. A line found elsewhere deceives nobody: what is forwarded is written anew.
+            self._line_at = at = self._seen.find(b"%b %b HTTP/" % (method, target))
+            if at < 0:
+                raise BadMessage(HTTPStatus.BAD_REQUEST, "malformed request line")
+        at += len(method) + 1
+        if not (self._seen.startswith(target, at) and self._seen.startswith(b" HTTP/", at + len(target))):
+            raise BadMessage(HTTPStatus.BAD_REQUEST, "malformed request line")
+        head = RequestHead(method, target, parser.get_http_version(), self._fields)
+        if head.claims_tls and self.scheme != b"https":
+            raise BadMessage(HTTPStatus.MISDIRECTED_REQUEST, "an https target on a connection without TLS")
+        self._body_bytes = None if head.chunked else head.content_length or 0
+        if head.has_body:
+            self._chunked_bytes = 0
+            self._body_passed_over = parser.should_upgrade()
         exchange = self._receiving = Exchange(self, head)
         self._fields = []
         if self.exchange is None:
@@ -176,6 +243,9 @@ class ClientConnection(asyncio.Protocol):
             self.deadline_s = self.server.loop.time() + self.limits.body_s
 
     def on_message_complete(self) -> None:
+        if self._body_passed_over:
+            self._body_passed_over = False
+            return
         exchange, self._receiving = self._receiving, None
         self.deadline_s = NEVER
         if exchange is not None:
@@ -199,17 +269,23 @@ class ClientConnection(asyncio.Protocol):
         if exchange is not self.exchange:
             return
         self.exchange = None
-        if self._refused:
+        if self._refused and self._refusal is None:
             self._linger()
         elif not reusable or self._receiving is exchange or self.server.draining:
-            self._close(unread=self._receiving is exchange)
+            self._close(unread=self._receiving is exchange or self._refused)
         elif self._waiting:
             self.exchange = self._waiting.popleft()
-            if not self._waiting:
+            if not self._waiting and self.exchange.after_upgrade is None:
                 self.resume_reading()
             self.exchange.run(self.server)
+        elif self._refusal is not None:
+            self._answer_refusal(self._refusal)
         else:
             self.deadline_s = self.server.loop.time() + self.limits.keep_alive_s
+            if exchange.after_upgrade is not None:  # the upgrade was refused, and this is HTTP still
+                self.resume_reading()
+                if exchange.after_upgrade:
+                    self.data_received(exchange.after_upgrade)
 
     def pause_reading(self) -> None:
         if self.reading and not self.transport.is_closing():
@@ -266,22 +342,78 @@ class ClientConnection(asyncio.Protocol):
             return
         if receiving is not None and receiving in self._waiting:
             self._waiting.remove(receiving)
+        self._refusal = bad
         if self.exchange is None:
-            self.server.on_bad_message(bad.status.value)
-            self.write(plain_refusal(bad))
-            self._linger()
+            self._answer_refusal(bad)
+
+    def _answer_refusal(self, bad: BadMessage) -> None:
+        self.server.on_bad_message(bad.status.value)
+        self.write(plain_refusal(bad))
+        self._linger()
+
+    def _behind_blank_lines(self, data: bytes) -> bytes:
+        """What follows the empty lines that old clients send before a request line (RFC 9112 section 2.2)."""
+        if data[0] == _LF and self._ended_in_cr and not self._blanks:
+            data = data[1:]  # the parser has had the CR
+        rest = data.lstrip(b"\r\n")
+        self._blanks += data[: len(data) - len(rest)]
+        odd = self._blanks.replace(b"\r\n", b"")
+        if (odd and (rest or odd != b"\r")) or len(self._blanks) > MAX_BLANK_BYTES:
+            raise BadMessage(HTTPStatus.BAD_REQUEST, "neither an empty line nor a request line")
+        return rest
+
+    def _behind_message(self) -> int | None:
+        """Where the message before the one that begins here ends in what was read."""
+        if self._line_at is None or self._body_bytes is None:
+            return None
+        at = self._seen.find(b"\r\n\r\n", self._line_at) + 4 + self._body_bytes
+        while self._seen.startswith(b"\r\n", at):
+            at += 2
+        return at
+
+    def _bound_head(self, data: bytes) -> None:
+        """Refuse a head under way that is too large, whatever its fields turn out to be."""
+        bound = self.limits.max_header_bytes + self.limits.max_target_bytes
+        if len(self._seen) - self._seen_before > bound:
+            raise BadMessage(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "the head is larger than max_header")
+
+    def _bound_extensions(self, exchange: Exchange, data: bytes) -> None:
+        self._chunked_bytes += len(data)
+        if self._chunked_bytes > MAX_EXTENSION_BYTES + _FRAMING_SHARE * exchange.request_bytes:
+            raise BadMessage(HTTPStatus.BAD_REQUEST, "chunk extensions without end")
+
+    def _as_bad_message(self, error: httptools.HttpParserError) -> BadMessage:
+        """The parser's refusal, or ours raised inside one of its callbacks, as the status to answer."""
+        cause: Any = error.__context__
+        if isinstance(cause, BadMessage):
+            return cause
+        if isinstance(error, httptools.HttpParserCallbackError) and cause is not None:
+            raise cause
+        line = None if self._line_at is None else _REQUEST_LINE.match(self._seen, self._line_at)
+        if line is None:
+            return BadMessage(HTTPStatus.BAD_REQUEST, "malformed HTTP")
+        if isinstance(error, httptools.HttpParserInvalidMethodError) or "Invalid method" in str(error):
+            return BadMessage(HTTPStatus.NOT_IMPLEMENTED, "unknown method")
+        if line[1] is not None and line[1] not in {b"1.0", b"1.1"}:
+            return BadMessage(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "only HTTP/1.1 and HTTP/1.0 are spoken here")
+        return BadMessage(HTTPStatus.BAD_REQUEST, "malformed HTTP")
 
     def _resume_after_upgrade_offer(self, data: bytes, offset: int) -> None:
         """llhttp pauses after a request that offers an upgrade; what follows is HTTP again unless the offer is
         taken."""
-        exchange = self.exchange
         rest = data[offset:]
-        if exchange is not None and exchange.head.upgrade is not None:
+        exchange = self._waiting[-1] if self._waiting else self.exchange
+        if self._receiving is not None:
+            # llhttp has passed over the body. A parser that was shown a head like this one reads it.
+            self._parser = httptools.HttpRequestParser(_BehindOffer(self))
+            length = self._receiving.head.content_length
+            framing = b"Transfer-Encoding: chunked" if length is None else b"Content-Length: %d" % length
+            self._parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n\r\n" % framing)
+        elif exchange is not None and exchange.head.upgrade is not None:
             exchange.after_upgrade = rest
             self.pause_reading()
-        elif exchange is not None and exchange.head.method == b"CONNECT":
-            self._refused = True
-        elif rest:
+            return
+        if rest:
             self.data_received(rest)
 
     def _close(self, *, unread: bool) -> None:
@@ -301,6 +433,33 @@ class ClientConnection(asyncio.Protocol):
             self.deadline_s = self.server.loop.time() + LINGER_S
         else:
             self.transport.close()
+
+
+class _BehindOffer:
+    """The callbacks of a parser that first gets a made-up head, of which its connection must not hear."""
+
+    def __init__(self, connection: ClientConnection) -> None:
+        self._connection = connection
+        self._quiet = True
+        self.on_body = connection.on_body
+        self.on_message_complete = connection.on_message_complete
+
+    def on_message_begin(self) -> None:
+        if not self._quiet:
+            self._connection.on_message_begin()
+
+    def on_url(self, part: bytes) -> None:
+        if not self._quiet:
+            self._connection.on_url(part)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._quiet:
+            self._connection.on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        if not self._quiet:
+            self._connection.on_headers_complete()
+        self._quiet = False
 
 
 class Server:
@@ -366,15 +525,3 @@ def _nobody(what: object) -> None:
 
 def _date_field() -> bytes:
     return b"Date: %b\r\n" % formatdate(usegmt=True).encode()
-
-
-def _as_bad_message(error: httptools.HttpParserError) -> BadMessage:
-    """llhttp's refusal, or ours raised inside one of its callbacks, as the status to answer."""
-    cause: Any = error.__context__
-    if isinstance(cause, BadMessage):
-        return cause
-    if isinstance(error, httptools.HttpParserCallbackError) and cause is not None:
-        raise cause
-    if isinstance(error, httptools.HttpParserInvalidMethodError):
-        return BadMessage(HTTPStatus.NOT_IMPLEMENTED, "unknown method")
-    return BadMessage(HTTPStatus.BAD_REQUEST, "malformed HTTP")

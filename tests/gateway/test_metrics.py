@@ -1,0 +1,189 @@
+"""What a live gateway counts of each request, and that nothing a client sends makes it count more things."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from shipway.gateway.refusals import CODES
+from shipway.gateway.telemetry import UNREAD_CODES, Telemetry
+from shipway.monitoring import metrics
+from shipway.monitoring.logging import AccessRecord
+from shipway.testing.openai_server import FakeOpenAI, Reply
+from tests.gateway.conftest import AUTH, RunningGateway, StartGateway, model_app, service_app
+from tests.gateway.echo_service import EchoService, echo_service
+
+CHAT = {"model": "chat", "messages": [{"role": "user", "content": "hi"}]}
+
+
+@pytest.fixture
+async def service() -> AsyncIterator[EchoService]:
+    async with echo_service() as running:
+        yield running
+
+
+async def value(gateway: RunningGateway, series: str) -> float:
+    """The value of one series, written as in the scrape; 0.0 where it is not in it."""
+    found = re.search(rf"^{re.escape(series)} (.+)$", await gateway.metrics(), re.MULTILINE)
+    return float(found[1]) if found else 0.0
+
+
+async def ask(gateway: RunningGateway, **more: object) -> httpx.Response:
+    return await gateway.http.post("/v1/chat/completions", json={**CHAT, **more})
+
+
+@pytest.mark.parametrize(
+    ("reply", "outcome"),
+    [
+        (Reply(), "whole"),
+        (Reply(cut_after=3), "cut"),
+        (Reply(error_after=3), "in_band_error"),
+    ],
+)
+async def test_stream_is_counted_by_how_it_ended(
+    start_gateway: StartGateway, fake: FakeOpenAI, reply: Reply, outcome: str
+) -> None:
+    fake.script(reply)
+    gateway = await start_gateway(model_app(fake))
+    await ask(gateway, stream=True)
+    counts = {one: await value(gateway, f'shipway_streams_total{{outcome="{one}"}}') for one in (outcome, "whole")}
+    assert counts == {"whole": 0, outcome: 1}
+
+
+async def test_stream_that_its_client_leaves_is_counted_as_left(start_gateway: StartGateway, fake: FakeOpenAI) -> None:
+    fake.script(Reply(stall_after=3))
+    gateway = await start_gateway(model_app(fake))
+    async with gateway.http.stream("POST", "/v1/chat/completions", json={**CHAT, "stream": True}) as response:
+        async for _ in response.aiter_bytes():
+            break
+    async with asyncio.timeout(3):
+        while not await value(gateway, 'shipway_streams_total{outcome="client_left"}'):  # noqa: ASYNC110 - a count to be read
+            await asyncio.sleep(0.01)
+    assert await value(gateway, 'shipway_upstream_attempts_total{upstream="p0/m0",outcome="client_left"}') == 1
+    assert await value(gateway, "shipway_requests_in_flight") == 0
+
+
+async def test_tokens_times_and_bytes_of_a_call_are_counted(start_gateway: StartGateway, fake: FakeOpenAI) -> None:
+    gateway = await start_gateway(model_app(fake))
+    answer = await ask(gateway)
+    who = 'gen_ai_operation_name="chat",gen_ai_provider_name="p0",gen_ai_request_model="chat"'
+    usage = answer.json()["usage"]
+    assert (
+        await value(gateway, f'gen_ai_client_token_usage_sum{{{who},gen_ai_token_type="input"}}')
+        == (usage["prompt_tokens"])
+    )
+    assert await value(gateway, f"gen_ai_server_request_duration_seconds_count{{{who}}}") == 1
+    assert await value(gateway, 'shipway_requests_total{kind="model",target="chat",status_class="2xx"}') == 1
+    assert await value(gateway, 'shipway_relayed_bytes_total{direction="to_client"}') == len(answer.content)
+    assert await value(gateway, 'shipway_upstream_attempts_total{upstream="p0/m0",outcome="answered"}') == 1
+    assert await value(gateway, 'shipway_connections_open{side="upstream"}') == 1
+    assert await value(gateway, 'shipway_connections_open{side="admin"}') == 1
+
+
+async def test_failover_retries_and_breakers_are_counted(start_gateway: StartGateway, fake: FakeOpenAI) -> None:
+    async with FakeOpenAI() as second:
+        fake.script(*[Reply(status=500)] * 10)
+        gateway = await start_gateway(model_app(fake, second))
+        for _ in range(7):
+            assert (await ask(gateway)).status_code == 200
+        assert await value(gateway, 'shipway_upstream_attempts_total{upstream="p0/m0",outcome="error_status"}') == 5
+        assert await value(gateway, 'shipway_upstream_breaker_openings_total{upstream="p0/m0"}') == 1
+        assert await value(gateway, 'shipway_upstream_breaker_state{upstream="p0/m0"}') == 2
+        assert await value(gateway, 'shipway_retries_total{reason="status"}') == 5
+
+
+async def test_kept_connection_that_was_closed_is_counted_as_a_stale_retry(
+    start_gateway: StartGateway, service: EchoService
+) -> None:
+    gateway = await start_gateway(service_app(service.url))
+    await gateway.http.get("/x")
+    assert (await gateway.http.get("/close")).status_code == 502
+    assert await value(gateway, 'shipway_retries_total{reason="stale"}') == 1
+
+
+async def test_refusals_are_counted_by_the_code_the_client_was_told(
+    start_gateway: StartGateway, service: EchoService
+) -> None:
+    gateway = await start_gateway(service_app(service.url, 'max_body = "10B"\nmax_target = "50B"\n'))
+    told = []
+    for request in (
+        "GET /x HTTP/1.1\r\nHost: a\r\n\r\n",
+        "GET /x HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer no\r\n\r\n",
+        f"POST /x HTTP/1.1\r\nHost: a\r\n{AUTH}Content-Length: 11\r\n\r\n12345678901",
+        "GET /a/../b HTTP/1.1\r\nHost: a\r\n\r\n",
+    ):
+        told.append((await gateway.ask(request)).body.split(b'"code":"')[1].split(b'"')[0].decode())
+    assert told == ["missing_api_key", "invalid_api_key", "body_too_large", "ambiguous_path"]
+    assert (await gateway.ask(f"GET /{'x' * 60} HTTP/1.1\r\nHost: a\r\n\r\n")).status == 414
+    assert (await gateway.ask("NONSENSE\r\n\r\n")).status >= 400
+    for code in (*told, "target_too_long"):
+        assert await value(gateway, f'shipway_refusals_total{{code="{code}"}}') == 1
+
+
+async def test_deadlines_of_clients_and_upstreams_are_counted(
+    start_gateway: StartGateway, service: EchoService
+) -> None:
+    timeouts = '[gateway.timeouts]\nheader = "100ms"\nbody = "100ms"\nfirst_byte = "300ms"\n'
+    gateway = await start_gateway(service_app(service.url, timeouts))
+    assert (await gateway.ask("GET /x HTTP/1.1\r\nHo")).status == 408
+    assert (await gateway.ask(f"POST /x HTTP/1.1\r\nHost: a\r\n{AUTH}Content-Length: 5\r\n\r\nab")).status == 408
+    assert (await gateway.http.get("/hang")).status_code == 504
+    counts = {
+        name: await value(gateway, f'shipway_deadlines_expired_total{{deadline="{name}"}}')
+        for name in ("header", "body", "first_byte")
+    }
+    assert counts == {"header": 1, "body": 1, "first_byte": 1}
+
+
+async def test_scanners_and_typos_make_no_new_series(start_gateway: StartGateway, fake: FakeOpenAI) -> None:
+    gateway = await start_gateway(model_app(fake))
+
+    async def knock(number: int) -> None:
+        await gateway.http.get(f"/wp-login-{number}.php")
+        await gateway.http.post("/v1/chat/completions", json={**CHAT, "model": f"gpt-{number}"})
+        await gateway.http.get(f"/v1/models/m{number}", headers={"authorization": f"Bearer k{number}"})
+        await gateway.http.request("PURGE", "/x", headers={"x-request-id": f"id-{number}", "host": f"h{number}"})
+
+    await knock(0)
+    before = {line.rsplit(" ", 1)[0] for line in (await gateway.metrics()).splitlines()}
+    for number in range(1, 30):
+        await knock(number)
+    assert {line.rsplit(" ", 1)[0] for line in (await gateway.metrics()).splitlines()} == before
+
+
+def test_every_refusal_code_is_a_label_value() -> None:
+    telemetry = Telemetry(metrics.gateway_registry(), None)
+    for code in CODES:
+        record = AccessRecord(b"GET", b"/", b"id")
+        record.status, record.error = 500, code
+        telemetry.finished(record)
+    for status in (400, *UNREAD_CODES):
+        telemetry.refused_unread(status)
+    counted = dict(telemetry.registry.collect())[metrics.REFUSALS]
+    assert {values[0] for values in counted} == {*CODES, *UNREAD_CODES.values(), "malformed_request"} - {"client_gone"}
+
+
+def test_every_kind_of_fault_is_an_outcome_of_attempts() -> None:
+    sources = "".join(file.read_text() for file in (Path(metrics.__file__).parents[1] / "gateway").rglob("*.py"))
+    kinds = set(re.findall(r'UpstreamFault\("(\w+)"', sources)) | set(re.findall(r'enter\w*\("(\w+)"', sources))
+    kinds |= {"cut", "reset", "unsent"}  # by how far it came, when a connection is lost
+    assert len(kinds) >= 6
+    assert kinds - set(metrics.OUTCOME.values or ()) == set()
+
+
+def test_counting_a_request_takes_microseconds() -> None:
+    telemetry = Telemetry(metrics.gateway_registry(), None)
+    record = AccessRecord(b"POST", b"/v1/chat/completions", b"req-1")
+    record.model, record.upstream, record.status, record.duration_s = "chat", "p/m", 200, 0.5
+    record.input_tokens, record.output_tokens = 10, 20
+    began_s = time.process_time()
+    for _ in range(20_000):
+        telemetry.finished(record)
+    per_request_us = (time.process_time() - began_s) / 20_000 * 1e6
+    assert per_request_us < 30, "a busy machine may double it; this is ten times"
