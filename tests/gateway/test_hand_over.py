@@ -19,7 +19,7 @@ import httpx
 import pytest
 
 from shipway.testing.openai_server import FakeOpenAI, Reply
-from tests.gateway.conftest import AUTH, KEY, RawClient, model_app, raw_client, service_app
+from tests.gateway.conftest import ADMIN, ADMIN_TOKEN, AUTH, KEY, RawClient, model_app, raw_client, service_app
 from tests.gateway.echo_service import EchoService, echo_service
 
 pytestmark = pytest.mark.integration
@@ -69,7 +69,12 @@ async def started(
         *("--admin-port", str(ports[1]), *options),
         stdout=stdout,
         stderr=subprocess.PIPE,
-        env={**os.environ, "SHIPWAY_API_KEYS": KEY, "PYTHONPATH": os.pathsep.join(sys.path)},
+        env={
+            **os.environ,
+            "SHIPWAY_API_KEYS": KEY,
+            "SHIPWAY_ADMIN_TOKEN": ADMIN_TOKEN,
+            "PYTHONPATH": os.pathsep.join(sys.path),
+        },
     )
     assert process.stderr is not None
     try:
@@ -213,6 +218,28 @@ async def test_log_that_nobody_reads_holds_up_neither_requests_nor_the_end(
                 assert (await client.response()).status == 200
         assert await gateway.end() == 0
     os.close(reader)
+
+
+async def test_standard_error_that_nobody_reads_holds_up_no_request(tmp_path: Path, service: EchoService) -> None:
+    app_file = service_app(service.url)
+    async with started(tmp_path, app_file, free_ports()) as gateway, httpx.AsyncClient() as http:
+        stderr = gateway.process.stderr
+        assert stderr is not None
+        stderr._transport.pause_reading()  # type: ignore[attr-defined]
+        changed = app_file + 'host = "0.0.0.0"\nport = 1\nadmin_host = "0.0.0.0"\nadmin_port = 2\n'
+        (tmp_path / "shipway.toml").write_text(changed)
+        reload = f"http://127.0.0.1:{gateway.admin_port}/v1/reload"
+        for _ in range(300):
+            answer = await http.post(reload, headers=ADMIN)
+            assert (answer.status_code, len(answer.json()["needs_restart"])) == (200, 4)
+        async with raw_client(gateway.port) as client:
+            await client.send(f"GET /x HTTP/1.1\r\nHost: a\r\n{AUTH}\r\n")
+            assert (await client.response()).status == 200
+        gateway.process.terminate()
+        async with asyncio.timeout(8):  # `wait` would wait for the end of standard error, too
+            while gateway.process.returncode is None:  # noqa: ASYNC110 - there is no event for it
+                await asyncio.sleep(0.05)
+        assert gateway.process.returncode == 0
 
 
 async def test_log_whose_reader_is_gone_does_not_end_the_gateway(tmp_path: Path, service: EchoService) -> None:

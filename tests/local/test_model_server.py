@@ -167,5 +167,5 @@ def test_weights_that_llama_cpp_refuses_end_the_start_with_its_reason(tmp_path: 
 
     (failed,) = refused.events("failed")
     assert "unknown model architecture: 'llamb'" in failed["error"]
-    assert failed["error"].endswith(f"llama.cpp cannot serve {path}")
+    assert f"llama.cpp cannot serve {path}" in failed["error"]  # its own log comes from a thread, so not always last
     assert "Traceback" not in refused.output

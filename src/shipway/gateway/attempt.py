@@ -114,8 +114,9 @@ class Attempt:
         pool = self._endpoint.pool
         deadlines = self._call.snapshot.deadlines
         self._exchange.on_expire = self._expired
+        fresh = False
         while True:
-            connection = self._held = pool.take_idle(check=not safe)
+            connection = self._held = None if fresh else pool.take_idle(check=not safe)
             if connection is None:
                 self._exchange.deadline_s = NEVER
                 connection = self._held = await self._connect(deadlines.connect_s)
@@ -146,6 +147,9 @@ class Attempt:
                 if not stale or not (fault.kind == "unsent" or (safe and fault.kind == "reset")):
                     raise
                 self._call.record.stale += 1
+                fresh = (
+                    fault.kind == "reset"
+                )  # it may have been executed: not once more for each connection in the pool
                 self._held = None
                 pool.discard(connection)
             finally:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import time
 import weakref
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
@@ -31,7 +32,7 @@ from shipway.gateway.snapshot import LiveLimits, admission_of
 from shipway.gateway.telemetry import Telemetry
 from shipway.monitoring import metrics
 from shipway.monitoring.exposition import render
-from shipway.monitoring.logging import AccessLog, AccessRecord, LogFormat, standard_output
+from shipway.monitoring.logging import AccessLog, AccessRecord, LogFormat, unbuffered
 from shipway.monitoring.process import read_process_at_scrape
 from shipway.spec.load import load_app
 
@@ -80,7 +81,7 @@ class Gateway:
         self._registry = metrics.gateway_registry()
         self._registry.allow(metrics.TARGET, described.services)
         read_process_at_scrape(self._registry, started_s=time.time())
-        log = AccessLog(standard_output(), log_format) if log_format else None
+        log = AccessLog(unbuffered(sys.stdout), log_format) if log_format else None
         if log is not None:
             weakref.finalize(self, log.close)  # at the latest when the interpreter ends: the last lines are not lost
         self._telemetry = Telemetry(self._registry, log)

@@ -10,7 +10,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Coroutine, Mapping
-from contextlib import suppress
+from contextlib import redirect_stderr, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from shipway.gateway.telemetry import Telemetry
 from shipway.gateway.tls import ListenerCertificate
 from shipway.gateway.upstreams import Endpoints
 from shipway.monitoring import metrics
-from shipway.monitoring.logging import AccessLog, LogFormat, standard_output
+from shipway.monitoring.logging import AccessLog, BackgroundWriter, LogFormat, UnblockedText, unbuffered
 from shipway.monitoring.process import read_process_at_scrape
 from shipway.secret import Secret
 from shipway.spec.app import App
@@ -100,7 +100,7 @@ class GatewayServer:
         around = Surroundings(keys_from(environ), self._endpoints, self._limits, environ, allotted)
         self._configuration = Configuration(app, around, options.weights, self._apply)
         self._registry = metrics.gateway_registry()
-        self._log = AccessLog(standard_output(), options.log_format)
+        self._log = AccessLog(unbuffered(sys.stdout), options.log_format)
         self._telemetry = Telemetry(self._registry, self._log)
         self._draining = False
         self._proxy = Proxy(self._configuration.snapshot, self._telemetry, ready=self._is_ready)
@@ -259,7 +259,12 @@ def _say(text: str) -> None:
 
 def serve(app: App, environ: Mapping[str, str], allotted: AllottedAddresses, options: ServeOptions) -> int:
     """Run the gateway until SIGTERM or SIGINT has drained it; a second signal ends it at once. Returns the exit status."""
-    return _run(_serve(app, environ, allotted, options))
+    told = BackgroundWriter(unbuffered(sys.stderr))
+    try:
+        with redirect_stderr(UnblockedText(told)):
+            return _run(_serve(app, environ, allotted, options))
+    finally:
+        told.close()
 
 
 async def _serve(app: App, environ: Mapping[str, str], allotted: AllottedAddresses, options: ServeOptions) -> int:

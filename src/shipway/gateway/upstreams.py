@@ -38,7 +38,8 @@ class Address:
 
 
 class Endpoint:
-    """One address, or one upstream (an account's model) there, with its breaker and what is under way; its connections are the origin's."""
+    """One address, or one upstream (an account's model) there, with its breaker and what is under way; its
+    connections are the origin's."""
 
     __slots__ = (
         "address",

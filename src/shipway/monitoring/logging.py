@@ -7,12 +7,12 @@ way in.
 
 from __future__ import annotations
 
-import sys
+import io
 import threading
 import time
 from collections import deque
 from contextlib import suppress
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TextIO
 
 import msgspec
 
@@ -80,32 +80,32 @@ class Out(Protocol):
     def flush(self) -> None: ...
 
 
-class AccessLog:
-    """Collects lines and writes them to *out* in the background, in order.
+class BackgroundWriter:
+    """Collects pieces and writes them to *out* on a thread of its own, in order.
 
-    *out* is best unbuffered (`standard_output`): a thread that is stuck inside a buffered stream keeps the interpreter from
-    ending. Closing writes what is left, if somebody reads it; the stream stays open.
+    *out* is best unbuffered (`unbuffered`): a thread that is stuck inside a buffered stream keeps the interpreter from ending.
+    Closing writes what is left, if somebody reads it; the stream stays open.
     """
 
-    def __init__(self, out: Out, log_format: LogFormat) -> None:
+    def __init__(self, out: Out) -> None:
         self._out = out
-        self._encode = _json_line if log_format == "json" else _text_line
         self._lines: deque[bytes] = deque(maxlen=MAX_WAITING_LINES)
         self._overflowed = 0
         self._unwritten = 0
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="access-log", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="log", daemon=True)
         self._thread.start()
 
     @property
     def dropped(self) -> int:
-        """Lines that were lost, since the reader was too slow or is gone."""
+        """Pieces that were lost, since the reader was too slow or is gone."""
         return self._overflowed + self._unwritten
 
-    def write(self, record: AccessRecord) -> None:
+    def put(self, piece: bytes) -> None:
+        """Never waits."""
         if len(self._lines) == MAX_WAITING_LINES:
             self._overflowed += 1
-        self._lines.append(self._encode(record))
+        self._lines.append(piece)
 
     def close(self) -> None:
         self._stop.set()
@@ -135,11 +135,36 @@ class AccessLog:
         self._out.flush()
 
 
-def standard_output() -> Out:
-    """Standard output without a buffer; where it is no file (under a test runner), whatever stands for it."""
+class AccessLog(BackgroundWriter):
+    """A line for each request."""
+
+    def __init__(self, out: Out, log_format: LogFormat) -> None:
+        super().__init__(out)
+        self._encode = _json_line if log_format == "json" else _text_line
+
+    def write(self, record: AccessRecord) -> None:
+        self.put(self._encode(record))
+
+
+class UnblockedText(io.TextIOBase):
+    """A text stream over a writer, for standard error: what is said there must not wait for a reader either."""
+
+    def __init__(self, writer: BackgroundWriter) -> None:
+        self._writer = writer
+
+    def write(self, text: str) -> int:
+        self._writer.put(text.encode("utf-8", "backslashreplace"))
+        return len(text)
+
+    def writable(self) -> bool:
+        return True
+
+
+def unbuffered(stream: TextIO) -> Out:
+    """*stream* (of `sys`) without its buffer; where it is no file (under a test runner), whatever stands for it."""
     with suppress(OSError, ValueError):
-        return open(sys.stdout.fileno(), "wb", buffering=0, closefd=False)
-    return sys.stdout.buffer
+        return open(stream.fileno(), "wb", buffering=0, closefd=False)
+    return stream.buffer
 
 
 class _Attributes(msgspec.Struct, omit_defaults=True, gc=False):

@@ -73,7 +73,7 @@ class ModelRequest:
         if bytes(self.fields.get("n", b"1")) not in {b"1", b"null"}:
             return True
         prompt = self.fields.get("prompt")
-        return prompt is not None and bytes(memoryview(prompt)[:1]) == b"["
+        return prompt is not None and _is_list(prompt)
 
     def beginning(self) -> bytes:
         """What identifies the conversation where nothing names it: its beginning, which stays as it was sent."""
@@ -112,7 +112,6 @@ def model_entry(name: str, created_s: int) -> bytes:
 
 ABSENT = msgspec.Raw(b"")
 """`Raw | None` would be read as null alone, so absence has a value of its own."""
-_EMPTY = frozenset((b"", b"null", b"[]"))
 
 
 class _Bare(msgspec.Struct, gc=False):
@@ -147,14 +146,13 @@ def answer_usage(body: bytes) -> Usage | None:
         raise ValueError("not an answer of this dialect") from error
     if bytes(answer.error) not in {b"", b"null"}:
         raise ValueError("an error with a good status")
-    if _nothing_in(answer.choices) and _nothing_in(answer.data):
+    if not (_is_list(answer.choices) or _is_list(answer.data)):
         raise ValueError("neither choices nor data")
     return usage
 
 
-def _nothing_in(content: msgspec.Raw) -> bool:
-    start = bytes(memoryview(content)[:4])
-    return start in _EMPTY or not start.startswith(b"[")
+def _is_list(content: msgspec.Raw) -> bool:
+    return bytes(memoryview(content)[:1]) == b"["
 
 
 class _ErrorDetail(msgspec.Struct, gc=False):

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
 from http import HTTPStatus
 from itertools import product
 
@@ -63,7 +62,8 @@ _READ_HERE = ABOUT_THE_SITE | frozenset(
 )
 
 # Narrower than the grammar, which allows `a,b`, `(a)` and escapes: no host is called so, and those who read it differ.
-_AUTHORITY = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~-]+)(?::([0-9]{0,5}))?")
+_PORT = rb"[0-9]{0,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]"
+_AUTHORITY = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~-]+)(?::(?:" + _PORT + rb"))?")
 _WITHOUT_CONTENT = frozenset((b"CONNECT", b"TRACE"))
 _ABSOLUTE = re.compile(rb"(?i:http(s?))://([^/?#]*)([^#]*)")
 
@@ -214,7 +214,7 @@ class RequestHead:
         section 3.2.2)."""
         if host is None and not self.http_1_0:
             raise BadMessage(HTTPStatus.BAD_REQUEST, "no Host field")
-        if host is not None and not _is_authority(host):
+        if host is not None and _AUTHORITY.fullmatch(host) is None:
             raise BadMessage(HTTPStatus.BAD_REQUEST, "Host is not a host and port")
         self.claims_tls = False
         if not target.startswith(b"/"):
@@ -226,7 +226,7 @@ class RequestHead:
                     raise BadMessage(HTTPStatus.BAD_REQUEST, "the request target is neither a path nor an http URL")
                 self.claims_tls = bool(absolute[1])
                 host = absolute[2]
-                if not _is_authority(host):
+                if _AUTHORITY.fullmatch(host) is None:
                     raise BadMessage(HTTPStatus.BAD_REQUEST, "the target's authority is not a host and port")
                 target = absolute[3]
                 if not target and self.method == b"OPTIONS":
@@ -238,12 +238,6 @@ class RequestHead:
         self.host = host or b""
         self.target = target
         self.path = target.partition(b"?")[0]
-
-
-@lru_cache(maxsize=1024)  # clients send few different ones
-def _is_authority(value: bytes) -> bool:
-    found = _AUTHORITY.fullmatch(value)
-    return found is not None and (not found[1] or int(found[1]) < 65536)
 
 
 NOT_IN_TRAILERS = frozenset(

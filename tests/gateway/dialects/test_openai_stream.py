@@ -1,0 +1,62 @@
+"""The reader of streams, alone: what it passes on and how it judges does not depend on where the bytes were cut."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shipway.gateway.dialects.openai_stream import DONE, StreamReader
+
+ROLE = b'data: {"choices":[{"index":0,"delta":{"role":"assistant"},"finish_reason":null}]}\n\n'
+TOKEN = 'data: {"choices":[{"index":0,"delta":{"content":"é \\"error\\" [DONE]"},"finish_reason":null}]}\n\n'.encode()
+SPACED = TOKEN.replace(b":", b": ")
+END = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
+USAGE = b'data: {"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2}}\r\n\r\n'
+ERROR = b'data: {"error":{"message":"no"}}\n\n'
+EVENTS = (ROLE, TOKEN, SPACED, END, USAGE, DONE, ERROR, b": ping\n\n", b"\n\n", b"data: {oops\n\n", b"<html>\n\n")
+
+
+def read(pieces: list[bytes], *, several: bool = False) -> tuple[bytes, str, bytes | None, bool, object]:
+    reader = StreamReader(several=several)
+    passed = b"".join([reader.pass_on(piece) for piece in pieces])
+    return passed, reader.failed, reader.finish(), reader.begun, reader.usage
+
+
+@given(st.lists(st.sampled_from(EVENTS), max_size=8), st.lists(st.integers(0, 900), max_size=12))
+def test_cuts_change_neither_bytes_nor_judgement(events: list[bytes], cuts: list[int]) -> None:
+    stream = b"".join([TOKEN, *events])
+    places = [0, *sorted({min(cut, len(stream)) for cut in cuts}), len(stream)]
+    pieces = [stream[start:end] for start, end in pairwise(places) if end > start]
+    whole, cut = read([TOKEN, *events]), read(pieces)
+    assert [one.replace(b"\r\n", b"\n") if isinstance(one, bytes) else one for one in cut[:3]] == [
+        one.replace(b"\r\n", b"\n") if isinstance(one, bytes) else one for one in whole[:3]
+    ]
+    assert cut[3] == whole[3]
+
+
+@given(st.lists(st.sampled_from(EVENTS), max_size=8))
+def test_what_is_passed_on_is_the_beginning_of_what_came_in_whole_events(events: list[bytes]) -> None:
+    stream = b"".join(events).replace(b"\r\n", b"\n")
+    passed = read(events)[0].replace(b"\r\n", b"\n")
+    assert stream.startswith(passed)
+    assert not passed or passed.endswith(b"\n\n")
+
+
+def test_ordinary_tokens_pass_as_the_same_object() -> None:
+    reader = StreamReader()
+    assert reader.pass_on(TOKEN) == TOKEN
+    assert reader.pass_on(TOKEN) is TOKEN
+
+
+def test_done_counts_only_after_each_choice_has_finished() -> None:
+    other = END.replace(b'"index":0', b'"index":1').replace(b'"stop"', b"null")
+    assert read([other, END, DONE], several=True)[1] == "cut"
+    assert read([other, END, END.replace(b'"index":0', b'"index":1'), DONE], several=True)[1:3] == ("", b"")
+
+
+def test_missing_done_is_added_once() -> None:
+    assert read([TOKEN, END])[2] == DONE
+    assert read([TOKEN, END, DONE])[2] == b""
+    assert read([TOKEN])[2] is None
