@@ -21,7 +21,7 @@ from shipway.gateway.admin_schema import openapi
 from shipway.gateway.serve import GatewayServer, ServeOptions
 from shipway.gateway.snapshot import AllottedAddresses
 from shipway.spec.load import load_app
-from tests.gateway.conftest import ADMIN, ADMIN_TOKEN, RunningGateway, StartGateway, raw_client
+from tests.gateway.conftest import ADMIN, ADMIN_TOKEN, RunningGateway, StartGateway, raw_client, service_app
 
 RELEASES = (
     'name = "app"\n[services.two]\nroutes = [{ path = "/", public = true }]\n'
@@ -224,3 +224,9 @@ async def test_token_is_in_no_log_error_or_metric(gateway: RunningGateway, capfd
     await asyncio.sleep(0.2)
     texts += capfd.readouterr()
     assert [text for text in texts if ADMIN_TOKEN in text] == []
+
+
+async def test_admin_answers_carry_a_request_id_too(start_gateway: StartGateway) -> None:
+    gateway = await start_gateway(service_app("http://127.0.0.1:1"))
+    assert (await gateway.admin.get("/healthz")).headers["x-request-id"].startswith("req-")
+    assert (await gateway.admin.get("/readyz", headers={"x-request-id": "mine"})).headers["x-request-id"] == "mine"

@@ -17,6 +17,7 @@ from typing import Any
 
 from shipway.errors import ShipwayError
 from shipway.gateway.admin import AdminApi
+from shipway.gateway.call import request_id_for
 from shipway.gateway.configuration import LOOK_EVERY_S, Configuration
 from shipway.gateway.health_checks import HealthChecks
 from shipway.gateway.http1.asgi import serve_asgi
@@ -243,7 +244,8 @@ class GatewayServer:
 
     async def _handle_admin(self, exchange: Exchange) -> None:
         try:
-            await serve_asgi(self._admin, exchange)
+            request_id = request_id_for(exchange.head.request_id)
+            await serve_asgi(self._admin, exchange, b"x-request-id: %b\r\n" % request_id)
         except asyncio.CancelledError:
             pass
         except Exception:  # one admin request must not end the process

@@ -18,19 +18,23 @@ MAX_BODY_BYTES = 1024 * 1024
 _BODY_TOO_LARGE = b"the request body is larger than this API takes\n"
 
 
-async def serve_asgi(app: AsgiApp, exchange: Exchange) -> None:
-    """Answer *exchange* with *app*; the request body is read whole, at most `MAX_BODY_BYTES`."""
+async def serve_asgi(app: AsgiApp, exchange: Exchange, fields: bytes = b"") -> None:
+    """Answer *exchange* with *app*; the request body is read whole, at most `MAX_BODY_BYTES`.
+
+    Args:
+        fields: Complete header lines that every response gets.
+    """
     try:
         body = await exchange.read_body(MAX_BODY_BYTES)
     except BodyTooLarge:
-        exchange.respond(413, b"Content-Type: text/plain\r\n", _BODY_TOO_LARGE)
+        exchange.respond(413, b"Content-Type: text/plain\r\n" + fields, _BODY_TOO_LARGE)
         return
     except (ClientGone, asyncio.CancelledError):
         return
     head = exchange.head
     path, _, query = head.target.partition(b"?")
-    fields = head.passed_on + head.about_the_site
-    headers = [(fields[at].lower(), fields[at + 2]) for at in range(0, len(fields), 4)]
+    sent = head.passed_on + head.about_the_site
+    headers = [(sent[at].lower(), sent[at + 2]) for at in range(0, len(sent), 4)]
     headers.append((b"host", head.host))
     if head.authorization is not None:
         headers.append((b"authorization", head.authorization))
@@ -64,7 +68,7 @@ async def serve_asgi(app: AsgiApp, exchange: Exchange) -> None:
             sent = [(bytes(name).lower(), bytes(value)) for name, value in message.get("headers", ())]
             length = next((int(value) for name, value in sent if name == b"content-length"), None)
             lines = b"".join(b"%b: %b\r\n" % field for field in sent if field[0] != b"content-length")
-            exchange.begin(int(message["status"]), lines, length)
+            exchange.begin(int(message["status"]), lines + fields, length)
         elif message["type"] == "http.response.body":
             if head.method != b"HEAD":
                 exchange.write(bytes(message.get("body", b"")))
