@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import resource
+import signal
 import statistics
 import sys
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ from pathlib import Path
 from benchmarks.gateway.chart import draw
 from benchmarks.gateway.features import features_table, measure_features
 from benchmarks.gateway.peers import ALWAYS, ON_REQUEST, Peer
+from benchmarks.gateway.processes import raise_priority
 from benchmarks.gateway.report import US, as_document, noise, peers_table, targets, targets_table
 from benchmarks.gateway.rounds import DIRECT, FULL, QUICK, Cores, Effort, Measured, measure, split_cores
 
@@ -24,9 +26,10 @@ RESULTS = Path(__file__).parents[1] / "results"
 def main() -> int:
     arguments = _arguments()
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))  # so that what was started is stopped
     effort = QUICK if arguments.quick else FULL
     if arguments.nice:
-        os.setpriority(os.PRIO_PROCESS, 0, arguments.nice)  # inherited by all that is started: gateways, load, backends
+        raise_priority(arguments.nice)
     cores = split_cores()
     say = (lambda text: None) if arguments.quiet else (lambda text: print("  " + text, flush=True))
     if arguments.features:
