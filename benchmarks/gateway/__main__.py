@@ -9,13 +9,14 @@ import platform
 import resource
 import signal
 import statistics
+import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.gateway.chart import draw
 from benchmarks.gateway.features import features_table, measure_features
-from benchmarks.gateway.peers import ALWAYS, ON_REQUEST, Peer
+from benchmarks.gateway.peers import ALWAYS, ON_REQUEST, ROOT, Peer
 from benchmarks.gateway.processes import raise_priority
 from benchmarks.gateway.report import US, as_document, noise, peers_table, targets, targets_table
 from benchmarks.gateway.rounds import DIRECT, FULL, QUICK, Cores, Effort, Measured, measure, split_cores
@@ -54,6 +55,7 @@ def main() -> int:
             missing,
             date=datetime.now(UTC).date().isoformat(),
             machine=_machine(cores),
+            revision=_revision(),
             settings={"quick": arguments.quick, "nice": arguments.nice, **vars(effort)},
         )
         _write(arguments.output, document, results)
@@ -90,6 +92,12 @@ def _machine(cores: Cores) -> dict[str, object]:
         "gateway_core": cores.gateway,
         "load_cores": cores.load,
     }
+
+
+def _revision() -> str:
+    """What was measured: the commit, and whether files differ from it."""
+    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--exclude=*"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
 
 
 def _write(output: Path, document: dict[str, object], results: dict[str, Measured]) -> None:
