@@ -93,7 +93,7 @@ SHIPWAY = Peer(
     "shipway",
     sys.executable,
     "shipway.toml",
-    ("-m", "shipway.gateway", "@FOLDER@"),
+    ("-m", "shipway.gateway", "@FOLDER@", "--environment", "full"),
     ("-c", "import shipway; print(shipway.__version__)"),
     # This checkout, whatever else is installed.
     environ={
