@@ -7,14 +7,17 @@ import json
 import os
 import platform
 import resource
+import signal
 import statistics
+import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.gateway.chart import draw
 from benchmarks.gateway.features import features_table, measure_features
-from benchmarks.gateway.peers import ALWAYS, ON_REQUEST, Peer
+from benchmarks.gateway.peers import ALWAYS, ON_REQUEST, ROOT, Peer
+from benchmarks.gateway.processes import raise_priority
 from benchmarks.gateway.report import US, as_document, noise, peers_table, targets, targets_table
 from benchmarks.gateway.rounds import DIRECT, FULL, QUICK, Cores, Effort, Measured, measure, split_cores
 
@@ -24,9 +27,10 @@ RESULTS = Path(__file__).parents[1] / "results"
 def main() -> int:
     arguments = _arguments()
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))  # so that what was started is stopped
     effort = QUICK if arguments.quick else FULL
     if arguments.nice:
-        os.setpriority(os.PRIO_PROCESS, 0, arguments.nice)  # inherited by all that is started: gateways, load, backends
+        raise_priority(arguments.nice)
     cores = split_cores()
     say = (lambda text: None) if arguments.quiet else (lambda text: print("  " + text, flush=True))
     if arguments.features:
@@ -51,6 +55,7 @@ def main() -> int:
             missing,
             date=datetime.now(UTC).date().isoformat(),
             machine=_machine(cores),
+            revision=_revision(),
             settings={"quick": arguments.quick, "nice": arguments.nice, **vars(effort)},
         )
         _write(arguments.output, document, results)
@@ -87,6 +92,12 @@ def _machine(cores: Cores) -> dict[str, object]:
         "gateway_core": cores.gateway,
         "load_cores": cores.load,
     }
+
+
+def _revision() -> str:
+    """What was measured: the commit, and whether files differ from it."""
+    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--exclude=*"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
 
 
 def _write(output: Path, document: dict[str, object], results: dict[str, Measured]) -> None:

@@ -1,6 +1,7 @@
 """What each part of a request's way through the gateway costs: the same load, with one thing more each time.
 
-A step is a path of the app file in `configs/shipway.toml`; each does what the ones before it do, and its own.
+A step is an environment of the app file in `configs/shipway.toml` and a path. The first two are a service's, the others a
+model's, where each does what the ones before it do, and its own.
 """
 
 from __future__ import annotations
@@ -9,19 +10,24 @@ import os
 import statistics
 import tempfile
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from benchmarks.gateway.measures import calmest, measure_load
 from benchmarks.gateway.peers import SHIPWAY, start_backends
-from benchmarks.gateway.rounds import Cores, Effort, Say
+from benchmarks.gateway.processes import Running
+from benchmarks.gateway.rounds import Cores, Effort, Say, turn_of
 from benchmarks.gateway.traffic import PATH
 
 STEPS = (
-    ("relay to an open service, log line", "/open"),
-    ("+ key check", "/closed"),
-    ("+ body read, model looked up, answer held whole", PATH),
+    ("relay to an open service, metrics, log line", "dev", "/open"),
+    ("the same with a key check", "dev", "/closed"),
+    ("a model call: key, body read, model, usage", "dev", PATH),
+    ("with a limit on requests per key", "limited", PATH),
+    ("with weighted upstreams", "full", PATH),
 )
+"""What is done, in which environment of the app file, asked for by which path."""
 
 
 def measure_features(effort: Effort, cores: Cores, say: Say) -> list[dict[str, object]]:
@@ -33,12 +39,19 @@ def measure_features(effort: Effort, cores: Cores, say: Say) -> list[dict[str, o
         backends, whole, _ = start_backends(folder / "backends", cores.load)
         for backend in backends:
             stack.callback(backend.stop)
-        process, port = SHIPWAY.start(folder / "shipway", backend=whole, cores=cores.gateway)
-        stack.callback(process.stop)
-        costs: dict[str, list[float]] = {name: [] for name, _ in STEPS}
+        running: dict[str, tuple[Running, int]] = {}
+        for name in dict.fromkeys(environment for _, environment, _ in STEPS):
+            arguments = ("-m", "shipway.gateway", "@FOLDER@", "--environment", name)
+            gateway = replace(SHIPWAY, arguments=arguments)
+            running[name] = gateway.start(folder / name, backend=whole, cores=cores.gateway)
+            stack.callback(running[name][0].stop)
+            running[name][0].pause()
+        costs: dict[str, list[float]] = {name: [] for name, _, _ in STEPS}
         for number in range(effort.rounds):
-            for name, path in STEPS:
-                load = calmest(partial(measure_load, process, port, effort.load_s, path=path))
+            for name, environment, path in STEPS:
+                process, port = running[environment]
+                with turn_of(process):
+                    load = calmest(partial(measure_load, process, port, effort.load_s, path=path))
                 costs[name].append(load.cpu_us)
                 say(f"features {number + 1}/{effort.rounds} {load.cpu_us:7.1f} µs  {name}")
     return [{"step": name, "cpu_us": round(statistics.median(values), 1)} for name, values in costs.items()]

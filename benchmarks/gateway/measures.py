@@ -23,8 +23,8 @@ STREAMS = 200
 IDLE_CONNECTIONS = 1000
 SLOW_LOAD_S = 10.0
 SETTLE_S = 3.0
-CALM = 0.05
-"""A turn in which something else had the gateway's core for more than this share of the time is taken again."""
+CALM = 0.1
+"""A turn that was disturbed by more than this share is taken again."""
 TRIES = 3
 LUA = Path(__file__).parent / "configs" / "post.lua"
 
@@ -44,6 +44,11 @@ class Load:
     waited: float
     failed: int
 
+    @property
+    def disturbed(self) -> float:
+        """The share of its core that the gateway did not get, or that starved load and backends left unused."""
+        return 1 - self.busy
+
 
 @dataclass(frozen=True)
 class Streams:
@@ -57,6 +62,11 @@ class Streams:
     whole: int
     expected: int
     waited: float
+
+    @property
+    def disturbed(self) -> float:
+        """These streams leave the core idle at times, so only waiting tells."""
+        return self.waited
 
 
 @dataclass(frozen=True)
@@ -117,9 +127,9 @@ TurnT = TypeVar("TurnT", Load, Streams)
 def calmest(take: Callable[[], TurnT], hopeless: Callable[[TurnT], bool] = lambda turn: False) -> TurnT:
     """The first turn that was calm, or the calmest of a few. It is chosen by what others did, never by its outcome."""
     turns: list[TurnT] = []
-    while len(turns) < TRIES and not (turns and (turns[-1].waited <= CALM or hopeless(turns[-1]))):
+    while len(turns) < TRIES and not (turns and (turns[-1].disturbed <= CALM or hopeless(turns[-1]))):
         turns.append(take())
-    return min(turns, key=lambda turn: turn.waited)
+    return min(turns, key=lambda turn: turn.disturbed)
 
 
 def measure_memory(process: Running, port: int) -> Memory:

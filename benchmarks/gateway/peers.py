@@ -93,9 +93,14 @@ SHIPWAY = Peer(
     "shipway",
     sys.executable,
     "shipway.toml",
-    ("-m", "shipway.gateway", "@FOLDER@"),
+    ("-m", "shipway.gateway", "@FOLDER@", "--environment", "full"),
     ("-c", "import shipway; print(shipway.__version__)"),
-    environ={"SHIPWAY_API_KEYS": f"{KEY},sk-someone-else", "PROVIDER_KEY": "sk-provider"},
+    # This checkout, whatever else is installed.
+    environ={
+        "PYTHONPATH": str(ROOT / "src"),
+        "SHIPWAY_API_KEYS": f"{KEY},sk-someone-else",
+        "PROVIDER_KEY": "sk-provider",
+    },
 )
 LITELLM = Peer(
     "litellm",

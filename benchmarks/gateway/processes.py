@@ -43,7 +43,7 @@ class Running:
             stdin=subprocess.DEVNULL,
             cwd=folder,
             env={**os.environ, **(environ or {})},
-            start_new_session=True,
+            process_group=0,  # not a session: Linux shares processors out by session, and all here are to be equals
         )
 
     @property
@@ -93,6 +93,16 @@ class Running:
             for children in Path(f"/proc/{pid}/task").glob("*/children"):
                 found += [int(child) for child in children.read_text().split()]
         return found
+
+
+def raise_priority(nice: int) -> None:
+    """Set the priority of this process and all it will start, beside others on the machine. Raises: PermissionError."""
+    os.setpriority(os.PRIO_PROCESS, 0, nice)
+    session = Path("/proc/self/autogroup")
+    if (
+        session.exists()
+    ):  # where sessions share the processors, a process's own priority counts inside its session alone
+        session.write_text(str(nice))
 
 
 def free_port() -> int:

@@ -127,12 +127,14 @@ def as_document(
     missing: Mapping[str, str],
     *,
     date: str,
+    revision: str,
     machine: Mapping[str, object],
     settings: Mapping[str, object],
 ) -> dict[str, object]:
     """What is kept in the result file."""
     return {
         "date": date,
+        "revision": revision,
         "machine": dict(machine),
         "settings": dict(settings),
         "noise": _rounded(noise(results)),

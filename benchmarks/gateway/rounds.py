@@ -147,7 +147,8 @@ def _started(
 
 
 @contextmanager
-def _turn(process: Running) -> Iterator[None]:
+def turn_of(process: Running) -> Iterator[None]:
+    """The process runs inside, and is kept off its core before and after."""
     process.resume()
     try:
         yield
@@ -157,7 +158,7 @@ def _turn(process: Running) -> Iterator[None]:
 
 def _memory(running: dict[str, tuple[Running, int]], results: dict[str, Measured], say: Say) -> None:
     for name, (process, port) in running.items():
-        with _turn(process):
+        with turn_of(process):
             memory = results[name].memory = measure_memory(process, port)
         say(f"memory     {name:8} {memory.idle_mib:6.1f} MiB with {memory.open_connections} idle connections")
 
@@ -177,7 +178,7 @@ def _loads(
             process, port = running[name]
             if name in slow and number >= SLOW_ROUNDS:
                 continue
-            with _turn(process):
+            with turn_of(process):
                 load = _load_turn(process, port, effort, slow=name in slow)
             results[name].loads.append(load)
             say(
@@ -200,7 +201,7 @@ def _latencies(
         _block(results[DIRECT], backend, effort, warm=20)
         for name in _rotated(list(running), number):
             process, port = running[name]
-            with _turn(process):
+            with turn_of(process):
                 _block(results[name], port, effort, warm=2 if name in slow else 20)
     say(f"latency    {blocks} blocks each, one connection")
 
@@ -219,7 +220,7 @@ def _streams(
         results[DIRECT].streams.append(_stream_turn(None, backend, effort))
         for name in _rotated(list(running), number):
             process, port = running[name]
-            with _turn(process):
+            with turn_of(process):
                 streams = calmest(partial(_stream_turn, process, port, effort), hopeless=_cannot_keep_up)
             results[name].streams.append(streams)
             say(

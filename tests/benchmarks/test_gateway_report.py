@@ -55,7 +55,7 @@ def test_a_verdict_follows_from_the_bounds(value: float, at_least: bool, verdict
 
 
 def test_a_disturbed_turn_is_taken_again_and_the_calmest_counts() -> None:
-    turns = [Load(1, 1, 1, waited, 0) for waited in (0.5, 0.2, 0.3, 0.0)]
+    turns = [Load(1, 1, busy, 0, 0) for busy in (0.5, 0.8, 0.7, 1.0)]
     assert calmest(iter(turns).__next__) is turns[1]
     assert calmest(iter(turns[3:]).__next__) is turns[3]
 
