@@ -34,6 +34,7 @@ MAX_HELD_ANSWER_BYTES = 8 * 1024 * 1024
 """An unstreamed answer is held whole up to this size, so that one cut short never reaches a client as a success."""
 MAX_ERROR_BYTES = 64 * 1024
 
+_OK = HTTPStatus.OK.value
 _BUSY = frozenset((429, 503, 529))
 _OUR_FAULT = frozenset((401, 402, 403, 407))
 """An upstream that does not accept the gateway's own credentials: nothing that a client could mend."""
@@ -191,7 +192,7 @@ async def _deliver(call: Call, attempt: Attempt, response: ResponseHead, request
     if is_stream:
         await _deliver_stream(call, attempt, StreamReader(several=request.several_choices()))
         return
-    pieces = await attempt.read(MAX_HELD_ANSWER_BYTES)
+    pieces = attempt.connection.whole_body() or await attempt.read(MAX_HELD_ANSWER_BYTES)
     if pieces is None:
         if b"json" not in response.content_type:  # too much of it to look at, so its name must do
             raise UpstreamFault("garbage", "not the kind of answer that was asked for")
@@ -207,7 +208,7 @@ async def _deliver(call: Call, attempt: Attempt, response: ResponseHead, request
     _note_usage(call, usage)
     attempt.works(measured=True)
     # Of the upstream's fields none: they are about its own limits, site and cookies.
-    call.respond(HTTPStatus.OK.value, JSON_FIELD, body)
+    call.respond(_OK, JSON_FIELD, body)
 
 
 async def _deliver_stream(call: Call, attempt: Attempt, reader: StreamReader) -> None:

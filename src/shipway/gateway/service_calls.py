@@ -23,6 +23,7 @@ _SAFE_TO_REPEAT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"T
 _COUNTED = frozenset((b"OPTIONS", b"TRACE"))
 _MAX_FORWARDS = 1_000_000_000
 """Counted down from here where a client asks for more."""
+_SWITCHING_PROTOCOLS = HTTPStatus.SWITCHING_PROTOCOLS.value
 _NEVER_EXECUTED = frozenset(("connect", "connect_timeout", "unsent"))
 
 
@@ -105,7 +106,7 @@ async def _forward(call: Call, endpoint: Endpoint, telemetry: Telemetry, *, keep
     outcome = "client_left"
     try:
         response = await attempt.send(head.method, message, safe=safe, body_follows=head.has_body)
-        if response.status == HTTPStatus.SWITCHING_PROTOCOLS:
+        if response.status == _SWITCHING_PROTOCOLS:
             if head.upgrade is None or response.upgrade is None or response.upgrade.strip().lower() != b"websocket":
                 raise UpstreamFault("garbage", "an upgrade that nobody asked for")
             outcome = "answered"

@@ -191,6 +191,10 @@ class UpstreamConnection(asyncio.Protocol):
 
     # -- responses
 
+    def whole_body(self) -> list[bytes] | None:
+        """The response's body in pieces if all of it is here already, as that of a small answer is."""
+        return self._pieces if self._done and self._fault is None else None
+
     async def read(self, max_bytes: int) -> list[bytes] | None:
         """The response's whole body in pieces, or None once it is larger than *max_bytes* (then `relay` still gives
         all of it).
