@@ -2,28 +2,20 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
+from shipway.cli.options import AdminPort, AppPath, LogFormat, Port
+
 
 def gateway(
-    path: Annotated[
-        Path, typer.Argument(metavar="PATH", help="The app file, or its folder.", exists=True, show_default=False)
-    ] = Path("."),
+    path: AppPath = Path("."),
     environment: Annotated[
         str, typer.Option("--environment", "-e", metavar="NAME", help="Run the gateway as it is there.")
     ] = "dev",
-    port: Annotated[
-        int | None,
-        typer.Option("--port", min=1, max=65535, metavar="PORT", help="Listen here instead of gateway.port."),
-    ] = None,
-    admin_port: Annotated[
-        int | None,
-        typer.Option(
-            "--admin-port", min=1, max=65535, metavar="PORT", help="Listen here instead of gateway.admin_port."
-        ),
-    ] = None,
+    port: Port = None,
+    admin_port: AdminPort = None,
     take_over: Annotated[
         bool,
         typer.Option(
@@ -39,9 +31,7 @@ def gateway(
             show_default=False,
         ),
     ] = None,
-    log_format: Annotated[
-        Literal["text", "json"], typer.Option("--log-format", help="Lines for people or for machines.")
-    ] = "json",
+    log_format: LogFormat = "json",
 ) -> int:
     """Run the gateway alone, before what already runs elsewhere.
 

@@ -1,32 +1,22 @@
 """`shipway up`: runs the whole app on this machine, with the gateway in front."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
+from shipway.cli.options import AdminPort, AppPath, LogFormat, Port
+
 
 def up(
-    path: Annotated[
-        Path, typer.Argument(metavar="PATH", help="The app file, or its folder.", exists=True, show_default=False)
-    ] = Path("."),
+    path: AppPath = Path("."),
     environment: Annotated[
         str, typer.Option("--environment", "-e", metavar="NAME", help="Run the app as it is there.")
     ] = "dev",
-    port: Annotated[
-        int | None,
-        typer.Option("--port", min=1, max=65535, metavar="PORT", help="Listen here instead of gateway.port."),
-    ] = None,
-    admin_port: Annotated[
-        int | None,
-        typer.Option(
-            "--admin-port", min=1, max=65535, metavar="PORT", help="Listen here instead of gateway.admin_port."
-        ),
-    ] = None,
+    port: Port = None,
+    admin_port: AdminPort = None,
     reload: Annotated[bool, typer.Option("--reload", help="Restart a service when its files change.")] = False,
-    log_format: Annotated[
-        Literal["text", "json"], typer.Option("--log-format", help="Lines for people or for machines.")
-    ] = "text",
+    log_format: LogFormat = "text",
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Say more about what is going on.")] = False,
 ) -> int:
     """Run the app here: its services, its local models, the gateway.

@@ -20,7 +20,6 @@ class Attempt:
 
     Attributes:
         began_s: On the loop's clock.
-        connected: Whether a connection was had: before that nothing can have been executed.
         midway_fault: What the upstream failed with when part of its answer had gone to the client.
     """
 
@@ -39,7 +38,6 @@ class Attempt:
         "_started_s",
         "_works",
         "began_s",
-        "connected",
         "midway_fault",
     )
 
@@ -57,7 +55,6 @@ class Attempt:
         self._beat_s = NEVER
         self.began_s = self._loop.time()
         self._started_s = perf_counter()
-        self.connected = False
         self._works = False
         self.midway_fault: str | None = None
         endpoint.in_flight += 1
@@ -120,7 +117,6 @@ class Attempt:
             if connection is None:
                 self._exchange.deadline_s = NEVER
                 connection = self._held = await self._connect(deadlines.connect_s)
-            self.connected = True
             connection.on_inform = self._inform if inform else None
             first_byte_by_s = self._loop.time() + deadlines.first_byte_s
             if first_token_by_s < first_byte_by_s:

@@ -25,6 +25,7 @@ _NOT_MODIFIED = HTTPStatus.NOT_MODIFIED.value
 _NO_CONTENT = HTTPStatus.NO_CONTENT.value
 
 HIGH_WATER_BYTES = 256 * 1024
+"""Body bytes held for a handler that is not reading yet; past this the socket is not read."""
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
@@ -175,10 +176,6 @@ class Exchange:
     def request_bytes(self) -> int:
         """Body bytes that have arrived."""
         return self._body_bytes
-
-    @property
-    def body_done(self) -> bool:
-        return self._body_done
 
     # -- the response
 

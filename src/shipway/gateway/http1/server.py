@@ -2,7 +2,7 @@
 
 A connection parses requests and hands each, in order, to the server's handler as an `Exchange`. Pipelined requests
 wait for their predecessor's response. Everything a client can make grow is bounded: the head by `max_header_bytes`, a
-body that nobody reads yet by `HIGH_WATER_BYTES`, waiting requests by `MAX_PIPELINED`.
+body that nobody reads yet by `exchange.HIGH_WATER_BYTES`, waiting requests by `MAX_PIPELINED`.
 """
 
 from __future__ import annotations
@@ -23,8 +23,6 @@ from shipway.gateway.http1.exchange import Exchange, plain_refusal
 from shipway.gateway.http1.head import BadMessage, Fields, RequestHead
 from shipway.gateway.http1.outbox import Outbox
 
-HIGH_WATER_BYTES = 256 * 1024
-"""Body bytes held for a handler that is not reading yet; past this the socket is not read."""
 MAX_PIPELINED = 256
 """Requests that wait for the response before theirs. Reading stops at the first; the rest came with it in one read."""
 MAX_EXTENSION_BYTES = 64 * 1024
