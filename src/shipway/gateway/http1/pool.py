@@ -7,8 +7,7 @@ import ssl
 from collections import deque
 from dataclasses import dataclass
 
-from shipway.gateway.http1.client import UpstreamConnection, UpstreamFault
-from shipway.gateway.http1.outbox import Outbox
+from shipway.gateway.http1.upstream_connection import UpstreamConnection, UpstreamFault
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,6 @@ class Pool:
     def __init__(
         self,
         origin: Origin,
-        outbox: Outbox,
         *,
         tls: ssl.SSLContext | None = None,
         max_connections: int = 1024,
@@ -56,7 +54,6 @@ class Pool:
         self._idle: list[UpstreamConnection] = []
         self._open = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
-        self._outbox = outbox
         self._loop = asyncio.get_running_loop()
         self._closed = False
 
@@ -112,7 +109,7 @@ class Pool:
                 self._open += 1
                 try:
                     _, connection = await self._loop.create_connection(
-                        lambda: UpstreamConnection(self._loop, self._outbox),
+                        lambda: UpstreamConnection(self._loop),
                         self.origin.host,
                         self.origin.port,
                         ssl=self.tls,
@@ -131,8 +128,7 @@ class Pool:
         """Give a connection back after its exchange; one that cannot be used again is closed."""
         if connection.reusable and len(self._idle) < self._max_idle and not self._closed:
             connection.idle_since_s = self._loop.time()
-            connection.on_inform = connection.on_writable = None
-            connection.resume_reading()
+            connection.rest()
             self._idle.append(connection)
             if self._waiting:
                 self._wake_one()
