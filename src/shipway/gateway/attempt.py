@@ -259,6 +259,7 @@ class Attempt:
         exchange.keep_alive = False
         upgrade = b"Connection: Upgrade\r\nUpgrade: %b\r\n" % (response.upgrade or b"")
         fields = response.lines + self._call.fields
+        client.server.outbox.flush()
         client.transport.write(b"".join((b"HTTP/1.1 101 Switching Protocols\r\n", fields, upgrade, b"\r\n", *early)))
         client.become_tunnel(Tunnel(connection.transport, ended))
         if exchange.after_upgrade:

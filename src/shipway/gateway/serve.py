@@ -24,6 +24,7 @@ from shipway.gateway.http1.asgi import serve_asgi
 from shipway.gateway.http1.deadlines import Sweep
 from shipway.gateway.http1.exchange import Exchange
 from shipway.gateway.http1.listener import Limits, Server
+from shipway.gateway.http1.outbox import Outbox
 from shipway.gateway.listening import bind, steer_away
 from shipway.gateway.proxy import Proxy
 from shipway.gateway.snapshot import AllottedAddresses, LiveLimits, Snapshot, Surroundings
@@ -94,7 +95,8 @@ class GatewayServer:
         """
         settings = app.gateway
         loop = asyncio.get_running_loop()
-        self._endpoints = Endpoints()
+        outbox = Outbox(loop)
+        self._endpoints = Endpoints(outbox)
         self._limits = LiveLimits()
         around = Surroundings(keys_from(environ), self._endpoints, self._limits, environ, allotted)
         self._configuration = Configuration(app, around, options.weights, self._apply)
@@ -103,7 +105,7 @@ class GatewayServer:
         self._telemetry = Telemetry(self._registry, self._log)
         self._draining = False
         self._proxy = Proxy(self._configuration.snapshot, self._telemetry, ready=self._is_ready)
-        self._main = Server(self._proxy.handle, listener_limits(settings))
+        self._main = Server(self._proxy.handle, listener_limits(settings), outbox)
         self._main.on_bad_message = self._telemetry.refused_unread
         self._main.on_deadline = self._telemetry.client_too_slow
         self._admin = AdminApi(
@@ -114,7 +116,7 @@ class GatewayServer:
             token=admin_token(environ),
             now_s=loop.time,
         ).app()
-        self._side = Server(self._handle_admin, Limits())
+        self._side = Server(self._handle_admin, Limits(), outbox)
         self._certificate: ListenerCertificate | None = None
         if settings.tls is not None:
             self._certificate = ListenerCertificate(app.root / settings.tls.cert, app.root / settings.tls.key)

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from shipway.gateway.affinity import seed_of
 from shipway.gateway.breaker import Breaker
+from shipway.gateway.http1.outbox import Outbox
 from shipway.gateway.http1.pool import Origin, Pool
 from shipway.gateway.latency import PeakEwma
 from shipway.gateway.tls import SYSTEM_TRUST, UpstreamTls
@@ -82,7 +83,8 @@ class Endpoints:
     """Every endpoint of the process, by address, what TLS asks of it, and upstream: a model or an account that fails or
     is limited leaves the others at its address alone."""
 
-    def __init__(self) -> None:
+    def __init__(self, outbox: Outbox) -> None:
+        self._outbox = outbox
         self._endpoints: dict[tuple[Address, UpstreamTls, str], Endpoint] = {}
         self._pools: dict[tuple[Origin, UpstreamTls], Pool] = {}
 
@@ -99,7 +101,7 @@ class Endpoints:
             pool = self._pools.get((address.origin, tls))
             if pool is None:
                 context = tls.context() if address.origin.tls else None
-                pool = self._pools[address.origin, tls] = Pool(address.origin, tls=context)
+                pool = self._pools[address.origin, tls] = Pool(address.origin, self._outbox, tls=context)
             endpoint = self._endpoints[address, tls, upstream] = Endpoint(address, pool)
         return endpoint
 

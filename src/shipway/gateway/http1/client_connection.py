@@ -237,12 +237,12 @@ class ClientConnection(asyncio.Protocol):
     # -- what exchanges ask of their connection
 
     def write(self, data: bytes) -> None:
-        """Send *data*; with what else is written in this turn of the event loop."""
-        if not self.transport.is_closing():
-            self.transport.write(data)
+        """Send *data* at the end of this turn of the event loop."""
+        self.server.outbox.put(self._write_now, data)
 
     def close(self) -> None:
         """Send what waits and close."""
+        self.server.outbox.flush()
         self.transport.close()
 
     def exchange_done(self, exchange: Exchange, *, reusable: bool) -> None:
@@ -313,7 +313,11 @@ class ClientConnection(asyncio.Protocol):
         else:
             self.transport.close()
 
-    # -- the end
+    # -- inside
+
+    def _write_now(self, data: bytes) -> None:
+        if not self.transport.is_closing():
+            self.transport.write(data)
 
     def _refuse(self, bad: BadMessage) -> None:
         """Answer a message that cannot be served, after the responses before it; where the next one starts is
@@ -346,6 +350,7 @@ class ClientConnection(asyncio.Protocol):
         self._refused = True
         self._receiving = None
         self.resume_reading()
+        self.server.outbox.flush()
         if self.transport.can_write_eof():
             self.transport.write_eof()
             self.deadline_s = self.server.loop.time() + LINGER_S

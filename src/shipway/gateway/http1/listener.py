@@ -10,6 +10,7 @@ from typing import Any
 
 from shipway.gateway.http1.client_connection import ClientConnection
 from shipway.gateway.http1.exchange import Exchange
+from shipway.gateway.http1.outbox import Outbox
 
 Handler = Callable[[Exchange], Coroutine[Any, Any, None]]
 
@@ -32,8 +33,9 @@ class Limits:
 class Server:
     """The connections of one or more listening sockets, and what they share."""
 
-    def __init__(self, handler: Handler, limits: Limits) -> None:
+    def __init__(self, handler: Handler, limits: Limits, outbox: Outbox) -> None:
         self.handler = handler
+        self.outbox = outbox
         self.limits = limits
         self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
         self.connections: set[ClientConnection] = set()

@@ -7,6 +7,7 @@ import ssl
 from collections import deque
 from dataclasses import dataclass
 
+from shipway.gateway.http1.outbox import Outbox
 from shipway.gateway.http1.upstream_connection import UpstreamConnection, UpstreamFault
 
 
@@ -40,6 +41,7 @@ class Pool:
     def __init__(
         self,
         origin: Origin,
+        outbox: Outbox,
         *,
         tls: ssl.SSLContext | None = None,
         max_connections: int = 1024,
@@ -54,6 +56,7 @@ class Pool:
         self._idle: list[UpstreamConnection] = []
         self._open = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
+        self._outbox = outbox
         self._loop = asyncio.get_running_loop()
         self._closed = False
 
@@ -109,7 +112,7 @@ class Pool:
                 self._open += 1
                 try:
                     _, connection = await self._loop.create_connection(
-                        lambda: UpstreamConnection(self._loop),
+                        lambda: UpstreamConnection(self._loop, self._outbox),
                         self.origin.host,
                         self.origin.port,
                         ssl=self.tls,

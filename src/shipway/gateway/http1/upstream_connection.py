@@ -16,6 +16,7 @@ from typing import Protocol, cast
 
 from shipway.gateway.http1.chunked import BadChunks, ChunkedBody
 from shipway.gateway.http1.fields import BARE_LINE_END, Fields
+from shipway.gateway.http1.outbox import Outbox
 from shipway.gateway.http1.repeats import KnownHead
 from shipway.gateway.http1.response_head import BadResponse, ResponseHead, read_response_head
 from shipway.gateway.http1.running import Waiter
@@ -74,8 +75,9 @@ class UpstreamConnection(asyncio.Protocol):
         on_piece: Told of each part of a body that is read whole, until its last.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, outbox: Outbox) -> None:
         self.loop = loop
+        self._outbox = outbox
         self.transport: asyncio.Transport = None  # type: ignore[assignment]  # set by connection_made before any use
         self.closed = False
         self.used = 0
@@ -86,7 +88,6 @@ class UpstreamConnection(asyncio.Protocol):
         self.on_piece: Callable[[], None] | None = None
         self.writable = True
         self.request_done = True
-        self._tls = False
         self._phase = _NOTHING
         self._known: KnownHead[ResponseHead] | None = None
         self._held = b""
@@ -94,9 +95,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._left_bytes = 0
         self._chunks: ChunkedBody | None = None
         self._method = b""
-        self._request_bytes = 0
         self._answered = False
-        self._unsent = False
+        self._sent = False
         self._head: Waiter[ResponseHead] = Waiter()
         self._response: ResponseHead | None = None
         self._pieces: list[bytes] = []
@@ -119,23 +119,18 @@ class UpstreamConnection(asyncio.Protocol):
         self.request_done = complete
         self._phase = _HEAD
         self._method = method
-        self._request_bytes = len(data)
         self._answered = False
         self._response = None
         self._done = False
         head = self._head = Waiter()
-        if self.transport.is_closing():  # the peer closed it while it was idle
-            self._unsent = True
-            self._fail(UpstreamFault("unsent", "the connection was closed"))
-        else:
-            self.transport.write(data)
+        self._sent = False
+        self._outbox.put(self._write_now, data)
         return head
 
     def write(self, data: bytes) -> bool:
         """Send a further piece of the request; False when the upstream reads slower than that."""
-        if not self.transport.is_closing():
-            self._request_bytes += len(data)
-            self.transport.write(data)
+        if not self.closed:
+            self._outbox.put(self._write_now, data)
         return self.writable
 
     def request_sent(self) -> None:
@@ -234,7 +229,6 @@ class UpstreamConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
-        self._tls = transport.get_extra_info("ssl_object") is not None
 
     def data_received(self, data: bytes) -> None:
         if self._tunnel is not None:
@@ -255,11 +249,6 @@ class UpstreamConnection(asyncio.Protocol):
         self._deliver()
 
     def eof_received(self) -> bool:
-        if not self._done and not self._answered and not self._tls:
-            # A kept connection that its peer closed as the request was about to be written.
-            self._unsent = self.transport.get_write_buffer_size() >= self._request_bytes
-            if self._unsent:
-                self.transport.abort()
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -273,7 +262,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._end()
             self._deliver()
             return
-        kind = "cut" if self._answered else "unsent" if self._unsent else "reset"
+        kind = "cut" if self._answered else "reset" if self._sent else "unsent"
         self._fail(UpstreamFault(kind, "the connection was closed" if exc is None else type(exc).__name__))
 
     def pause_writing(self) -> None:
@@ -289,6 +278,13 @@ class UpstreamConnection(asyncio.Protocol):
             self.on_writable()
 
     # -- inside
+
+    def _write_now(self, data: bytes) -> None:
+        if not self.transport.is_closing():
+            self._sent = True
+            self.transport.write(data)
+        elif self.closed:  # the peer closed it while it was idle; `connection_lost` came and went before this request
+            self._fail(UpstreamFault("unsent", "the connection was closed"))
 
     def _behind_heads(self, data: bytes) -> bytes:
         """Read interim heads and the final one; gives what follows, nothing while they are not all here."""
