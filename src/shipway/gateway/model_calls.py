@@ -25,7 +25,7 @@ from shipway.gateway.http1.response_head import ResponseHead
 from shipway.gateway.http1.upstream_connection import UpstreamFault
 from shipway.gateway.model_stream import Heart, ModelStream
 from shipway.gateway.refusals import JSON_FIELD, Refusal, Refused
-from shipway.gateway.retry_budget import RetryBudget, parse_retry_after
+from shipway.gateway.retry_budget import RetryBudget, asked_wait_s
 from shipway.gateway.snapshot import Candidate, Group
 from shipway.gateway.telemetry import Telemetry
 from shipway.gateway.upstreams import Endpoint
@@ -262,9 +262,7 @@ async def _refuse_status(attempt: Attempt, response: ResponseHead) -> None:
     """
     status = response.status
     if status in _BUSY:
-        wait_s = None
-        if response.retry_after is not None:
-            wait_s = parse_retry_after(response.retry_after, time.time())
+        wait_s = asked_wait_s(response.retry_after, response.retry_after_ms, time.time())
         if wait_s is not None:
             wait_s = min(wait_s, DEFAULT_POLICY.longest_wait_s)
         raise _Busy(status, wait_s, refusals.upstream_busy(status, wait_s))

@@ -53,6 +53,7 @@ class StreamReader:
         done: The upstream said `[DONE]` where it may; nothing follows.
         failed: What the upstream did wrong, as `UpstreamFault.kind`: an error said in-band (`error`), an event that is none
             (`garbage`), `[DONE]` before each choice had its finish reason (`cut`). Nothing is passed on from there.
+        over: It is done or has failed.
     """
 
     def __init__(self, *, several: bool = False) -> None:
@@ -61,6 +62,7 @@ class StreamReader:
         self.begun = False
         self.done = False
         self.failed = ""
+        self.over = False
         self._several = several
         self._open: set[int] = set()
         self._finished: set[int] = set()
@@ -73,7 +75,7 @@ class StreamReader:
 
     def pass_on(self, data: bytes) -> bytes:
         """What of *data* (with what was held before it) goes to the client now: whole events only."""
-        if self.failed or self.done:
+        if self.over:
             return b""
         if self._held:
             data = self._held + data
@@ -81,7 +83,7 @@ class StreamReader:
         if not data.endswith(b"\n\n"):
             end = _end_of_events(data)
             if len(data) - end > MAX_EVENT_BYTES:
-                self.failed = "garbage"
+                self._fail("garbage")
                 return b""
             self._held = data[end:]
             data = data[:end]
@@ -119,16 +121,20 @@ class StreamReader:
         lines = event.split(b"\n")
         payload = b"".join([line[5:].strip() for line in lines if line.startswith(b"data:")])
         if b"event: error" in lines or b"event:error" in lines:
-            self.failed = "error"
+            self._fail("error")
         elif payload == b"[DONE]":
             if self.whole:
-                self.done = self.begun = True
+                self.done = self.begun = self.over = True
             else:
-                self.failed = "cut"
+                self._fail("cut")
         elif payload:
             self._note_document(payload)
         elif any(line and line[:1] != b":" and line.partition(b":")[0] not in _FIELDS for line in lines):
-            self.failed = "garbage"
+            self._fail("garbage")
+
+    def _fail(self, kind: str) -> None:
+        self.failed = kind
+        self.over = True
 
     def _note_document(self, payload: bytes) -> None:
         try:
@@ -137,12 +143,12 @@ class StreamReader:
             if isinstance(error, msgspec.ValidationError) and payload.startswith(b"{"):
                 self.begun = True  # an object, but not quite as expected: the client shall judge
             else:
-                self.failed = "garbage"
+                self._fail("garbage")
             return
         if event.usage is not None:
             self.usage = event.usage
         if event.object == "error" or bytes(event.error) not in _NO_ERROR:
-            self.failed = "error"
+            self._fail("error")
             return
         for choice in event.choices or ():
             self._open.add(choice.index)
@@ -165,12 +171,12 @@ def _looks_ordinary(data: bytes) -> bool:
 
     Each has one finish reason, which is null, written without a space, as most servers do; any other is read.
     """
+    # Not `in`: bytes try to take what is looked for as a number first, which costs five times the search.
+    if not (data.startswith(b"data: {") and data.endswith(b"}\n\n")):
+        return False
+    if data.find(b'"error"') >= 0 or data.find(b'usage":{') >= 0:
+        return False
+    if data.find(b"\n\n") == len(data) - 2:
+        return data.count(b'finish_reason":null') == 1
     events = data.count(b"\n\n")
-    return (
-        data.startswith(b"data: {")
-        and data.endswith(b"}\n\n")
-        and data.count(b'finish_reason":null') == events
-        and b'usage":{' not in data
-        and b'"error"' not in data
-        and (events == 1 or data.count(b"}\n\ndata: {") == events - 1)
-    )
+    return data.count(b'finish_reason":null') == events and data.count(b"}\n\ndata: {") == events - 1
