@@ -19,7 +19,8 @@ from shipway.gateway.balancing import by_affinity, by_weight, least_in_flight, l
 from shipway.gateway.breaker import DEFAULT_POLICY
 from shipway.gateway.call import Call
 from shipway.gateway.dialects import openai
-from shipway.gateway.dialects.openai_stream import StreamReader
+from shipway.gateway.dialects.openai_stream import MAX_EVENT_BYTES, StreamReader
+from shipway.gateway.http1.content_coding import BadCoding, inflater_for
 from shipway.gateway.http1.deadlines import NEVER
 from shipway.gateway.http1.response_head import ResponseHead
 from shipway.gateway.http1.upstream_connection import UpstreamFault
@@ -131,13 +132,14 @@ class ModelCalls:
             if response.content_type.startswith(openai.STREAM_CONTENT_TYPE) != request.stream:
                 raise UpstreamFault("garbage", "not the kind of answer that was asked for")
             if request.stream:
-                await _deliver_stream(call, attempt, StreamReader(several=request.several_choices()))
+                reader = StreamReader()
+                await _deliver_stream(call, attempt, reader, response.content_encoding)
             else:
                 pieces = attempt.connection.whole_body() or await attempt.read(MAX_HELD_ANSWER_BYTES)
                 if pieces is None:
                     await _relay_unread(attempt, response)
                 else:
-                    _deliver_whole(call, attempt, pieces)
+                    _deliver_whole(call, attempt, response, pieces)
             outcome = attempt.midway_fault or "answered"
         except Refused:
             outcome = "answered"  # the client's mistake; the upstream works
@@ -216,10 +218,12 @@ class _Busy(Exception):
         self.refusal = refusal
 
 
-def _deliver_whole(call: Call, attempt: Attempt, pieces: list[bytes]) -> None:
+def _deliver_whole(call: Call, attempt: Attempt, response: ResponseHead, pieces: list[bytes]) -> None:
     """Answer with an upstream's answer, if it is one. Raises: UpstreamFault."""
     body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
     try:
+        if response.content_encoding:
+            body = _inflated(body, response.content_encoding)
         usage = openai.answer_usage(body)
     except ValueError as error:
         raise UpstreamFault("garbage", str(error)) from error
@@ -229,15 +233,30 @@ def _deliver_whole(call: Call, attempt: Attempt, pieces: list[bytes]) -> None:
     call.respond(_OK, JSON_FIELD, body)
 
 
+def _inflated(body: bytes, coding: bytes) -> bytes:
+    """Raises: BadCoding."""
+    inflater = inflater_for(coding, MAX_HELD_ANSWER_BYTES)
+    if inflater is None:
+        return body
+    inflated = inflater.feed(body)
+    if not inflater.whole:
+        raise BadCoding("cut short")
+    return inflated
+
+
 async def _relay_unread(attempt: Attempt, response: ResponseHead) -> None:
     """Pass on an answer that is too large to be looked at, so its name must do. Raises: UpstreamFault."""
-    if b"json" not in response.content_type:
+    if b"json" not in response.content_type or response.content_encoding not in {b"", b"identity"}:
         raise UpstreamFault("garbage", "not the kind of answer that was asked for")
     await attempt.relay(response, JSON_FIELD)
 
 
-async def _deliver_stream(call: Call, attempt: Attempt, reader: StreamReader) -> None:
-    stream = ModelStream(call, attempt, reader)
+async def _deliver_stream(call: Call, attempt: Attempt, reader: StreamReader, coding: bytes) -> None:
+    try:
+        inflater = inflater_for(coding, MAX_EVENT_BYTES)
+    except BadCoding as bad:
+        raise UpstreamFault("garbage", str(bad)) from bad
+    stream = ModelStream(call, attempt, reader, inflater)
     attempt.enter_until("first_token_timeout", attempt.began_s + call.snapshot.deadlines.first_token_s)
     try:
         await attempt.pour(stream, stream.done)
@@ -292,7 +311,7 @@ def _message(call: Call, candidate: Candidate, operation: bytes, body: bytes) ->
     if beginning is None:
         endpoint = candidate.endpoint
         beginning = candidate.beginnings[operation, via] = (
-            b"POST %b%b HTTP/1.1\r\nHost: %b\r\nVia: %b shipway\r\n%b"
+            b"POST %b%b HTTP/1.1\r\nHost: %b\r\nVia: %b shipway\r\nAccept-Encoding: identity\r\n%b"
             % (endpoint.address.base_path, operation, endpoint.authority, via, candidate.upstream.fields)
         )
     return b"%b%b%bContent-Length: %d\r\n\r\n%b" % (beginning, head.lines, call.id_field, len(body), body)

@@ -14,6 +14,7 @@ from shipway.gateway.attempt import Attempt
 from shipway.gateway.call import Call
 from shipway.gateway.dialects.openai import STREAM_FIELDS
 from shipway.gateway.dialects.openai_stream import StreamReader
+from shipway.gateway.http1.content_coding import BadCoding, Inflater
 from shipway.gateway.http1.fields import Fields
 from shipway.gateway.http1.running import Waiter
 from shipway.gateway.http1.upstream_connection import UpstreamFault
@@ -65,7 +66,7 @@ class ModelStream:
         first_token_s: How long after the call's arrival its first token came.
     """
 
-    def __init__(self, call: Call, attempt: Attempt, reader: StreamReader) -> None:
+    def __init__(self, call: Call, attempt: Attempt, reader: StreamReader, inflater: Inflater | None = None) -> None:
         self.done: Waiter[None] = Waiter()
         self.fault: Exception | None = None
         self.first_token_s: float | None = None
@@ -73,6 +74,7 @@ class ModelStream:
         self._exchange = call.exchange
         self._attempt = attempt
         self._reader = reader
+        self._inflater = inflater
         self._held: list[bytes] = []
         self._held_bytes = 0
         self.flowing = False
@@ -80,6 +82,12 @@ class ModelStream:
 
     def piece(self, data: bytes) -> None:
         reader = self._reader
+        if self._inflater is not None:
+            try:
+                data = self._inflater.feed(data)
+            except BadCoding as bad:
+                self._attempt.connection.fail(UpstreamFault("garbage", str(bad)))
+                return
         body = reader.pass_on(data)
         if self.flowing:
             self._exchange.write(body)
