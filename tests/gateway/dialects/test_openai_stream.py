@@ -15,7 +15,8 @@ SPACED = TOKEN.replace(b":", b": ")
 END = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
 USAGE = b'data: {"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2}}\r\n\r\n'
 ERROR = b'data: {"error":{"message":"no"}}\n\n'
-EVENTS = (
+BROKEN = TOKEN.replace(b"}}", b"}BROKEN}")
+EVENTS = (ROLE, TOKEN, SPACED, END, USAGE, DONE, ERROR, b": ping\n\n", b"\n\n", b"data: {oops\n\n", BROKEN, b"<html>\n\n")
     ROLE,
     TOKEN,
     SPACED,
