@@ -27,7 +27,7 @@ from shipway.gateway.http1.upstream_connection import UpstreamFault
 from shipway.gateway.model_stream import Heart, ModelStream
 from shipway.gateway.refusals import JSON_FIELD, Refusal, Refused
 from shipway.gateway.retry_budget import RetryBudget, asked_wait_s
-from shipway.gateway.snapshot import Candidate, Group
+from shipway.gateway.snapshot import ONLY, Candidate, Group
 from shipway.gateway.telemetry import Telemetry
 from shipway.gateway.upstreams import Endpoint
 
@@ -80,7 +80,9 @@ class ModelCalls:
         if request.stream:
             call.stream_error = openai.stream_error
         self._budget.deposit()
-        groups = model.releases[call.choose_release(f"models.{model.name}", request.beginning)]
+        groups = model.releases[
+            call.choose_release(f"models.{model.name}", request.beginning) if call.snapshot.splits else ONLY
+        ]
         last: TryNext | None = None
         tried: tuple[Endpoint, ...] = ()
         now_s = exchange.connection.server.loop.time
@@ -139,7 +141,8 @@ class ModelCalls:
                 if pieces is None:
                     await _relay_unread(attempt, response)
                 else:
-                    _deliver_whole(call, attempt, response, pieces)
+                    _answer_whole(call, response, pieces)
+                    attempt.works(attempt.age_s() if candidate.timed else None)
             outcome = attempt.midway_fault or "answered"
         except Refused:
             outcome = "answered"  # the client's mistake; the upstream works
@@ -218,7 +221,7 @@ class _Busy(Exception):
         self.refusal = refusal
 
 
-def _deliver_whole(call: Call, attempt: Attempt, response: ResponseHead, pieces: list[bytes]) -> None:
+def _answer_whole(call: Call, response: ResponseHead, pieces: list[bytes]) -> None:
     """Answer with an upstream's answer, if it is one. Raises: UpstreamFault."""
     body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
     try:
@@ -228,7 +231,6 @@ def _deliver_whole(call: Call, attempt: Attempt, response: ResponseHead, pieces:
     except ValueError as error:
         raise UpstreamFault("garbage", str(error)) from error
     _note_usage(call, usage)
-    attempt.works(attempt.age_s())
     # Of the upstream's fields none: they are about its own limits, site and cookies.
     call.respond(_OK, JSON_FIELD, body)
 
@@ -306,12 +308,15 @@ def _all_resting(groups: tuple[Group, ...], now_s: float) -> Refusal:
 def _message(call: Call, candidate: Candidate, operation: bytes, body: bytes) -> bytes:
     """The whole request to an upstream."""
     head = call.exchange.head
-    via = b"1.0" if head.http_1_0 else b"1.1"
-    beginning = candidate.beginnings.get((operation, via))
+    beginning = candidate.beginnings.get(operation)
     if beginning is None:
         endpoint = candidate.endpoint
-        beginning = candidate.beginnings[operation, via] = (
-            b"POST %b%b HTTP/1.1\r\nHost: %b\r\nVia: %b shipway\r\nAccept-Encoding: identity\r\n%b"
-            % (endpoint.address.base_path, operation, endpoint.authority, via, candidate.upstream.fields)
+        beginning = candidate.beginnings[operation] = (
+            b"POST %b%b HTTP/1.1\r\nHost: %b\r\nAccept-Encoding: identity\r\n%b"
+            % (endpoint.address.base_path, operation, endpoint.authority, candidate.upstream.fields)
         )
-    return b"%b%b%bContent-Length: %d\r\n\r\n%b" % (beginning, head.lines, call.id_field, len(body), body)
+    via = _VIA_1_0 if head.http_1_0 else _VIA_1_1
+    return b"%b%b%b%bContent-Length: %d\r\n\r\n%b" % (beginning, head.lines, via, call.id_field, len(body), body)
+
+
+_VIA_1_0, _VIA_1_1 = b"Via: 1.0 shipway\r\n", b"Via: 1.1 shipway\r\n"

@@ -16,7 +16,8 @@ END = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
 USAGE = b'data: {"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2}}\r\n\r\n'
 ERROR = b'data: {"error":{"message":"no"}}\n\n'
 BROKEN = TOKEN.replace(b"}}", b"}BROKEN}")
-EVENTS = (ROLE, TOKEN, SPACED, END, USAGE, DONE, ERROR, b": ping\n\n", b"\n\n", b"data: {oops\n\n", BROKEN, b"<html>\n\n")
+BROKEN = TOKEN.replace(b"}}", b"}BROKEN}")
+EVENTS = (
     ROLE,
     TOKEN,
     SPACED,
@@ -27,7 +28,7 @@ EVENTS = (ROLE, TOKEN, SPACED, END, USAGE, DONE, ERROR, b": ping\n\n", b"\n\n", 
     b": ping\n\n",
     b"\n\n",
     b"data: {oops\n\n",
-    TOKEN.replace(b"}}", b"}BROKEN}"),
+    BROKEN,
     b"<html>\n\n",
 )
 

@@ -110,9 +110,13 @@ ABSENT = msgspec.Raw(b"")
 """`Raw | None` would be read as null alone, so absence has a value of its own."""
 
 
+class _Item(msgspec.Struct, gc=False):
+    """A choice or an embedding, of which nothing is read."""
+
+
 class _Bare(msgspec.Struct, gc=False):
-    choices: list[msgspec.Raw] | None = None
-    data: list[msgspec.Raw] | None = None
+    choices: list[_Item] | None = None
+    data: list[_Item] | None = None
     error: msgspec.Raw = ABSENT
 
 
