@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from time import perf_counter
+from typing import Protocol
 
 from shipway.gateway.call import Call
 from shipway.gateway.http1.deadlines import NEVER
@@ -14,6 +15,20 @@ from shipway.gateway.http1.running import Waiter
 from shipway.gateway.http1.upstream_connection import ResponseSink, UpstreamConnection, UpstreamFault
 from shipway.gateway.relay import Download, Tunnel, Upload
 from shipway.gateway.upstreams import Endpoint
+
+
+class Heart(Protocol):
+    """Says to a client that waits that somebody is there.
+
+    Attributes:
+        every_s: How long a silence may get.
+        beat_by_s: When it is to beat next, on the loop's clock, unless something is received.
+    """
+
+    every_s: float
+    beat_by_s: float
+
+    def beat(self) -> None: ...
 
 
 class Attempt:
@@ -26,14 +41,12 @@ class Attempt:
     """
 
     __slots__ = (
-        "_beat",
-        "_beat_every_s",
-        "_beat_s",
         "_body_follows",
         "_call",
         "_endpoint",
         "_exchange",
         "_first_token_by_s",
+        "_heart",
         "_held",
         "_idle_s",
         "_inform",
@@ -60,9 +73,7 @@ class Attempt:
         loop = self._loop = exchange.connection.server.loop
         self._held: UpstreamConnection | None = None
         self._idle_s = call.snapshot.deadlines.idle_s
-        self._beat: Callable[[], None] | None = None
-        self._beat_every_s = NEVER
-        self._beat_s = NEVER
+        self._heart: Heart | None = None
         self.began_s = loop.time()
         self._started_s = perf_counter()
         self._waiting_since_s = NEVER
@@ -250,11 +261,9 @@ class Attempt:
         self.received()
         self._set_deadline()
 
-    def beat_every(self, seconds: float, beat: Callable[[], None], since_s: float) -> None:
-        """Call *beat* whenever nothing was received for *seconds*, at first since *since_s* on the loop's clock."""
-        self._beat = beat
-        self._beat_every_s = seconds
-        self._beat_s = since_s + seconds
+    def beat_with(self, heart: Heart) -> None:
+        """Have *heart* beat whenever nothing is received for as long as it says."""
+        self._heart = heart
 
     async def relay(self, response: ResponseHead, fields: bytes | None = None) -> None:
         """Pass the response on as it comes, to its end. A fault after its beginning cuts the client's connection too.
@@ -316,8 +325,8 @@ class Attempt:
         soonest_s = self._call.total_deadline_s
         if self._phase_ends_s < soonest_s:
             soonest_s = self._phase_ends_s
-        if self._beat_s < soonest_s:
-            soonest_s = self._beat_s
+        if self._heart is not None and self._heart.beat_by_s < soonest_s:
+            soonest_s = self._heart.beat_by_s
         self._exchange.deadline_s = soonest_s
 
     def _expired(self) -> None:
@@ -327,15 +336,17 @@ class Attempt:
             return
         if self._paused:
             return
-        self._beat_s = max(self._beat_s, self._received_s + self._beat_every_s)
+        heart = self._heart
+        if heart is not None:
+            heart.beat_by_s = max(heart.beat_by_s, self._received_s + heart.every_s)
         if self._renewed:
             self._phase_ends_s = max(self._phase_ends_s, self._received_s + self._idle_s)
         if now_s >= self._phase_ends_s:
             self._fail(self._phase)
         else:
-            if self._beat is not None and now_s >= self._beat_s:
-                self._beat_s = now_s + self._beat_every_s
-                self._beat()
+            if heart is not None and now_s >= heart.beat_by_s:
+                heart.beat_by_s = now_s + heart.every_s
+                heart.beat()
             self._set_deadline()
 
     def _fail(self, kind: str) -> None:

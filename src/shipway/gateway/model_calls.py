@@ -122,7 +122,7 @@ class ModelCalls:
             token_by_s = NEVER
             if heart is not None:
                 token_by_s = attempt.began_s + call.snapshot.deadlines.first_token_s
-                attempt.beat_every(heart.every_s, heart.beat, heart.beaten_s)
+                attempt.beat_with(heart)
             answer = attempt.send(b"POST", message, safe=False, first_token_by_s=token_by_s)
             try:
                 response = await answer

@@ -35,17 +35,16 @@ DONE_GRACE_S = 1.0
 class Heart:
     """Comments for the client of one stream while its upstreams are silent, from one attempt to the next."""
 
-    __slots__ = ("_call", "beaten_s", "every_s")
+    __slots__ = ("_call", "beat_by_s", "every_s")
 
     def __init__(self, call: Call) -> None:
         self._call = call
         self.every_s = call.snapshot.deadlines.heartbeat_s
-        self.beaten_s = call.now_s
+        self.beat_by_s = call.now_s + self.every_s
 
     def beat(self) -> None:
         """Let the client, and what is between, know that somebody is there."""
         exchange = self._call.exchange
-        self.beaten_s = exchange.connection.server.loop.time()
         open_stream(self._call)
         exchange.write(HEARTBEAT)
 

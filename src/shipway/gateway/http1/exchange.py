@@ -76,7 +76,7 @@ def plain_refusal(bad: BadMessage, *, bodiless: bool) -> bytes:
     )
 
 
-class Exchange:
+class Exchange(Running):
     """A request being answered. Owned by its connection; used by one handler task."""
 
     __slots__ = (
@@ -85,7 +85,6 @@ class Exchange:
         "_chunked",
         "_ended",
         "_pending_head",
-        "_running",
         "_sink",
         "_too_large_bytes",
         "_trailers",
@@ -116,6 +115,7 @@ class Exchange:
         body: bytes | None = None,
     ) -> None:
         """*body*: all of it, if it came with the head."""
+        Running.__init__(self)
         self.connection = connection
         self.head = head
         self.content_length = content_length
@@ -144,15 +144,13 @@ class Exchange:
         self._sink: BodySink | None = None
         self._waiter: Waiter[None] | None = None
         self._trailers: Fields = []
-        self._running: Running | None = None
         self._pending_head = b""
         self._chunked = False
         self._ended = False
 
     def run(self, server: Server) -> None:
         """Start the server's handler for this exchange."""
-        self._running = Running(server.handler(self))
-        self._running.step()
+        self.start(server.handler(self))
 
     # -- the request's body
 
@@ -344,8 +342,7 @@ class Exchange:
         sink, self._sink = self._sink, None
         if sink is not None:
             sink.body_broken()
-        if self._running is not None:
-            self._running.stop()
+        self.stop()
 
     def client_slow(self, slow: bool) -> None:
         self.slow = slow

@@ -127,9 +127,8 @@ class Pool:
 
     def release(self, connection: UpstreamConnection) -> None:
         """Give a connection back after its exchange; one that cannot be used again is closed."""
-        if connection.reusable and len(self._idle) < self._max_idle and not self._closed:
+        if not self._closed and len(self._idle) < self._max_idle and connection.come_to_rest():
             connection.idle_since_s = self._loop.time()
-            connection.rest()
             self._idle.append(connection)
             if self._waiting:
                 self._wake_one()

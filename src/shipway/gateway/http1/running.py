@@ -50,39 +50,44 @@ class Waiter(Generic[T]):
 
 
 class Running:
-    """One handler on its way. `stop` raises `asyncio.CancelledError` where it waits, once."""
+    """A handler's coroutine on its way. `stop` raises `asyncio.CancelledError` where it waits, once."""
 
-    __slots__ = ("_active", "_coroutine", "_stopped", "finished")
+    __slots__ = ("_active", "_coroutine", "_stopped")
 
-    def __init__(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        self._coroutine = coroutine
+    def __init__(self) -> None:
+        self._coroutine: Coroutine[Any, Any, None] | None = None
+        """None before the start and after the end."""
         self._active = False
         self._stopped = False
-        self.finished = False
+
+    def start(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Run *coroutine* until its first wait, or to its end."""
+        self._coroutine = coroutine
+        self.step()
 
     def stop(self) -> None:
-        if self.finished or self._stopped:
+        if self._coroutine is None or self._stopped:
             return
         self._stopped = True
-        if self._active:  # it asked for its own end: it notices at its next wait
-            return
-        self.step(asyncio.CancelledError())
+        if not self._active:  # else it asked for its own end, and notices at its next wait
+            self.step(asyncio.CancelledError())
 
     def step(self, error: BaseException | None = None) -> None:
         """Go on until the next wait or the end; *error* is raised where it waits."""
-        if self.finished or self._active:
+        coroutine = self._coroutine
+        if coroutine is None or self._active:
             return
         self._active = True
         try:
-            waited = self._coroutine.send(None) if error is None else self._coroutine.throw(error)
+            waited = coroutine.send(None) if error is None else coroutine.throw(error)
             while self._stopped and error is None:
                 error = asyncio.CancelledError()
-                waited = self._coroutine.throw(error)
+                waited = coroutine.throw(error)
         except StopIteration:
-            self.finished = True
+            self._coroutine = None
             return
         except BaseException:
-            self.finished = True
+            self._coroutine = None
             raise
         finally:
             self._active = False

@@ -209,22 +209,13 @@ class UpstreamConnection(asyncio.Protocol):
         else:
             self.resume_reading()
 
-    @property
-    def reusable(self) -> bool:
-        """Whether another request may be sent."""
+    def come_to_rest(self) -> bool:
+        """Forget the request that is over; gives whether another may be sent."""
         response = self._response
-        return (
-            self._done
-            and response is not None
-            and response.keep_alive
-            and self.request_done
-            and not self.closed
-            and self._fault is None
-            and self._tunnel is None
-        )
-
-    def rest(self) -> None:
-        """Forget the request that is over, before the pool keeps the connection."""
+        if not (self._done and self.request_done and response is not None and response.keep_alive):
+            return False
+        if self.closed or self._fault is not None or self._tunnel is not None:
+            return False
         self.on_inform = self.on_writable = None
         self._pieces = []
         self._whole = None
@@ -232,6 +223,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._chunks = None
         if not self._reading:
             self.resume_reading()
+        return True
 
     def has_news(self) -> bool:
         """Whether something waits to be read; on an idle connection that is its end, or what nobody asked for."""
