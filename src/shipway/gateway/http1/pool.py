@@ -127,7 +127,7 @@ class Pool:
 
     def release(self, connection: UpstreamConnection) -> None:
         """Give a connection back after its exchange; one that cannot be used again is closed."""
-        if not self._closed and len(self._idle) < self._max_idle and connection.come_to_rest():
+        if connection.come_to_rest() and len(self._idle) < self._max_idle and not self._closed:
             connection.idle_since_s = self._loop.time()
             self._idle.append(connection)
             if self._waiting:

@@ -210,17 +210,17 @@ class UpstreamConnection(asyncio.Protocol):
             self.resume_reading()
 
     def come_to_rest(self) -> bool:
-        """Forget the request that is over; gives whether another may be sent."""
-        response = self._response
-        if not (self._done and self.request_done and response is not None and response.keep_alive):
-            return False
-        if self.closed or self._fault is not None or self._tunnel is not None:
-            return False
+        """Forget the request that is over: whoever made it hears no more of it. Gives whether another may be sent."""
         self.on_inform = self.on_writable = None
         self._pieces = []
         self._whole = None
         self._sink = None
         self._chunks = None
+        response = self._response
+        if not (self._done and self.request_done and response is not None and response.keep_alive):
+            return False
+        if self.closed or self._fault is not None or self._tunnel is not None:
+            return False
         if not self._reading:
             self.resume_reading()
         return True
