@@ -51,6 +51,8 @@ class Recorder:
         self.raw: list[bytes] = []
         self.faults: list[str] = []
         self.connections = 0
+        self.answered = 0
+        """Answers given to their last step."""
         self.tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -107,6 +109,7 @@ class Recorder:
             else:
                 await tap.reader.read()
                 return False
+        self.answered += 1
         return True
 
 
