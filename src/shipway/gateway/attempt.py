@@ -7,10 +7,11 @@ from http import HTTPStatus
 from time import perf_counter
 
 from shipway.gateway.call import Call
-from shipway.gateway.http1.client import ResponseHead, ResponseSink, UpstreamConnection, UpstreamFault
 from shipway.gateway.http1.deadlines import NEVER
 from shipway.gateway.http1.exchange import BodyTooLarge
+from shipway.gateway.http1.response_head import ResponseHead
 from shipway.gateway.http1.running import Waiter
+from shipway.gateway.http1.upstream_connection import ResponseSink, UpstreamConnection, UpstreamFault
 from shipway.gateway.relay import Download, Tunnel, Upload
 from shipway.gateway.upstreams import Endpoint
 
@@ -211,11 +212,18 @@ class Attempt:
         self._beat_every_s = seconds
         self._beat_s = since_s + seconds
 
-    async def relay(self, response: ResponseHead) -> None:
-        """Pass the response on as it comes, to its end. A fault after its beginning cuts the client's connection too."""
+    async def relay(self, response: ResponseHead, fields: bytes | None = None) -> None:
+        """Pass the response on as it comes, to its end. A fault after its beginning cuts the client's connection too.
+
+        Args:
+            fields: Header lines to send in place of the response's own.
+        """
         exchange = self._exchange
         exchange.begin(
-            response.status, response.lines + self._call.fields, response.content_length, dated=response.dated
+            response.status,
+            (response.lines if fields is None else fields) + self._call.fields,
+            self.connection.content_length,
+            dated=response.dated and fields is None,
         )
         self.enter_idle()
         download = Download(exchange, self)

@@ -20,8 +20,9 @@ from shipway.gateway.breaker import DEFAULT_POLICY
 from shipway.gateway.call import Call
 from shipway.gateway.dialects import openai
 from shipway.gateway.dialects.openai_stream import StreamReader
-from shipway.gateway.http1.client import ResponseHead, UpstreamFault
 from shipway.gateway.http1.deadlines import NEVER
+from shipway.gateway.http1.response_head import ResponseHead
+from shipway.gateway.http1.upstream_connection import UpstreamFault
 from shipway.gateway.model_stream import Heart, ModelStream
 from shipway.gateway.refusals import JSON_FIELD, Refusal, Refused
 from shipway.gateway.retry_budget import RetryBudget, parse_retry_after
@@ -196,9 +197,7 @@ async def _deliver(call: Call, attempt: Attempt, response: ResponseHead, request
     if pieces is None:
         if b"json" not in response.content_type:  # too much of it to look at, so its name must do
             raise UpstreamFault("garbage", "not the kind of answer that was asked for")
-        response.lines = JSON_FIELD
-        response.dated = False
-        await attempt.relay(response)
+        await attempt.relay(response, JSON_FIELD)
         return
     body = b"".join(pieces)
     try:
@@ -263,7 +262,7 @@ def _all_resting(groups: tuple[Group, ...], now_s: float) -> Refusal:
 
 def _request_head(call: Call, endpoint: Endpoint, upstream: UpstreamTarget, operation: bytes, length: int) -> bytes:
     lines = [b"POST %b%b HTTP/1.1\r\nHost: %b\r\n" % (endpoint.address.base_path, operation, endpoint.authority)]
-    lines += call.exchange.head.passed_on
+    lines.append(call.exchange.head.lines)
     lines.append(upstream.fields)
     lines.append(b"%bVia: 1.1 shipway\r\nContent-Length: %d\r\n\r\n" % (call.id_field, length))
     return b"".join(lines)

@@ -14,9 +14,9 @@ from shipway.gateway.attempt import Attempt
 from shipway.gateway.call import Call
 from shipway.gateway.dialects.openai import STREAM_FIELDS
 from shipway.gateway.dialects.openai_stream import StreamReader
-from shipway.gateway.http1.client import UpstreamFault
-from shipway.gateway.http1.head import Fields
+from shipway.gateway.http1.fields import Fields
 from shipway.gateway.http1.running import Waiter
+from shipway.gateway.http1.upstream_connection import UpstreamFault
 from shipway.gateway.refusals import upstream_failed
 from shipway.gateway.relay import follow_client
 

@@ -15,8 +15,8 @@ from collections.abc import Callable
 from shipway.gateway import refusals
 from shipway.gateway.call import Call
 from shipway.gateway.dialects import openai
-from shipway.gateway.http1.client import UpstreamFault
 from shipway.gateway.http1.exchange import BodyTooLarge, ClientGone, Exchange
+from shipway.gateway.http1.upstream_connection import UpstreamFault
 from shipway.gateway.model_calls import ModelCalls
 from shipway.gateway.refusals import Refused
 from shipway.gateway.retry_budget import RetryBudget

@@ -9,10 +9,10 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
-from shipway.gateway.http1.client import UpstreamConnection
 from shipway.gateway.http1.exchange import Exchange
-from shipway.gateway.http1.head import Fields, trailer_lines
+from shipway.gateway.http1.fields import Fields, trailer_lines
 from shipway.gateway.http1.running import Waiter
+from shipway.gateway.http1.upstream_connection import UpstreamConnection
 
 
 class Upload:

@@ -23,8 +23,8 @@ from shipway.gateway.health_checks import HealthChecks
 from shipway.gateway.http1.asgi import serve_asgi
 from shipway.gateway.http1.deadlines import Sweep
 from shipway.gateway.http1.exchange import Exchange
+from shipway.gateway.http1.listener import Limits, Server
 from shipway.gateway.http1.outbox import Outbox
-from shipway.gateway.http1.server import Limits, Server
 from shipway.gateway.listening import bind, steer_away
 from shipway.gateway.proxy import Proxy
 from shipway.gateway.snapshot import AllottedAddresses, LiveLimits, Snapshot, Surroundings

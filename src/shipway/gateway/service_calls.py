@@ -8,9 +8,10 @@ from shipway.gateway import refusals
 from shipway.gateway.attempt import Attempt
 from shipway.gateway.balancing import least_in_flight
 from shipway.gateway.call import Call
-from shipway.gateway.http1.client import UpstreamFault
 from shipway.gateway.http1.exchange import BodyTooLarge
-from shipway.gateway.http1.head import RequestHead
+from shipway.gateway.http1.fields import as_lines
+from shipway.gateway.http1.request_head import RequestHead
+from shipway.gateway.http1.upstream_connection import UpstreamFault
 from shipway.gateway.refusals import Refused
 from shipway.gateway.routing import AmbiguousPath, Route, plain_path
 from shipway.gateway.snapshot import ServiceTarget
@@ -29,14 +30,16 @@ _NEVER_EXECUTED = frozenset(("connect", "connect_timeout", "unsent"))
 
 async def answer_service_call(call: Call, telemetry: Telemetry) -> None:
     """Forward the call to the service of its route. Raises: Refused, UpstreamFault, BodyTooLarge."""
-    head = call.exchange.head
+    exchange = call.exchange
+    head = exchange.head
     route = _route(call)
     call.record.service = route.target.name
     if not route.public:
         await call.admit()
-    if (head.content_length or 0) > call.snapshot.max_body_bytes:
+    if (exchange.content_length or 0) > call.snapshot.max_body_bytes:
         raise BodyTooLarge
-    if head.method in _COUNTED and _is_for_us(head):
+    forwards = _forwards_left(head) if head.method in _COUNTED else None
+    if forwards == 0:
         if head.method == b"TRACE":
             call.respond(HTTPStatus.OK, b"Content-Type: message/http\r\n", _as_received(head))
         else:
@@ -53,7 +56,7 @@ async def answer_service_call(call: Call, telemetry: Telemetry) -> None:
             return
         except UpstreamFault as fault:
             # Another replica is asked only where this one cannot have begun to act on the request.
-            if fault.kind not in _NEVER_EXECUTED or head.has_body or len(tried) == len(endpoints):
+            if fault.kind not in _NEVER_EXECUTED or exchange.has_body or len(tried) == len(endpoints):
                 raise
             telemetry.retry("fault")
 
@@ -68,16 +71,25 @@ def _route(call: Call) -> Route[ServiceTarget]:
     return route
 
 
-def _is_for_us(head: RequestHead) -> bool:
-    """Count Max-Forwards down; at zero the request goes no further (RFC 9110 section 7.6.2)."""
+def _forwards_left(head: RequestHead) -> int | None:
+    """Max-Forwards; at zero the request goes no further (RFC 9110 section 7.6.2)."""
     value = head.field(b"max-forwards")
     if value is None or not value.isdigit():
-        return False
-    forwards = int(value) if len(value) < 10 else _MAX_FORWARDS
-    if forwards == 0:
-        return True
-    head.replace_field(b"max-forwards", b"%d" % (forwards - 1))
-    return False
+        return None
+    return int(value) if len(value) < 10 else _MAX_FORWARDS
+
+
+def _lines_counted_down(head: RequestHead) -> bytes:
+    """The fields passed on, with one forward less left."""
+    forwards = _forwards_left(head)
+    if forwards is None:
+        return head.lines
+    return as_lines(
+        [
+            (lower, name, b"%d" % (forwards - 1) if lower == b"max-forwards" else value)
+            for lower, name, value in head.passed_on
+        ]
+    )
 
 
 def _as_received(head: RequestHead) -> bytes:
@@ -86,7 +98,7 @@ def _as_received(head: RequestHead) -> bytes:
         head.target,
         0 if head.http_1_0 else 1,
         head.host,
-        b"".join(head.passed_on),
+        head.lines,
     )
 
 
@@ -101,11 +113,12 @@ def _choose(endpoints: tuple[Endpoint, ...], tried: set[Endpoint], now_s: float)
 async def _forward(call: Call, endpoint: Endpoint, telemetry: Telemetry, *, keep_credentials: bool) -> None:
     head = call.exchange.head
     message = _request_head(call, endpoint, keep_credentials=keep_credentials)
-    safe = not head.has_body and head.method in _SAFE_TO_REPEAT
+    has_body = call.exchange.has_body
+    safe = not has_body and head.method in _SAFE_TO_REPEAT
     attempt = Attempt(call, endpoint)
     outcome = "client_left"
     try:
-        response = await attempt.send(head.method, message, safe=safe, body_follows=head.has_body)
+        response = await attempt.send(head.method, message, safe=safe, body_follows=has_body)
         if response.status == _SWITCHING_PROTOCOLS:
             if head.upgrade is None or response.upgrade is None or response.upgrade.strip().lower() != b"websocket":
                 raise UpstreamFault("garbage", "an upgrade that nobody asked for")
@@ -134,20 +147,20 @@ def _request_head(call: Call, endpoint: Endpoint, *, keep_credentials: bool) -> 
     lines = [
         b"%b %b%b HTTP/1.1\r\nHost: %b\r\n"
         % (head.method, endpoint.address.base_path, head.target, head.host or endpoint.authority),
-        *head.passed_on,
-        *head.about_the_site,
+        _lines_counted_down(head) if head.method in _COUNTED else head.lines,
+        head.about_the_site,
         b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Host: %b\r\nVia: 1.%d shipway\r\n"
         % (forwarded_for, exchange.connection.scheme, head.host or endpoint.authority, 0 if head.http_1_0 else 1),
         call.id_field,
     ]
     if keep_credentials:
         lines += _credential_fields(head)
-    if head.expect_continue:
+    if exchange.expects_continue:
         lines.append(b"Expect: 100-continue\r\n")
     if head.chunked:
         lines.append(b"Transfer-Encoding: chunked\r\n")
-    elif head.content_length is not None:
-        lines.append(b"Content-Length: %d\r\n" % head.content_length)
+    elif exchange.content_length is not None:
+        lines.append(b"Content-Length: %d\r\n" % exchange.content_length)
     if head.upgrade is not None:
         lines.append(b"Connection: Upgrade\r\nUpgrade: %b\r\n" % head.upgrade)
     lines.append(b"\r\n")

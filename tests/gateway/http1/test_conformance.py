@@ -226,7 +226,7 @@ REFUSED = [
     # chunked bodies (RFC 9112 section 7.1)
     *(
         (chunks(f"{text}\r\nabc\r\n0\r\n\r\n"), 400)
-        for text in ("3;", "3 ;a", "3;a\nb", "3;a\rb", "3;a\0", "3;a\x01", "3;a=\x7f", "3 a", "3,a")
+        for text in ("3;", "3;a\nb", "3;a\rb", "3;a\0", "3;a\x01", "3;a=\x7f", "3 a", "3,a")
     ),
     *(
         (chunks(f"{text}\r\nabc\r\n0\r\n\r\n"), 400)
@@ -312,7 +312,7 @@ FORWARDED = [
     (f"POST / HTTP/1.1\r\n{HOST}Connection: close, content-length\r\nContent-Length: 3\r\n\r\nabc", "POST / HTTP/1.1", {"content-length": "3"}, "connection", "abc"),
     (f"POST / HTTP/1.1\r\n{HOST}Connection: transfer-encoding\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", "POST / HTTP/1.1", {"transfer-encoding": "chunked"}, "", "abc"),
     *((f"POST / HTTP/1.1\r\n{HOST}Transfer-Encoding: {text}\r\n\r\n3\r\nabc\r\n0\r\n\r\n", "POST / HTTP/1.1", {"transfer-encoding": "chunked"}, "content-length", "abc") for text in ("chunked", "Chunked", "CHUNKED", "\tchunked", "chunked ")),
-    *((f"POST / HTTP/1.1\r\n{HOST}Transfer-Encoding: chunked\r\n\r\n{text}", "POST / HTTP/1.1", {}, "", "abc") for text in ("3;a\r\nabc\r\n0;b=c\r\n\r\n", '3;a="b"\r\nabc\r\n0\r\n\r\n', "03\r\nabc\r\n000\r\n\r\n", "1\r\na\r\n2\r\nbc\r\n0\r\n\r\n")),
+    *((f"POST / HTTP/1.1\r\n{HOST}Transfer-Encoding: chunked\r\n\r\n{text}", "POST / HTTP/1.1", {}, "", "abc") for text in ("3;a\r\nabc\r\n0;b=c\r\n\r\n", "3 ;\ta = b\r\nabc\r\n0\r\n\r\n", '3;a="b"\r\nabc\r\n0\r\n\r\n', "03\r\nabc\r\n000\r\n\r\n", "1\r\na\r\n2\r\nbc\r\n0\r\n\r\n")),
     *((f"POST / HTTP/1.1\r\n{HOST}Upgrade: {text}\r\nConnection: upgrade\r\nContent-Length: 37\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\nab", "POST / HTTP/1.1", {}, "upgrade", "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\nab") for text in ("h2c", "websocket")),
     (f"POST / HTTP/1.1\r\n{HOST}Upgrade: h2c\r\nConnection: upgrade\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", "POST / HTTP/1.1", {}, "upgrade", "abc"),
     *((f"{name} / HTTP/1.1\r\n{HOST}Max-Forwards: {sent}\r\n\r\n", f"{name} / HTTP/1.1", {"max-forwards": kept}, "", "") for name, sent, kept in (("OPTIONS", "1", "0"), ("TRACE", "7", "6"), ("TRACE", "x", "x"), ("OPTIONS", "9" * 20, "999999999"), ("GET", "0", "0"))),

@@ -33,8 +33,7 @@ async def serve_asgi(app: AsgiApp, exchange: Exchange, fields: bytes = b"") -> N
         return
     head = exchange.head
     path, _, query = head.target.partition(b"?")
-    sent = head.passed_on + head.about_the_site
-    headers = [(sent[at].lower(), sent[at + 2]) for at in range(0, len(sent), 4)]
+    headers = [(lower, value) for lower, _, value in head.passed_on]
     headers.append((b"host", head.host))
     if head.authorization is not None:
         headers.append((b"authorization", head.authorization))

@@ -7,17 +7,19 @@ is unknown, closing the connection for HTTP/1.0, nothing for HEAD, 204 and 304.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Protocol
 
 from shipway.gateway.http1.deadlines import NEVER
-from shipway.gateway.http1.head import BadMessage, Fields, RequestHead, trailer_lines
+from shipway.gateway.http1.fields import Fields, trailer_lines
+from shipway.gateway.http1.request_head import BadMessage, RequestHead
 from shipway.gateway.http1.running import Running, Waiter
 
 if TYPE_CHECKING:
-    from shipway.gateway.http1.server import ClientConnection, Server
+    from shipway.gateway.http1.client_connection import ClientConnection
+    from shipway.gateway.http1.listener import Server
 
 # Plain numbers: looking a member up in an Enum costs a third of a microsecond on Python 3.11.
 _CONTINUE = HTTPStatus.CONTINUE.value
@@ -87,8 +89,11 @@ class Exchange:
         "_waiter",
         "after_upgrade",
         "connection",
+        "content_length",
         "deadline_s",
+        "expects_continue",
         "gone",
+        "has_body",
         "head",
         "keep_alive",
         "on_cut",
@@ -99,9 +104,12 @@ class Exchange:
         "status",
     )
 
-    def __init__(self, connection: ClientConnection, head: RequestHead) -> None:
+    def __init__(self, connection: ClientConnection, head: RequestHead, content_length: int | None) -> None:
         self.connection = connection
         self.head = head
+        self.content_length = content_length
+        self.has_body = head.chunked or bool(content_length)
+        self.expects_continue = head.expect_continue
         self.keep_alive = head.keep_alive
         self.status = 0
         self.response_bytes = 0
@@ -115,7 +123,7 @@ class Exchange:
         self.on_cut: Callable[[], None] | None = None
         self._body: list[bytes] = []
         self._body_bytes = 0
-        self._body_done = not head.has_body
+        self._body_done = not self.has_body
         self._too_large_bytes: int | None = None
         self._sink: BodySink | None = None
         self._waiter: Waiter[None] | None = None
@@ -139,7 +147,7 @@ class Exchange:
             BodyTooLarge: at the first byte past *max_bytes*, whatever the client announced.
             ClientGone: it closed before the end.
         """
-        if (self.head.content_length or 0) > max_bytes or self._body_bytes > max_bytes:
+        if (self.content_length or 0) > max_bytes or self._body_bytes > max_bytes:
             raise BodyTooLarge
         if not self._body_done:
             self._too_large_bytes = max_bytes
@@ -229,7 +237,7 @@ class Exchange:
             self.connection.write(self._pending_head)
             self._pending_head = b""
 
-    def end(self, trailers: Sequence[tuple[bytes, bytes, bytes]] = ()) -> None:
+    def end(self, trailers: Fields | None = None) -> None:
         """Complete the response begun."""
         if self._ended or self.gone:
             return
@@ -237,7 +245,7 @@ class Exchange:
         tail = self._pending_head
         self._pending_head = b""
         if self._chunked:
-            tail += b"0\r\n%b\r\n" % trailer_lines(trailers)
+            tail += b"0\r\n%b\r\n" % (trailer_lines(trailers) if trailers else b"")
         if tail:
             self.connection.write(tail)
         self._finish()
@@ -263,10 +271,16 @@ class Exchange:
         """Pass on an interim (1xx) response; HTTP/1.0 knows none."""
         if not self.head.http_1_0 and not self.gone and not self.started:
             if status == _CONTINUE:
-                self.head.expect_continue = False
+                self.expects_continue = False
             self.connection.write(b"%b%b\r\n" % (status_line(status), fields))
 
     # -- what the connection reports
+
+    def whole_body_arrived(self, data: bytes) -> None:
+        """All of the body came with the head, before the handler was started."""
+        self._body.append(data)
+        self._body_bytes = len(data)
+        self._body_done = True
 
     def body_arrived(self, data: bytes) -> None:
         self._body_bytes += len(data)
@@ -333,8 +347,8 @@ class Exchange:
         return b"Connection: keep-alive\r\n" if self.head.http_1_0 else b""
 
     def _invite_body(self) -> None:
-        if self.head.expect_continue and not self._body_bytes:
-            self.head.expect_continue = False
+        if self.expects_continue and not self._body_bytes:
+            self.expects_continue = False
             self.connection.write(CONTINUE)
 
     def _wake(self) -> None:

@@ -7,8 +7,8 @@ import ssl
 from collections import deque
 from dataclasses import dataclass
 
-from shipway.gateway.http1.client import UpstreamConnection, UpstreamFault
 from shipway.gateway.http1.outbox import Outbox
+from shipway.gateway.http1.upstream_connection import UpstreamConnection, UpstreamFault
 
 
 @dataclass(frozen=True)
@@ -131,8 +131,7 @@ class Pool:
         """Give a connection back after its exchange; one that cannot be used again is closed."""
         if connection.reusable and len(self._idle) < self._max_idle and not self._closed:
             connection.idle_since_s = self._loop.time()
-            connection.on_inform = connection.on_writable = None
-            connection.resume_reading()
+            connection.rest()
             self._idle.append(connection)
             if self._waiting:
                 self._wake_one()

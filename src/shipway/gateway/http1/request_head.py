@@ -1,69 +1,43 @@
-"""Request heads: validated once, with what a proxy must not forward already taken out.
+"""Request heads: read strictly, with what a proxy must not forward already taken out.
 
-`httptools` (llhttp) has refused malformed syntax before anything arrives here: bare CR or LF, obsolete folding,
-spaces before the colon, Content-Length that is repeated, signed or joined with Transfer-Encoding. This module adds
-what llhttp leaves to its caller (RFC 9110 section 7.2 for Host, RFC 9112 sections 3.2 and 6.1 for targets and
-codings).
+`httptools` (llhttp) refuses malformed fields. This module adds what llhttp leaves to its caller or forgives (RFC 9112
+section 3 for the request line, sections 3.2 and 6.1 for targets and codings, RFC 9110 section 7.2 for Host).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
 from http import HTTPStatus
-from itertools import product
 
-Fields = list[tuple[bytes, bytes, bytes]]
-"""Header fields as (lower-cased name, name as sent, value), in the order they came."""
+import httptools
 
-HOP_BY_HOP = frozenset(
-    (
-        b"connection",
-        b"keep-alive",
-        b"proxy-authenticate",
-        b"proxy-authentication-info",
-        b"proxy-authorization",
-        b"proxy-connection",
-        b"te",
-        b"transfer-encoding",
-        b"upgrade",
-    )
+from shipway.gateway.http1.fields import (
+    BARE_LINE_END,
+    CREDENTIALS,
+    HOP_BY_HOP,
+    OWN,
+    Fields,
+    HeadFields,
+    as_lines,
+    spelled_with_underscores,
+    without,
 )
-"""Never forwarded in either direction (RFC 9110 section 7.6.1); messages are framed anew on each connection."""
 
 ABOUT_THE_SITE = frozenset((b"cookie", b"accept-encoding", b"origin", b"referer"))
 """Fields for the app's own site: a service gets them, a provider does not (a compressed answer could not be read)."""
 
-_OWN = frozenset(
-    (
-        b"host",
-        b"content-length",
-        b"x-request-id",
-        b"x-forwarded-for",
-        b"x-forwarded-proto",
-        b"x-forwarded-host",
-        b"forwarded",
-    )
-)
-_CREDENTIALS = frozenset((b"authorization", b"x-api-key"))
-
-
-def _spelled_with_underscores(names: Iterable[bytes]) -> Iterable[bytes]:
-    """CGI, WSGI and their kin write fields with underscores, and would take `Transfer_Encoding` for the real one."""
-    for name in names:
-        first, *rest = name.split(b"-")
-        for joints in product((b"-", b"_"), repeat=len(rest)):
-            yield first + b"".join(joint + part for joint, part in zip(joints, rest, strict=True))
-
-
 _READ_HERE = ABOUT_THE_SITE | frozenset(
     # `Proxy` would become HTTP_PROXY there, and with it the service's way out. What no branch below reads is dropped.
-    _spelled_with_underscores(HOP_BY_HOP | _OWN | _CREDENTIALS | {b"expect", b"proxy"})
+    spelled_with_underscores(HOP_BY_HOP | OWN | CREDENTIALS | {b"expect", b"proxy"})
 )
 
 # Narrower than the grammar, which allows `a,b`, `(a)` and escapes: no host is called so, and those who read it differ.
 _PORT = rb"[0-9]{0,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]"
 _AUTHORITY = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~-]+)(?::(?:" + _PORT + rb"))?")
+_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([!-~\x80-\xff]+) HTTP/([0-9]\.[0-9])")
+_LINE_BEGUN = re.compile(
+    rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+(?: (?:[!-~\x80-\xff]+(?: (?:H(?:T(?:T(?:P(?:/(?:[0-9](?:\.(?:[0-9]\r?)?)?)?)?)?)?)?)?)?)?)?"
+)
 _WITHOUT_CONTENT = frozenset((b"CONNECT", b"TRACE"))
 _ABSOLUTE = re.compile(rb"(?i:http(s?))://([^/?#]*)([^#]*)")
 
@@ -78,7 +52,18 @@ class BadMessage(Exception):
 
 
 class RequestHead:
-    """One request's line and fields, split into what the gateway reads and what it forwards unchanged."""
+    """One request's line and fields, split into what the gateway reads and what it forwards unchanged.
+
+    Never changed once it is read: requests that repeat it share it, whatever their lengths.
+
+    Attributes:
+        content_length: Of the request that it was read in; `Exchange.content_length` is each request's own.
+        repeatable: Whether nothing of it depends on the length of the body.
+        passed_on: Fields for whoever the request is forwarded to.
+        lines: The same as header lines.
+        about_the_site: Header lines of fields for services alone.
+        notes: What the gateway has worked out from this head alone, to be found again when it is repeated.
+    """
 
     __slots__ = (
         "about_the_site",
@@ -88,29 +73,30 @@ class RequestHead:
         "content_length",
         "expect_continue",
         "forwarded_for",
-        "has_body",
         "host",
         "http_1_0",
         "keep_alive",
+        "lines",
         "method",
+        "notes",
         "passed_on",
         "path",
+        "repeatable",
         "request_id",
         "target",
         "upgrade",
         "x_api_key",
     )
 
-    def __init__(self, method: bytes, target: bytes, version: str, fields: Fields) -> None:
+    def __init__(self, method: bytes, target: bytes, version: bytes, fields: Fields) -> None:
         """Read *fields* in one pass.
 
         Raises:
             BadMessage: a Host, target, coding or expectation that must be refused.
         """
-        if version not in {"1.1", "1.0"}:
-            raise BadMessage(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "only HTTP/1.1 and HTTP/1.0 are spoken here")
-        self.http_1_0 = version == "1.0"
+        self.http_1_0 = version == b"1.0"
         self.method = method
+        self.notes: object = None
         self.authorization: bytes | None = None
         self.x_api_key: bytes | None = None
         self.request_id: bytes | None = None
@@ -118,14 +104,16 @@ class RequestHead:
         self.content_length: int | None = None
         self.chunked = False
         self.expect_continue = False
+        self.repeatable = True
         self.upgrade: bytes | None = None
         host: bytes | None = None
         connection = b""
-        passed_on: list[bytes] = []
-        about_the_site: list[bytes] = []
-        for lower, name, value in fields:
+        passed_on: Fields = []
+        about_the_site: Fields = []
+        for field in fields:
+            lower, _, value = field
             if lower not in _READ_HERE:
-                passed_on += (name, b": ", value, b"\r\n")
+                passed_on.append(field)
             elif lower == b"host":
                 if host is not None:
                     raise BadMessage(HTTPStatus.BAD_REQUEST, "more than one Host field")
@@ -146,48 +134,42 @@ class RequestHead:
                 if value.strip(b" \t").lower() != b"100-continue":
                     raise BadMessage(HTTPStatus.EXPECTATION_FAILED, "the only expectation known is 100-continue")
                 self.expect_continue = not self.http_1_0
+                self.repeatable = False
             elif lower == b"upgrade":
                 # Other protocols are not offered on: an upgrade to HTTP/2 would carry requests past every check.
                 self.upgrade = value if value.strip(b" \t").lower() == b"websocket" else None
+                self.repeatable = False
             elif lower == b"x-request-id":
                 self.request_id = value.rstrip(b" \t")
             elif lower == b"x-forwarded-for":
                 self.forwarded_for = value if self.forwarded_for is None else b"%b, %b" % (self.forwarded_for, value)
             elif lower in ABOUT_THE_SITE:
-                about_the_site += (name, b": ", value, b"\r\n")
-        self.has_body = self.chunked or bool(self.content_length)
+                about_the_site.append(field)
+        has_body = self.chunked or bool(self.content_length)
         if method in _WITHOUT_CONTENT:
-            self._refuse_what_cannot_be_served()
+            self._refuse_what_cannot_be_served(has_body)
         if self.expect_continue:
-            self.expect_continue = self.has_body  # nothing to wait for otherwise
+            self.expect_continue = has_body  # nothing to wait for otherwise
         self.keep_alive = not self.http_1_0
         if connection:
-            passed_on, about_the_site = self._apply_connection(connection, passed_on, about_the_site)
-        elif self.upgrade is not None:
+            options = self._follow_connection(connection, has_body)
+            passed_on, about_the_site = without(passed_on, options), without(about_the_site, options)
+        else:
             self.upgrade = None
         self.passed_on = passed_on
-        self.about_the_site = about_the_site
+        self.lines = as_lines(passed_on)
+        self.about_the_site = as_lines(about_the_site)
         self._accept_target(target, host)
 
     def field(self, lower: bytes) -> bytes | None:
         """The value of a field that is passed on, by its lower-case name; the first of several. Not for hot paths."""
-        fields = self.passed_on
-        for at in range(0, len(fields), 4):
-            if fields[at].lower() == lower:
-                return fields[at + 2]
-        return None
+        return next((value for name, _, value in self.passed_on if name == lower), None)
 
-    def replace_field(self, lower: bytes, value: bytes) -> None:
-        """Pass *value* on in place of the field's own."""
-        fields = self.passed_on
-        for at in range(0, len(fields), 4):
-            if fields[at].lower() == lower:
-                fields[at + 2] = value
-
-    def _refuse_what_cannot_be_served(self) -> None:
+    def _refuse_what_cannot_be_served(self, has_body: bool) -> None:
+        self.repeatable = False
         if self.method == b"CONNECT":
             raise BadMessage(HTTPStatus.NOT_IMPLEMENTED, "no tunnels are opened here")
-        if self.has_body:
+        if has_body:
             raise BadMessage(HTTPStatus.BAD_REQUEST, "TRACE with a body")
 
     def _accept_coding(self, value: bytes) -> None:
@@ -197,17 +179,17 @@ class RequestHead:
             raise BadMessage(HTTPStatus.NOT_IMPLEMENTED, "the only transfer coding known is chunked")
         self.chunked = True
 
-    def _apply_connection(self, connection: bytes, *kinds: list[bytes]) -> list[list[bytes]]:
-        """Honour the options of Connection; gives *kinds* of fields back without those that it names."""
+    def _follow_connection(self, connection: bytes, has_body: bool) -> set[bytes]:
+        """Honour the options of Connection; gives the names of fields that it keeps from being passed on."""
         options = {option.strip(b" \t").lower() for option in connection.split(b",")}
         if b"close" in options:
             self.keep_alive = False
         elif b"keep-alive" in options:
             self.keep_alive = True
-        if b"upgrade" not in options or self.http_1_0 or self.has_body:
+        if b"upgrade" not in options or self.http_1_0 or has_body:
             self.upgrade = None
-        options -= HOP_BY_HOP | {b"close", b"max-forwards"}  # a client must not lift the limit of its own request
-        return [without(fields, options) for fields in kinds]
+        # A client must not lift the limit of its own request.
+        return options - HOP_BY_HOP - {b"close", b"max-forwards"}
 
     def _accept_target(self, target: bytes, host: bytes | None) -> None:
         """Set `host`, `target` (origin form) and `path`; an absolute target's authority replaces Host (RFC 9112
@@ -240,30 +222,64 @@ class RequestHead:
         self.path = target.partition(b"?")[0]
 
 
-NOT_IN_TRAILERS = frozenset(
-    _spelled_with_underscores(
-        HOP_BY_HOP
-        | _OWN
-        | _CREDENTIALS
-        | {b"content-type", b"content-encoding", b"content-range", b"trailer", b"cookie", b"set-cookie", b"expect"}
-        | {b"age", b"cache-control", b"date", b"expires", b"location", b"max-forwards", b"pragma", b"proxy", b"range"}
-        | {b"retry-after", b"vary", b"via", b"warning", b"www-authenticate"}
-    )
-)
-"""Fields that would change how a message is framed, routed or authorised if they came late (RFC 9110 section 6.5.1)."""
+def read_request_head(raw: bytes, *, max_target_bytes: int, max_header_bytes: int) -> RequestHead:
+    """Read a whole head, given with the empty line that ends it.
+
+    Raises:
+        BadMessage: it is malformed, too large, or asks for what must be refused.
+    """
+    line_end = raw.find(b"\r\n")
+    line = _LINE.fullmatch(raw, 0, line_end)
+    if line is None:
+        raise BadMessage(HTTPStatus.BAD_REQUEST, "malformed request line")
+    method, target, version = line.groups()
+    if version not in {b"1.1", b"1.0"}:
+        raise BadMessage(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "only HTTP/1.1 and HTTP/1.0 are spoken here")
+    if len(target) > max_target_bytes:
+        raise _target_too_long()
+    if len(raw) - line_end - 4 > max_header_bytes:
+        raise _fields_too_large()
+    read = HeadFields()
+    fault = ""
+    try:
+        httptools.HttpRequestParser(read).feed_data(raw)
+    except httptools.HttpParserUpgrade:  # what it would be upgraded to is decided elsewhere
+        pass
+    except httptools.HttpParserError as error:
+        fault = str(error)
+        if isinstance(error, httptools.HttpParserInvalidMethodError) or "Invalid method" in fault:
+            raise BadMessage(HTTPStatus.NOT_IMPLEMENTED, "unknown method") from None
+    if not read.complete:
+        raise BadMessage(HTTPStatus.BAD_REQUEST, "malformed HTTP")
+    head = RequestHead(method, target, version, read.fields)
+    if fault:  # of the framing, for which there was no better word
+        raise BadMessage(HTTPStatus.BAD_REQUEST, "malformed HTTP")
+    return head
 
 
-def trailer_lines(trailers: Sequence[tuple[bytes, bytes, bytes]]) -> bytes:
-    """Trailers as header lines, without those that have no business there."""
-    return b"".join([b"%b: %b\r\n" % (name, value) for lower, name, value in trailers if lower not in NOT_IN_TRAILERS])
+def refuse_hopeless(begun: bytes, *, max_target_bytes: int, max_header_bytes: int) -> None:
+    """Refuse the beginning of a head that no rest can make a good one, as far as that is easily told.
+
+    Raises:
+        BadMessage: likewise.
+    """
+    line_end = begun.find(b"\r\n")
+    if BARE_LINE_END.search(begun):
+        raise BadMessage(HTTPStatus.BAD_REQUEST, "malformed HTTP")
+    line = begun if line_end < 0 else begun[:line_end]
+    if (_LINE_BEGUN if line_end < 0 else _LINE).fullmatch(line) is None:
+        raise BadMessage(HTTPStatus.BAD_REQUEST, "malformed request line")
+    if len(line) > max_target_bytes and len(line.partition(b" ")[2].partition(b" ")[0]) > max_target_bytes:
+        raise _target_too_long()
+    if len(begun) > max_header_bytes + max_target_bytes or (
+        line_end > 0 and len(begun) - line_end > max_header_bytes + 4
+    ):
+        raise _fields_too_large()
 
 
-def without(fields: list[bytes], names: set[bytes]) -> list[bytes]:
-    """Fields in pieces of four (name, separator, value, line end), without those called *names*."""
-    if not names:
-        return fields
-    kept: list[bytes] = []
-    for at in range(0, len(fields), 4):
-        if fields[at].lower() not in names:
-            kept += fields[at : at + 4]
-    return kept
+def _target_too_long() -> BadMessage:
+    return BadMessage(HTTPStatus.REQUEST_URI_TOO_LONG, "the request target is longer than max_target")
+
+
+def _fields_too_large() -> BadMessage:
+    return BadMessage(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "the fields are larger than max_header")

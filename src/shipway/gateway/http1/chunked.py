@@ -1,0 +1,128 @@
+"""The chunked transfer coding, read as strictly as its grammar (RFC 9112 section 7.1). Bounded by whoever feeds it."""
+
+from __future__ import annotations
+
+import re
+
+from shipway.gateway.http1.fields import BARE_LINE_END, Fields, read_trailers
+
+MAX_LINE_BYTES = 16 * 1024
+"""A chunk's size with its extensions."""
+MAX_FRAMING_BYTES = 64 * 1024
+"""What a body may spend on framing, beside `_FRAMING_SHARE` times what it carries."""
+_FRAMING_SHARE = 16
+
+_TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_QUOTED = rb'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t !-~\x80-\xff])*"'
+_SIZE_LINE = re.compile(
+    rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[ \t]*%b(?:[ \t]*=[ \t]*(?:%b|%b))?)*" % (_TOKEN, _TOKEN, _QUOTED)
+)
+_NOT_IN_SIZE_LINE = re.compile(rb"[^\t -~\x80-\xff]|\A[^0-9A-Fa-f]")
+
+_CRLF_NEXT = -1
+_TRAILERS_NEXT = -2
+
+
+class BadChunks(ValueError):
+    """What came is not a chunked body; where it would end is unknown."""
+
+
+class TrailersTooLarge(BadChunks):
+    """The trailers are larger than whoever reads the body takes."""
+
+
+class ChunkedBody:
+    """One body being decoded.
+
+    Attributes:
+        trailers: Once it has ended.
+    """
+
+    __slots__ = ("_carried_bytes", "_framing_bytes", "_held", "_left", "_max_trailer_bytes", "trailers")
+
+    def __init__(self, max_trailer_bytes: int) -> None:
+        self.trailers: Fields = []
+        self._max_trailer_bytes = max_trailer_bytes
+        self._held = b""
+        """The beginning of a line that is not whole yet."""
+        self._left = 0
+        """What is missing of the chunk under way; 0 before a size, or what is next."""
+        self._carried_bytes = 0
+        self._framing_bytes = 0
+
+    def feed(self, data: bytes, pieces: list[bytes]) -> bytes | None:
+        """Append what *data* carries to *pieces*.
+
+        Returns:
+            What follows the body once it has ended; None while it goes on.
+
+        Raises:
+            BadChunks: from here on nothing can be read.
+        """
+        if self._held:
+            data = self._held + data
+            self._held = b""
+        at = 0
+        size = len(data)
+        while at < size:
+            left = self._left
+            if left == 0:
+                line_end = data.find(b"\r\n", at)
+                if line_end < 0:
+                    self._hold(data[at:], MAX_LINE_BYTES, _NOT_IN_SIZE_LINE)
+                    return None
+                left = self._chunk_size(data[at:line_end])
+                self._count_framing(line_end - at + 2)
+                at = line_end + 2
+                self._left = left or _TRAILERS_NEXT
+            elif left > 0:
+                piece = data[at : at + left]
+                pieces.append(piece)
+                self._carried_bytes += len(piece)
+                at += len(piece)
+                self._left = left - len(piece) or _CRLF_NEXT
+            elif left == _CRLF_NEXT:
+                if not data.startswith(b"\r\n", at):
+                    if data[at:] != b"\r":
+                        raise BadChunks("a chunk is longer than its size")
+                    self._held = b"\r"
+                    return None
+                at += 2
+                self._count_framing(2)
+                self._left = 0
+            elif data.startswith(b"\r\n", at):
+                return data[at + 2 :]
+            else:
+                return self._read_trailers(data[at:])
+        return None
+
+    def _chunk_size(self, line: bytes) -> int:
+        match = _SIZE_LINE.fullmatch(line)
+        if match is None or len(line) > MAX_LINE_BYTES:
+            raise BadChunks("not the size of a chunk")
+        return int(match[1], 16)
+
+    def _read_trailers(self, data: bytes) -> bytes | None:
+        end = data.find(b"\r\n\r\n") + 4
+        whole = end >= 4
+        if (end if whole else len(data)) > self._max_trailer_bytes:
+            raise TrailersTooLarge("the trailers are too large")
+        if not whole:
+            self._hold(data, self._max_trailer_bytes, BARE_LINE_END)
+            return None
+        try:
+            self.trailers = read_trailers(data[:end])
+        except ValueError as error:
+            raise BadChunks(str(error)) from error
+        return data[end:]
+
+    def _hold(self, line: bytes, most_bytes: int, never: re.Pattern[bytes]) -> None:
+        """Wait for the rest of *line*, unless there is something in it that no rest can mend."""
+        if len(line) > most_bytes or never.search(line, 0, len(line) - 1 if line.endswith(b"\r") else len(line)):
+            raise BadChunks("malformed framing")
+        self._held = line
+
+    def _count_framing(self, more: int) -> None:
+        self._framing_bytes += more
+        if self._framing_bytes > MAX_FRAMING_BYTES + _FRAMING_SHARE * self._carried_bytes:
+            raise BadChunks("chunk extensions without end")

@@ -1,0 +1,358 @@
+"""A client's connection: requests read from it in order, each handed to the listener's handler as an `Exchange`.
+
+Pipelined requests wait for their predecessor's response. Everything a client can make grow is bounded: the head by
+`max_header_bytes`, a body that nobody reads yet by `exchange.HIGH_WATER_BYTES`, waiting requests by `MAX_PIPELINED`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from http import HTTPStatus
+from typing import TYPE_CHECKING, cast
+
+from shipway.gateway.http1.chunked import BadChunks, ChunkedBody, TrailersTooLarge
+from shipway.gateway.http1.deadlines import NEVER
+from shipway.gateway.http1.exchange import Exchange, plain_refusal
+from shipway.gateway.http1.repeats import KnownHead
+from shipway.gateway.http1.request_head import BadMessage, RequestHead, read_request_head, refuse_hopeless
+
+if TYPE_CHECKING:
+    from shipway.gateway.http1.listener import Server
+
+MAX_PIPELINED = 256
+"""Requests that wait for the response before theirs. Reading stops at the first; the rest came with it in one read."""
+MAX_BLANK_BYTES = 1024
+LINGER_S = 2.0
+"""How long a refused upload is read and thrown away, so that the refusal is not lost in a connection reset."""
+
+_CR = 13
+
+
+class ClientConnection(asyncio.Protocol):
+    """One client's connection: the request being read, the exchange being answered, and those that wait."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.limits = server.limits
+        self.transport: asyncio.Transport = None  # type: ignore[assignment]  # set before any use, by connection_made
+        self.client_host = b""
+        self.scheme = b"http"
+        self.exchange: Exchange | None = None
+        """The one being answered."""
+        self.deadline_s = NEVER
+        self.reading = True
+        self._idle_head: KnownHead[RequestHead] | None = None
+        """The last head, while nothing is under way: what comes next is likely to begin with it."""
+        self._known: KnownHead[RequestHead] | None = None
+        self._waiting: deque[Exchange] = deque()
+        self._to_run: Exchange | None = None
+        self._held = b""
+        """The beginning of a head."""
+        self._blank_bytes = 0
+        self._receiving: Exchange | None = None
+        """The one whose body is being read."""
+        self._left_bytes = 0
+        self._chunks: ChunkedBody | None = None
+        self._refused = False
+        self._refusal: BadMessage | None = None
+        self._tunnel: asyncio.Protocol | None = None
+
+    # -- transport events
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        peer = self.transport.get_extra_info("peername")
+        self.client_host = str(peer[0]).encode() if isinstance(peer, tuple) else b"unknown"
+        if self.transport.get_extra_info("ssl_object") is not None:
+            self.scheme = b"https"
+        self.server.connections.add(self)
+        self.deadline_s = self.server.loop.time() + self.limits.header_s
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.server.connections.discard(self)
+        self.server.connection_ended()
+        if self._tunnel is not None:
+            self._tunnel.connection_lost(exc)
+        for exchange in (self.exchange, *self._waiting):
+            if exchange is not None:
+                exchange.client_gone()
+        self.exchange = self._idle_head = None
+        self._waiting.clear()
+
+    def eof_received(self) -> bool:
+        """A client that stops sending counts as gone: a closed socket and a half-closed one look the same from here."""
+        return False
+
+    def data_received(self, data: bytes) -> None:
+        known = self._idle_head
+        if known is not None:
+            self._idle_head = None
+            end = known.end_in(data)
+            if end and len(data) - end == (known.length or 0):
+                # The last head again and a whole body with it: all of it is known to be good.
+                self.deadline_s = NEVER
+                exchange = self.exchange = Exchange(self, known.head, known.length)
+                if known.length:
+                    exchange.whole_body_arrived(data[end:])
+                exchange.run(self.server)
+                return
+        if self._tunnel is not None:
+            self._tunnel.data_received(data)
+            return
+        try:
+            while data and not self._refused:
+                receiving = self._receiving
+                data = self._read_head(data) if receiving is None else self._read_body(receiving, data)
+        except BadMessage as bad:
+            self._refuse(bad)
+        except BadChunks as bad:
+            too_large = isinstance(bad, TrailersTooLarge)
+            status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE if too_large else HTTPStatus.BAD_REQUEST
+            self._refuse(BadMessage(status, str(bad)))
+        # The handler starts when all is read, so that a small body is already whole.
+        ready, self._to_run = self._to_run, None
+        if ready is not None and ready is self.exchange:
+            ready.run(self.server)
+
+    def pause_writing(self) -> None:
+        self.deadline_s = self.server.loop.time() + self.limits.unread_s
+        if self._tunnel is not None:
+            self._tunnel.pause_writing()
+        elif self.exchange is not None:
+            self.exchange.client_slow(True)
+
+    def resume_writing(self) -> None:
+        self.deadline_s = NEVER
+        if self._tunnel is not None:
+            self._tunnel.resume_writing()
+        elif self.exchange is not None:
+            self.exchange.client_slow(False)
+
+    # -- reading
+
+    def _read_head(self, data: bytes) -> bytes:
+        """Read a head, or as much of it as is here; gives what follows it."""
+        if self._held:
+            data = self._held + data
+            self._held = b""
+        elif self.exchange is None and not self._blank_bytes:
+            self.deadline_s = self.server.loop.time() + self.limits.header_s
+        if data[0] <= _CR:
+            data = self._behind_blank_lines(data)
+            if not data:
+                return b""
+        limits = self.limits
+        known = self._known
+        end = 0 if known is None else known.end_in(data)
+        if known is not None and end:
+            head, length = known.head, known.length
+        else:
+            end = data.find(b"\r\n\r\n") + 4
+            if end < 4:
+                refuse_hopeless(
+                    data, max_target_bytes=limits.max_target_bytes, max_header_bytes=limits.max_header_bytes
+                )
+                self._held = data
+                return b""
+            raw = data[:end]
+            head = read_request_head(
+                raw, max_target_bytes=limits.max_target_bytes, max_header_bytes=limits.max_header_bytes
+            )
+            if head.claims_tls and self.scheme != b"https":
+                raise BadMessage(HTTPStatus.MISDIRECTED_REQUEST, "an https target on a connection without TLS")
+            length = head.content_length
+            self._known = KnownHead(raw, head, length) if head.repeatable else None
+        self._blank_bytes = 0
+        return self._begin(Exchange(self, head, length), data[end:])
+
+    def _begin(self, exchange: Exchange, rest: bytes) -> bytes:
+        """The head of *exchange* is read and *rest* follows: have it answered in its turn. Gives what is not used up."""
+        if self.exchange is None:
+            self.exchange = exchange
+            self._to_run = exchange
+        elif len(self._waiting) >= MAX_PIPELINED:
+            raise BadMessage(HTTPStatus.BAD_REQUEST, "too many pipelined requests")
+        else:
+            self._waiting.append(exchange)
+        head = exchange.head
+        if head.upgrade is not None:  # what follows is HTTP only if the offer is not taken
+            exchange.after_upgrade = rest
+            self.deadline_s = NEVER
+            self.pause_reading()
+            return b""
+        if head.chunked:
+            self._chunks = ChunkedBody(self.limits.max_header_bytes)
+            self._receiving = exchange
+        elif exchange.content_length:
+            self._left_bytes = exchange.content_length
+            self._receiving = exchange
+        else:
+            self._body_over()
+            return rest
+        self.deadline_s = self.server.loop.time() + self.limits.body_s
+        return rest
+
+    def _read_body(self, exchange: Exchange, data: bytes) -> bytes:
+        """Give *exchange* the next part of its body; gives what follows the body."""
+        chunks = self._chunks
+        rest: bytes | None
+        if chunks is not None:
+            pieces: list[bytes] = []
+            rest = chunks.feed(data, pieces)
+            for piece in pieces:
+                exchange.body_arrived(piece)
+        else:
+            left = self._left_bytes - len(data)
+            self._left_bytes = left
+            rest = None if left > 0 else data[left:] if left else b""
+            exchange.body_arrived(data[:left] if left < 0 else data)
+        if self._receiving is not exchange:  # it was answered without the rest
+            return b""
+        if rest is None:
+            if self.reading:
+                self.deadline_s = self.server.loop.time() + self.limits.body_s
+            return b""
+        self._receiving = self._chunks = None
+        self._body_over()
+        exchange.body_ended([] if chunks is None else chunks.trailers)
+        return rest
+
+    def _body_over(self) -> None:
+        self.deadline_s = NEVER
+        if self._waiting:
+            self.pause_reading()
+
+    def _behind_blank_lines(self, data: bytes) -> bytes:
+        """What follows the empty lines that old clients send before a request line (RFC 9112 section 2.2)."""
+        rest = data.lstrip(b"\r\n")
+        blanks = data[: len(data) - len(rest)]
+        self._blank_bytes += len(blanks)
+        odd = blanks.replace(b"\r\n", b"")
+        if (odd and (rest or odd != b"\r")) or self._blank_bytes > MAX_BLANK_BYTES:
+            raise BadMessage(HTTPStatus.BAD_REQUEST, "neither an empty line nor a request line")
+        self._held = odd
+        return rest
+
+    # -- what exchanges ask of their connection
+
+    def write(self, data: bytes) -> None:
+        """Send *data* at the end of this turn of the event loop."""
+        self.server.outbox.put(self._write_now, data)
+
+    def close(self) -> None:
+        """Send what waits and close."""
+        self.server.outbox.flush()
+        self.transport.close()
+
+    def exchange_done(self, exchange: Exchange, *, reusable: bool) -> None:
+        """The response to *exchange* is written: go on with the next request or end the connection."""
+        if exchange is not self.exchange:
+            return
+        self.exchange = None
+        if self._refused and self._refusal is None:
+            self._linger()
+        elif not reusable or self._receiving is exchange or self.server.draining:
+            self._close(unread=self._receiving is exchange or self._refused)
+        elif self._waiting:
+            self.exchange = self._waiting.popleft()
+            if not self._waiting and self.exchange.after_upgrade is None:
+                self.resume_reading()
+            self.exchange.run(self.server)
+        elif self._refusal is not None:
+            self._answer_refusal(self._refusal)
+        else:
+            limits = self.limits
+            self.deadline_s = self.server.loop.time() + (limits.header_s if self._held else limits.keep_alive_s)
+            if exchange.after_upgrade is not None:  # the upgrade was refused, and this is HTTP still
+                self.resume_reading()
+                if exchange.after_upgrade:
+                    self.data_received(exchange.after_upgrade)
+            elif self._known is not None and not (self._known.head.chunked or self._held or self._blank_bytes):
+                self._idle_head = self._known
+
+    def pause_reading(self) -> None:
+        if self.reading and not self.transport.is_closing():
+            self.reading = False
+            self.transport.pause_reading()
+            if self._receiving is not None:
+                self.deadline_s = NEVER  # it is not the client who keeps us waiting
+
+    def resume_reading(self) -> None:
+        if not self.reading and not self.transport.is_closing():
+            self.reading = True
+            self.transport.resume_reading()
+            if self._receiving is not None:
+                self.deadline_s = self.server.loop.time() + self.limits.body_s
+
+    def become_tunnel(self, protocol: asyncio.Protocol) -> None:
+        """Hand all further bytes to *protocol* (an upgraded connection); whatever comes next is no longer HTTP."""
+        self._tunnel = protocol
+        self.deadline_s = NEVER
+        self.resume_reading()
+
+    def close_when_idle(self) -> None:
+        """Draining: an idle connection ends now, a busy one after its response."""
+        if self.exchange is None and not self._held:
+            self.close()
+
+    def expire(self, now_s: float) -> None:
+        exchange = self.exchange
+        if exchange is not None and now_s >= exchange.deadline_s:
+            exchange.expire()
+        if now_s < self.deadline_s:
+            return
+        self.deadline_s = NEVER
+        if self._held or self._receiving is not None:
+            self.server.on_deadline("header" if self._receiving is None else "body")
+            self._refuse(BadMessage(HTTPStatus.REQUEST_TIMEOUT, "the request took too long to arrive"))
+        elif exchange is not None or self._refused:
+            if not self._refused:
+                self.server.on_deadline("unread")
+            self.transport.abort()
+        else:
+            self.transport.close()
+
+    # -- inside
+
+    def _write_now(self, data: bytes) -> None:
+        if not self.transport.is_closing():
+            self.transport.write(data)
+
+    def _refuse(self, bad: BadMessage) -> None:
+        """Answer a message that cannot be served, after the responses before it; where the next one starts is
+        unknown."""
+        self._refused = True
+        self._held = b""
+        receiving, self._receiving = self._receiving, None
+        if receiving is not None and receiving is self.exchange:
+            receiving.broken_by_client(bad)
+            return
+        if receiving is not None and receiving in self._waiting:
+            self._waiting.remove(receiving)
+        self._refusal = bad
+        if self.exchange is None:
+            self._answer_refusal(bad)
+
+    def _answer_refusal(self, bad: BadMessage) -> None:
+        self.server.on_bad_message(bad.status.value)
+        self.write(plain_refusal(bad))
+        self._linger()
+
+    def _close(self, *, unread: bool) -> None:
+        if unread or not self.reading:
+            self._linger()
+        else:
+            self._refused = True
+            self.close()
+
+    def _linger(self) -> None:
+        self._refused = True
+        self._receiving = None
+        self.resume_reading()
+        self.server.outbox.flush()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+            self.deadline_s = self.server.loop.time() + LINGER_S
+        else:
+            self.transport.close()
