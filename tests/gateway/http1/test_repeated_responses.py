@@ -1,5 +1,7 @@
 """A response behind others that resemble it, on one kept connection, means what it would mean as the first one there."""
 
+# ruff: noqa: E501 -- a case is a line
+
 from __future__ import annotations
 
 import asyncio
