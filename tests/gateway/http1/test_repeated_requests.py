@@ -87,6 +87,7 @@ ALIKE = {
     "a length beyond all": (POST, post(b"abc", b"Content-Length: 18446744073709551619\r\n")),
     "a length past max_body": (POST, post(b"abc", b"Content-Length: 999999999\r\n")),
     "chunks in place of a length": (POST, CHUNKS),
+    "a length in place of chunks": (CHUNKS, POST),
     "other chunks": (CHUNKS, post(b"1;x\r\na\r\n2\r\nbc\r\n0\r\nT: 1\r\n\r\n", CHUNKED)),
     "both framings": (POST, post(b"0\r\n\r\n", b"Content-Length: 5\r\n" + CHUNKED)),
     "both framings, behind chunks": (CHUNKS, post(b"0\r\n\r\n", CHUNKED + b"Content-Length: 5\r\n")),
@@ -148,6 +149,7 @@ ALIKE = {
     "a call with two keys": (CALL, chat(ASK, KEYED + AUTH.encode())),
     "a call with a key behind a wrong one": (chat(ASK, WRONG), CALL),
     "a call in chunks": (CALL, chat(b"1e\r\n" + ASK + b"\r\n0\r\n\r\n", KEYED, CHUNKED)),
+    "a call after one in chunks": (chat(b"1e\r\n" + ASK + b"\r\n0\r\n\r\n", KEYED, CHUNKED), CALL),
     "a call with a cookie": (CALL, chat(ASK, KEYED + b"Cookie: a=b\r\n")),
     "a GET where a call was": (CALL, get(line=b"GET /v1/chat/completions HTTP/1.1", host=KEYED)),
     "a closed path without a key": (
