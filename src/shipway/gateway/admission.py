@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from shipway.gateway.refusals import INVALID_KEY, MISSING_KEY, Refused, rate_limited
-from shipway.security.rate_limiting.fields import openai_fields, policy_field, retry_after_s, state_field
+from shipway.security.rate_limiting.fields import LimitFields, retry_after_s
 from shipway.security.rate_limiting.gcra import GcraTable
 
 
@@ -22,23 +23,39 @@ class Principal:
     id: str
 
 
-class Ticket:
+class Credential:
+    """What a request shows to be let in; made once for a head that is repeated.
+
+    Attributes:
+        key: The API key or token as it was sent; None without one.
+        digest: `key_digest` of it.
+    """
+
+    __slots__ = ("digest", "key")
+
+    def __init__(self, authorization: bytes | None, x_api_key: bytes | None) -> None:
+        """*authorization*, where it is there, counts before *x_api_key*."""
+        key = x_api_key
+        if authorization is not None:
+            scheme, _, rest = authorization.partition(b" ")
+            key = rest.strip(b" \t") if scheme.lower() == b"bearer" else None
+        self.key = key or None
+        self.digest = key_digest(key or b"")
+
+
+class Ticket(Protocol):
     """What admission knows of one request, and what its links find out.
 
     Attributes:
         now_s: Monotonic seconds.
-        principal: Set by authentication.
+        caller: Set by authentication.
         fields: Header lines to add to the response, whatever it is.
     """
 
-    __slots__ = ("authorization", "fields", "now_s", "principal", "x_api_key")
-
-    def __init__(self, authorization: bytes | None, x_api_key: bytes | None, now_s: float) -> None:
-        self.authorization = authorization
-        self.x_api_key = x_api_key
-        self.now_s = now_s
-        self.principal: Principal | None = None
-        self.fields = b""
+    credential: Credential
+    now_s: float
+    caller: Principal | None
+    fields: bytes
 
 
 Link = Callable[[Ticket], Awaitable[None] | None]
@@ -59,10 +76,10 @@ class Admission:
         Raises:
             Refused: by the first link that does not let it pass.
         """
-        for at, link in enumerate(self._links):
+        for link in self._links:
             waiting = link(ticket)
             if waiting is not None:
-                return self._go_on(ticket, waiting, at + 1)
+                return self._go_on(ticket, waiting, self._links.index(link) + 1)
         return None
 
     async def _go_on(self, ticket: Ticket, waiting: Awaitable[None], at: int) -> None:
@@ -87,36 +104,31 @@ class ApiKeys:
         """*principals*: by `key_digest` of their keys."""
         self._principals = principals
 
-    def __call__(self, ticket: Ticket) -> None:
-        key = _sent_key(ticket)
-        if not key:
+    def authenticate(self, ticket: Ticket) -> None:
+        """A link of the chain."""
+        credential = ticket.credential
+        if credential.key is None:
             raise Refused(MISSING_KEY)
-        principal = self._principals.get(key_digest(key))
+        principal = self._principals.get(credential.digest)
         if principal is None:
             raise Refused(INVALID_KEY)
-        ticket.principal = principal
+        ticket.caller = principal
 
 
 class RequestLimit:
     """A limit of requests for each principal, exact within this process."""
 
-    __slots__ = ("_policy", "table")
+    __slots__ = ("_fields", "table")
 
     def __init__(self, table: GcraTable) -> None:
         self.table = table
-        self._policy = policy_field("default", table.quota)
+        self._fields = LimitFields("default", table.quota)
 
-    def __call__(self, ticket: Ticket) -> None:
-        if ticket.principal is None:
+    def limit(self, ticket: Ticket) -> None:
+        """A link of the chain."""
+        if ticket.caller is None:
             return
-        decision = self.table.take(ticket.principal.id, ticket.now_s)
-        ticket.fields = self._policy + state_field(b"default", decision) + openai_fields(decision)
+        decision = self.table.take(ticket.caller.id, ticket.now_s)
+        ticket.fields += self._fields.lines(decision)
         if not decision.allowed:
             raise Refused(rate_limited(retry_after_s(decision)))
-
-
-def _sent_key(ticket: Ticket) -> bytes | None:
-    if ticket.authorization is None:
-        return ticket.x_api_key
-    scheme, _, credential = ticket.authorization.partition(b" ")
-    return credential.strip(b" \t") if scheme.lower() == b"bearer" else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from time import perf_counter
 
@@ -21,6 +21,7 @@ class Attempt:
 
     Attributes:
         began_s: On the loop's clock.
+        connection: The one that the request was sent on; None before `send` and after `end`.
         midway_fault: What the upstream failed with when part of its answer had gone to the client.
     """
 
@@ -28,15 +29,22 @@ class Attempt:
         "_beat",
         "_beat_every_s",
         "_beat_s",
+        "_body_follows",
         "_call",
         "_endpoint",
         "_exchange",
+        "_first_token_by_s",
         "_held",
         "_idle_s",
+        "_inform",
         "_loop",
+        "_message",
+        "_method",
         "_phase",
         "_phase_ends_s",
+        "_safe",
         "_started_s",
+        "_waiting_since_s",
         "_works",
         "began_s",
         "midway_fault",
@@ -44,34 +52,38 @@ class Attempt:
 
     def __init__(self, call: Call, endpoint: Endpoint) -> None:
         self._call = call
-        self._exchange = call.exchange
+        exchange = self._exchange = call.exchange
         self._endpoint = endpoint
-        self._loop = call.exchange.connection.server.loop
+        loop = self._loop = exchange.connection.server.loop
         self._held: UpstreamConnection | None = None
-        self._phase = "first_byte_timeout"
-        self._phase_ends_s = NEVER
         self._idle_s = call.snapshot.deadlines.idle_s
         self._beat: Callable[[], None] | None = None
         self._beat_every_s = NEVER
         self._beat_s = NEVER
-        self.began_s = self._loop.time()
+        self.began_s = loop.time()
         self._started_s = perf_counter()
+        self._waiting_since_s = NEVER
         self._works = False
         self.midway_fault: str | None = None
+        exchange.on_expire = self._expired
         endpoint.in_flight += 1
 
-    def works(self, *, measured: bool = False) -> None:
+    def works(self, latency_s: float | None = None) -> None:
         """The endpoint answers; said as soon as that is known, since a probe should not take as long as a stream.
 
         Args:
-            measured: Whether the time since the attempt began says how fast the endpoint is.
+            latency_s: How fast it is, where this answer says so.
         """
         if not self._works:
             self._works = True
             now_s = self._loop.time()
             self._endpoint.breaker.succeeded(now_s, self.began_s)
-            if measured:
-                self._endpoint.latency.observe(now_s, max(1e-6, perf_counter() - self._started_s))
+            if latency_s is not None:
+                self._endpoint.latency.observe(now_s, latency_s or 1e-6)
+
+    def age_s(self) -> float:
+        """Seconds since the attempt began."""
+        return perf_counter() - self._started_s
 
     def end(self) -> None:
         """Give the connection back, or close it if its response was not read to the end."""
@@ -79,6 +91,8 @@ class Attempt:
         exchange = self._exchange
         exchange.on_slow = exchange.on_expire = None
         exchange.deadline_s = NEVER
+        if self._waiting_since_s is not NEVER:
+            self.answered()
         connection, self._held = self._held, None
         if connection is not None:
             self._endpoint.pool.release(connection)
@@ -89,7 +103,7 @@ class Attempt:
             raise RuntimeError("this attempt holds no connection")
         return self._held
 
-    async def send(
+    def send(
         self,
         method: bytes,
         message: bytes,
@@ -97,68 +111,90 @@ class Attempt:
         safe: bool,
         body_follows: bool = False,
         first_token_by_s: float = NEVER,
-        inform: bool = True,
-    ) -> ResponseHead:
-        """Send a request and wait for the response's head, until *first_token_by_s* on the loop's clock at the latest.
-        Interim responses are passed on if *inform*.
+        inform: Callable[[ResponseHead], None] | None = None,
+    ) -> Awaitable[ResponseHead]:
+        """Send a request; gives what to await for the response's head, until *first_token_by_s* on the loop's clock at
+        the latest. Then call `answered`, or `send_again` where that raised `UpstreamFault`.
 
-        A kept connection may have been closed by its upstream in the meantime. It is replaced, once, where no byte of the
-        request was written to it, and where the request is *safe* to send again and no byte of a response came.
+        Args:
+            safe: Whether it may be executed twice.
+            inform: Told of interim responses.
 
-        Raises:
+        Raises (when awaited):
             UpstreamFault: no response; its kind says how far it came.
             BodyTooLarge: the piped request body passed max_body.
         """
-        pool = self._endpoint.pool
-        deadlines = self._call.snapshot.deadlines
-        self._exchange.on_expire = self._expired
-        fresh = False
-        while True:
-            connection = self._held = None if fresh else pool.take_idle(check=not safe)
-            if connection is None:
-                self._exchange.deadline_s = NEVER
-                connection = self._held = await self._connect(deadlines.connect_s)
-            connection.on_inform = self._inform if inform else None
-            first_byte_by_s = self._loop.time() + deadlines.first_byte_s
-            if first_token_by_s < first_byte_by_s:
-                self.enter_until("first_token_timeout", first_token_by_s)
-            else:
-                self.enter_until("first_byte_timeout", first_byte_by_s)
-            answer = connection.send(method, message, complete=not body_follows)
-            if body_follows:
-                self._exchange.pipe_body(
-                    Upload(
-                        self._exchange,
-                        connection,
-                        max_bytes=self._call.snapshot.max_body_bytes,
-                        # Whoever still sends has not been kept waiting for an answer yet.
-                        moved=lambda: self.enter("first_byte_timeout", deadlines.first_byte_s),
-                        too_large=self._too_large,
-                    )
-                )
-            sent_s = perf_counter()
-            try:
-                return await answer
-            except UpstreamFault as fault:
-                stale = connection.used > 1 and not body_follows
-                if not stale or not (fault.kind == "unsent" or (safe and fault.kind == "reset")):
-                    raise
-                self._call.record.stale += 1
-                fresh = (
-                    fault.kind == "reset"
-                )  # it may have been executed: not once more for each connection in the pool
-                self._held = None
-                pool.discard(connection)
-            finally:
-                self._call.record.waited_s += perf_counter() - sent_s
+        self._method = method
+        self._message = message
+        self._safe = safe
+        self._body_follows = body_follows
+        self._first_token_by_s = first_token_by_s
+        self._inform = inform
+        connection = self._endpoint.pool.take_idle(self.began_s, check=not safe)
+        if connection is None:
+            return self._connect_and_send()
+        return self._send_on(connection, self.began_s)
 
-    async def _connect(self, timeout_s: float) -> UpstreamConnection:
-        began_s = perf_counter()
-        try:
-            left_s = self._call.total_deadline_s - self._loop.time()
-            return await self._endpoint.pool.connect(min(timeout_s, left_s))
-        finally:
-            self._call.record.waited_s += perf_counter() - began_s
+    def send_again(self, fault: UpstreamFault) -> Awaitable[ResponseHead]:
+        """As `send`, after it failed with *fault* on a kept connection that its upstream had closed in the meantime.
+
+        It is replaced, once, where no byte of the request was written to it, and where the request is safe to send
+        again and no byte of a response came.
+
+        Raises:
+            UpstreamFault: *fault*, where there is more to it or the request may not be sent again.
+        """
+        connection = self.connection if self._held is not None else None
+        if connection is None or connection.used == 1 or self._body_follows:
+            raise fault
+        if fault.kind != "unsent" and not (self._safe and fault.kind == "reset"):
+            raise fault
+        self.answered()
+        self._call.stale += 1
+        pool = self._endpoint.pool
+        self._held = None
+        pool.discard(connection)
+        now_s = self._loop.time()
+        # After a reset it may have been executed: not once more for each connection in the pool.
+        kept = pool.take_idle(now_s, check=not self._safe) if fault.kind == "unsent" else None
+        return self._connect_and_send() if kept is None else self._send_on(kept, now_s)
+
+    def answered(self) -> None:
+        """What was awaited is here, or never comes."""
+        self._call.waited_s += perf_counter() - self._waiting_since_s
+        self._waiting_since_s = NEVER
+
+    async def _connect_and_send(self) -> ResponseHead:
+        self._waiting_since_s = perf_counter()
+        self._exchange.deadline_s = NEVER
+        timeout_s = min(self._call.snapshot.deadlines.connect_s, self._call.total_deadline_s - self._loop.time())
+        connection = await self._endpoint.pool.connect(timeout_s)
+        self.answered()
+        return await self._send_on(connection, self._loop.time())
+
+    def _send_on(self, connection: UpstreamConnection, now_s: float) -> Waiter[ResponseHead]:
+        self._held = connection
+        deadlines = self._call.snapshot.deadlines
+        first_byte_by_s = now_s + deadlines.first_byte_s
+        if self._first_token_by_s < first_byte_by_s:
+            self.enter_until("first_token_timeout", self._first_token_by_s)
+        else:
+            self.enter_until("first_byte_timeout", first_byte_by_s)
+        connection.on_inform = self._inform
+        answer = connection.send(self._method, self._message, complete=not self._body_follows)
+        if self._body_follows:
+            self._exchange.pipe_body(
+                Upload(
+                    self._exchange,
+                    connection,
+                    max_bytes=self._call.snapshot.max_body_bytes,
+                    # Whoever still sends has not been kept waiting for an answer yet.
+                    moved=lambda: self.enter("first_byte_timeout", deadlines.first_byte_s),
+                    too_large=self._too_large,
+                )
+            )
+        self._waiting_since_s = perf_counter()
+        return answer
 
     async def read(self, max_bytes: int) -> list[bytes] | None:
         """The response's body; see `UpstreamConnection.read`. Raises: UpstreamFault."""
@@ -170,7 +206,7 @@ class Attempt:
             return await connection.read(max_bytes)
         finally:
             connection.on_piece = None
-            self._call.record.waited_s += perf_counter() - began_s
+            self._call.waited_s += perf_counter() - began_s
 
     def enter(self, phase: str, within_s: float) -> None:
         """From now, *phase* may take *within_s* seconds; the name is what its fault will be called."""
@@ -230,10 +266,10 @@ class Attempt:
         await self.pour(download, download.done)
         if download.fault is not None:
             if isinstance(download.fault, BodyTooLarge):  # the client's doing, of which the upstream is not to blame
-                self.midway_fault, self._call.record.error = "client_left", "body_too_large"
+                self.midway_fault, self._call.error = "client_left", "body_too_large"
             else:
                 self.midway_fault = fault_kind(download.fault)
-                self._call.record.error = f"upstream_{self.midway_fault}"
+                self._call.error = f"upstream_{self.midway_fault}"
 
     async def pour(self, sink: ResponseSink, done: Waiter[None]) -> None:
         """Let the response's body flow into *sink* until it has settled *done*."""
@@ -241,7 +277,7 @@ class Attempt:
         self.connection.relay(sink)
         self._exchange.flush()
         await done
-        self._call.record.waited_s += perf_counter() - began_s
+        self._call.waited_s += perf_counter() - began_s
 
     async def tunnel(self, response: ResponseHead) -> None:
         """Join both connections until either side closes."""
@@ -268,7 +304,13 @@ class Attempt:
         client.transport.close()
 
     def _set_deadline(self) -> None:
-        self._exchange.deadline_s = min(self._phase_ends_s, self._call.total_deadline_s, self._beat_s)
+        # Three comparisons cost less than a call of min().
+        soonest_s = self._call.total_deadline_s
+        if self._phase_ends_s < soonest_s:
+            soonest_s = self._phase_ends_s
+        if self._beat_s < soonest_s:
+            soonest_s = self._beat_s
+        self._exchange.deadline_s = soonest_s
 
     def _expired(self) -> None:
         now_s = self._loop.time()
@@ -285,9 +327,6 @@ class Attempt:
     def _fail(self, kind: str) -> None:
         if self._held is not None:
             self._held.fail(UpstreamFault(kind, "no answer in time"))
-
-    def _inform(self, head: ResponseHead) -> None:
-        self._exchange.inform(head.status, head.lines)
 
     def _too_large(self) -> None:
         self.connection.fail(BodyTooLarge())

@@ -91,19 +91,20 @@ class Breaker:
     then, so a long stream that began before the trouble and ends well does not count as a probe.
 
     Attributes:
+        closed: Whether everything passes, for those that ask often.
         openings: How often it opened since it was made, for metrics.
     """
 
     __slots__ = (
-        "_closed", "_closed_since_s", "_in_a_row", "_opened_s", "_openings_in_a_row", "_policy", "_probe_wins", "_probes",
-        "_random", "_slot", "_slot_failures", "_slot_successes", "_slots", "_slots_per_s", "_until_s", "openings",
+        "_closed_since_s", "_in_a_row", "_opened_s", "_openings_in_a_row", "_policy", "_probe_wins", "_probes",
+        "_random", "_slot", "_slot_failures", "_slot_successes", "_slots", "_slots_per_s", "_until_s", "closed", "openings",
     )  # fmt: skip
 
     def __init__(self, policy: BreakerPolicy = DEFAULT_POLICY, random: Callable[[], float] = random.random) -> None:
         self._policy = policy
         self._random = random
         self.openings = 0
-        self._closed = True
+        self.closed = True
         self._closed_since_s = -math.inf
         self._opened_s = -math.inf
         self._until_s = -math.inf
@@ -116,13 +117,13 @@ class Breaker:
         self._slots: deque[tuple[int, int, int]] = deque()  # (slot, successes, failures) of earlier slots
 
     def state(self, now_s: float) -> State:
-        if self._closed:
+        if self.closed:
             return State.CLOSED
         return State.OPEN if now_s < self._until_s else State.HALF_OPEN
 
     def allows(self, now_s: float) -> bool:
         """Whether a request may be sent now; in half-open a yes takes one of the probes."""
-        if self._closed:
+        if self.closed:
             return True
         if not self.would_allow(now_s):
             return False
@@ -131,7 +132,7 @@ class Breaker:
 
     def would_allow(self, now_s: float) -> bool:
         """What `allows` would say, without taking a probe: for finding candidates."""
-        if self._closed:
+        if self.closed:
             return True
         if now_s < self._until_s:
             return False
@@ -142,11 +143,11 @@ class Breaker:
 
     def retry_in_s(self, now_s: float) -> float:
         """How long until it may allow a request; 0.0 when not open."""
-        return 0.0 if self._closed else max(0.0, self._until_s - now_s)
+        return 0.0 if self.closed else max(0.0, self._until_s - now_s)
 
     def succeeded(self, now_s: float, begun_s: float = math.inf) -> None:
         """The endpoint answered as it should."""
-        if self._closed:
+        if self.closed:
             # Here the age of the attempt does not matter: what answers is well.
             slot = int(now_s * self._slots_per_s)
             if slot != self._slot:
@@ -157,7 +158,7 @@ class Breaker:
             self._end_probe()
             self._probe_wins += 1
             if self._probe_wins >= self._policy.probe_successes:
-                self._closed = True
+                self.closed = True
                 self._closed_since_s = now_s
                 self._forget_window()
 
@@ -165,7 +166,7 @@ class Breaker:
         """The endpoint failed (not the request: a 400 is the client's mistake and a success here)."""
         if begun_s < self._opened_s:
             return
-        if self._closed:
+        if self.closed:
             slot = int(now_s * self._slots_per_s)
             if slot != self._slot:
                 self._turn_to(slot)
@@ -193,7 +194,7 @@ class Breaker:
 
     def probe_abandoned(self, begun_s: float = math.inf) -> None:
         """An attempt ended without saying anything of the endpoint; another may probe in its place."""
-        if not self._closed and begun_s >= self._opened_s:
+        if not self.closed and begun_s >= self._opened_s:
             self._end_probe()
 
     def _end_probe(self) -> None:
@@ -203,14 +204,14 @@ class Breaker:
 
     def _fail_open(self, now_s: float) -> None:
         policy = self._policy
-        if self._closed and now_s - self._closed_since_s >= policy.longest_open_s:
+        if self.closed and now_s - self._closed_since_s >= policy.longest_open_s:
             self._openings_in_a_row = 0
         self._openings_in_a_row += 1
         self._open(now_s, now_s + policy.open_s(self._openings_in_a_row, self._random()))
 
     def _open(self, now_s: float, until_s: float) -> None:
         self.openings += 1
-        self._closed = False
+        self.closed = False
         self._opened_s = now_s
         self._until_s = until_s
         self._probes.clear()

@@ -5,15 +5,17 @@ from __future__ import annotations
 import itertools
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from time import perf_counter
 
-from shipway.gateway.admission import Ticket
+from shipway.gateway.admission import Credential, Principal
 from shipway.gateway.http1.exchange import Exchange
+from shipway.gateway.http1.request_head import RequestHead
+from shipway.gateway.http1.response_head import ResponseHead
 from shipway.gateway.refusals import DRAINING, MISSING_KEY, Refusal, Refused, Writer, as_problem
 from shipway.gateway.releases import session_key, session_point
 from shipway.gateway.snapshot import ONLY, Snapshot
-from shipway.monitoring.logging import AccessRecord
+from shipway.monitoring.logging import AccessRecord, subject_of
 
 StreamError = Callable[[Refusal], bytes]
 
@@ -34,14 +36,25 @@ def request_id_for(sent: bytes | None) -> bytes:
     return b"req-%b-%x" % (_process, next(_count))
 
 
-class Call:
-    """One exchange being answered.
+class _HeadNotes:
+    """What follows from a head alone; worked out once for a head that is repeated."""
+
+    __slots__ = ("credential", "subject")
+
+    def __init__(self, head: RequestHead) -> None:
+        self.credential = Credential(head.authorization, head.x_api_key)
+        self.subject = subject_of(head.method, head.path)
+
+
+class Call(AccessRecord):
+    """One exchange being answered: its line in the log as it comes to be, and the ticket it shows to admission.
 
     Attributes:
         arrived_s: When it arrived, in seconds of `time.perf_counter`, for durations; the loop's clock is coarser.
         id_field: The request id as a header line, for upstreams.
         fields: Header lines that each response gets: the request id, the state of limits, the release.
-        started_s: When it arrived, on the loop's clock.
+        notes: What follows from its head alone.
+        now_s: When it arrived, on the loop's clock.
         total_deadline_s: When all of it must be over, on the loop's clock.
         write_refusal: Writes errors in the dialect that the client speaks.
         stream_error: Says an error inside a stream of that dialect; None where a stream can only be cut.
@@ -49,12 +62,14 @@ class Call:
 
     __slots__ = (
         "arrived_s",
+        "caller",
+        "credential",
         "exchange",
         "fields",
         "id_field",
-        "record",
+        "notes",
+        "now_s",
         "snapshot",
-        "started_s",
         "stream_error",
         "total_deadline_s",
         "write_refusal",
@@ -63,31 +78,35 @@ class Call:
     def __init__(self, exchange: Exchange, snapshot: Snapshot) -> None:
         head = exchange.head
         request_id = request_id_for(head.request_id)
+        AccessRecord.__init__(self, head.method, head.path, request_id)
         self.exchange = exchange
         self.snapshot = snapshot
-        self.id_field = b"x-request-id: %b\r\n" % request_id
-        self.fields = self.id_field
+        self.fields = self.id_field = b"x-request-id: %b\r\n" % request_id
         self.arrived_s = perf_counter()
         self.write_refusal: Writer = as_problem
         self.stream_error: StreamError | None = None
-        self.started_s = exchange.connection.server.loop.time()
-        self.total_deadline_s = self.started_s + snapshot.deadlines.total_s
-        self.record = AccessRecord(head.method, head.path, request_id)
+        self.now_s = exchange.connection.server.loop.time()
+        self.total_deadline_s = self.now_s + snapshot.deadlines.total_s
+        self.caller: Principal | None = None
+        notes = head.notes
+        if type(notes) is not _HeadNotes:
+            notes = head.notes = _HeadNotes(head)
+        self.notes = notes
+        self.subject = notes.subject
 
-    async def admit(self) -> None:
-        """Ask for admission. Raises: Refused."""
-        head = self.exchange.head
-        ticket = Ticket(head.authorization, head.x_api_key, self.started_s)
-        try:
-            waiting = self.snapshot.admission.admit(ticket)
-            if waiting is not None:
-                await waiting
-        finally:
-            if ticket.fields:
-                self.fields += ticket.fields
-            if ticket.principal is not None:
-                self.record.principal = ticket.principal.id
-        if ticket.principal is None:  # no link said who it is
+    def admit(self) -> Awaitable[None] | None:
+        """Ask for admission: given at once (None), or when what is returned has been awaited. Raises: Refused."""
+        self.credential = self.notes.credential
+        waiting = self.snapshot.admission.admit(self)
+        if waiting is not None:
+            return self._admit_later(waiting)
+        if self.caller is None:  # no link said who it is
+            raise Refused(MISSING_KEY)
+        return None
+
+    async def _admit_later(self, waiting: Awaitable[None]) -> None:
+        await waiting
+        if self.caller is None:
             raise Refused(MISSING_KEY)
 
     def choose_release(self, target: str, conversation: Callable[[], bytes]) -> str:
@@ -96,9 +115,9 @@ class Call:
         if split is None:
             return ONLY
         named = self.exchange.head.field(self.snapshot.session_header)
-        key = session_key(self.record.principal or "", conversation() if named is None else named)
+        key = session_key(self.caller.id if self.caller else "", conversation() if named is None else named)
         release = split.at(session_point(key))
-        self.record.release = release
+        self.release = release
         self.fields += b"x-shipway-release: %b\r\n" % release.encode()
         return release
 
@@ -106,14 +125,18 @@ class Call:
         """Send a whole response. *dated*: whether *fields* have a Date."""
         self.exchange.respond(status, fields + self.fields, body, dated=dated)
 
+    def inform(self, head: ResponseHead) -> None:
+        """Pass on an interim response."""
+        self.exchange.inform(head.status, head.lines)
+
     def refuse(self, refusal: Refusal) -> None:
         """Answer with *refusal*; once a response has begun its status is spent, and the error is said in-band or by a cut."""
-        self.record.error = refusal.code
+        self.error = refusal.code
         exchange = self.exchange
         if exchange.gone or exchange.ended:
             return
         if not exchange.started:
-            fields, body = self.write_refusal(refusal, self.record.request_id.decode("ascii"))
+            fields, body = self.write_refusal(refusal, self.request_id.decode("ascii"))
             self.respond(refusal.status, fields, body)
         elif self.stream_error is not None:
             exchange.keep_alive = False
@@ -128,10 +151,11 @@ class Call:
 
     def finish(self) -> AccessRecord:
         """The record, complete."""
-        record = self.record
         exchange = self.exchange
-        record.duration_s = perf_counter() - self.arrived_s
-        record.status = exchange.status or 499  # nginx's code for a client that left before any answer
-        record.request_bytes = exchange.request_bytes
-        record.response_bytes = exchange.response_bytes
-        return record
+        self.duration_s = perf_counter() - self.arrived_s
+        self.status = exchange.status or 499  # nginx's code for a client that left before any answer
+        self.request_bytes = exchange.request_bytes
+        self.response_bytes = exchange.response_bytes
+        if self.caller is not None:
+            self.principal = self.caller.id
+        return self

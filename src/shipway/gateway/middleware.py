@@ -12,10 +12,11 @@ import sys
 import time
 import weakref
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from shipway.gateway.admission import Admission, Ticket
+from shipway.gateway.admission import Admission, Credential, Principal
 from shipway.gateway.call import request_id_for
 from shipway.gateway.refusals import (
     AMBIGUOUS_PATH,
@@ -147,19 +148,30 @@ class Gateway:
             record.service = route.target
             if route.public:
                 return True, b""
-        ticket = Ticket(_first(headers, b"authorization"), _first(headers, b"x-api-key"), time.monotonic())
+        credential = Credential(_first(headers, b"authorization"), _first(headers, b"x-api-key"))
+        ticket = _Ticket(credential, time.monotonic())
         try:
             waiting = self._admission.admit(ticket)
             if waiting is not None:
                 await waiting
-            if ticket.principal is None:  # no link said who it is
+            if ticket.caller is None:  # no link said who it is
                 raise Refused(MISSING_KEY)
         except Refused as refused:
             raise Refused(refused.refusal.with_fields(ticket.fields)) from None
         finally:
-            if ticket.principal is not None:
-                record.principal = ticket.principal.id
+            if ticket.caller is not None:
+                record.principal = ticket.caller.id
         return False, ticket.fields
+
+
+@dataclass(slots=True)
+class _Ticket:
+    """What this request shows to admission."""
+
+    credential: Credential
+    now_s: float
+    caller: Principal | None = None
+    fields: bytes = b""
 
 
 class _Exchange:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 
 from shipway.gateway import refusals
@@ -26,7 +26,7 @@ from shipway.gateway.http1.upstream_connection import UpstreamFault
 from shipway.gateway.model_stream import Heart, ModelStream
 from shipway.gateway.refusals import JSON_FIELD, Refusal, Refused
 from shipway.gateway.retry_budget import RetryBudget, parse_retry_after
-from shipway.gateway.snapshot import Candidate, Group, UpstreamTarget
+from shipway.gateway.snapshot import Candidate, Group
 from shipway.gateway.telemetry import Telemetry
 from shipway.gateway.upstreams import Endpoint
 
@@ -64,46 +64,55 @@ class ModelCalls:
         call.write_refusal = openai.as_openai_error
         if exchange.head.method != b"POST":
             raise Refused(refusals.method_not_allowed("POST"))
-        await call.admit()
-        request = openai.ModelRequest(await exchange.read_body(call.snapshot.max_body_bytes))
+        waiting = call.admit()
+        if waiting is not None:
+            await waiting
+        max_bytes = call.snapshot.max_body_bytes
+        body = exchange.whole_body(max_bytes)
+        if body is None:
+            body = await exchange.read_body(max_bytes)
+        request = openai.ModelRequest(body)
         model = call.snapshot.models.get(request.model)
         if model is None:
             raise Refused(refusals.unknown_model(request.model))
-        call.record.model = model.name
+        call.model = model.name
         if request.stream:
             call.stream_error = openai.stream_error
         self._budget.deposit()
         groups = model.releases[call.choose_release(f"models.{model.name}", request.beginning)]
-        last: Refusal | None = None
-        last_reason = "fault"
+        last: TryNext | None = None
+        tried: tuple[Endpoint, ...] = ()
         now_s = exchange.connection.server.loop.time
         heart = Heart(call) if request.stream else None
-        for candidate in self._choose(groups, now_s, request):
-            if call.record.attempts:
-                self._telemetry.retry(last_reason)
-            try:
-                await self._try(call, operation, request, candidate, heart)
-                return
-            except TryNext as failed:
-                last = failed.refusal
-                last_reason = failed.reason
-                call.record.error = failed.error
-            if call.record.attempts == MAX_ATTEMPTS or now_s() >= call.total_deadline_s:
-                break
-        raise Refused(last or _all_resting(groups, now_s()))
+        for group in groups:
+            is_retry = False
+            while (candidate := self._next(group, tried, is_retry, now_s, request)) is not None:
+                tried += (candidate.endpoint,)
+                is_retry = True
+                breaker = candidate.endpoint.breaker
+                if not (breaker.closed or breaker.allows(now_s())):
+                    continue
+                if last is not None:
+                    self._telemetry.retry(last.reason)
+                try:
+                    await self._try(call, operation, request, candidate, heart)
+                    return
+                except TryNext as failed:
+                    last = failed
+                    call.error = failed.error
+                if call.attempts == MAX_ATTEMPTS or now_s() >= call.total_deadline_s:
+                    raise Refused(last.refusal)
+        raise Refused(last.refusal if last else _all_resting(groups, now_s()))
 
     async def _try(
         self, call: Call, operation: bytes, request: openai.ModelRequest, candidate: Candidate, heart: Heart | None
     ) -> None:
         """Have one endpoint answer. Raises: TryNext, when it did not and another may."""
         upstream, endpoint = candidate.upstream, candidate.endpoint
-        record = call.record
-        record.upstream = upstream.label
-        record.attempts += 1
-        record.error = None
-        body = request.body_for(upstream.model_json)
-        head = _request_head(call, endpoint, upstream, operation, len(body))
-        breaker = endpoint.breaker
+        call.upstream = upstream.label
+        call.attempts += 1
+        call.error = None
+        message = _message(call, candidate, operation, request.body_for(upstream.model_json))
         attempt = Attempt(call, endpoint)
         outcome = "client_left"
         try:
@@ -111,8 +120,24 @@ class ModelCalls:
             if heart is not None:
                 token_by_s = attempt.began_s + call.snapshot.deadlines.first_token_s
                 attempt.beat_every(heart.every_s, heart.beat, heart.beaten_s)
-            response = await attempt.send(b"POST", head + body, safe=False, first_token_by_s=token_by_s, inform=False)
-            await _deliver(call, attempt, response, request)
+            answer = attempt.send(b"POST", message, safe=False, first_token_by_s=token_by_s)
+            try:
+                response = await answer
+            except UpstreamFault as fault:
+                response = await attempt.send_again(fault)
+            attempt.answered()
+            if response.status >= 300:
+                await _refuse_status(attempt, response)
+            if response.content_type.startswith(openai.STREAM_CONTENT_TYPE) != request.stream:
+                raise UpstreamFault("garbage", "not the kind of answer that was asked for")
+            if request.stream:
+                await _deliver_stream(call, attempt, StreamReader(several=request.several_choices()))
+            else:
+                pieces = attempt.connection.whole_body() or await attempt.read(MAX_HELD_ANSWER_BYTES)
+                if pieces is None:
+                    await _relay_unread(attempt, response)
+                else:
+                    _deliver_whole(call, attempt, pieces)
             outcome = attempt.midway_fault or "answered"
         except Refused:
             outcome = "answered"  # the client's mistake; the upstream works
@@ -131,42 +156,51 @@ class ModelCalls:
             if outcome == "answered":
                 attempt.works()
             elif outcome == "client_left":
-                breaker.probe_abandoned(attempt.began_s)
+                endpoint.breaker.probe_abandoned(attempt.began_s)
             elif outcome:
-                breaker.failed(attempt.now_s(), attempt.began_s)
+                endpoint.breaker.failed(attempt.now_s(), attempt.began_s)
             self._telemetry.attempt(upstream.label, outcome or "error_status")
             attempt.end()
 
-    def _choose(
-        self, groups: tuple[Group, ...], now_s: Callable[[], float], request: openai.ModelRequest
-    ) -> Iterator[Candidate]:
-        """Candidates in the order they should be tried, each endpoint once, passing over those that rest.
+    def _next(
+        self,
+        group: Group,
+        tried: Sequence[Endpoint],
+        is_retry: bool,
+        now_s: Callable[[], float],
+        request: openai.ModelRequest,
+    ) -> Candidate | None:
+        """Which of *group* to ask, passing over those that rest; None when that is nobody.
 
         The next group in order is what the app file asks for; another try among equals is a retry and needs the budget.
         """
-        tried: set[Endpoint] = set()
-        for group in groups:
-            is_retry = False
-            while True:
-                willing = [
-                    one for one in group.candidates if one.endpoint not in tried and one.endpoint.willing(now_s())
-                ]
-                if not willing:
-                    break
-                chosen = willing[0] if len(willing) == 1 else _pick(group.policy, willing, now_s(), request)
-                if is_retry and not self._budget.withdraw(now_s()):
-                    break
-                is_retry = True
-                tried.add(chosen.endpoint)
-                if chosen.endpoint.breaker.allows(now_s()):
-                    yield chosen
+        willing = _willing(group.candidates, tried, now_s)
+        if not willing or (is_retry and not self._budget.withdraw(now_s())):
+            return None
+        return willing[0] if len(willing) == 1 else _pick(group.policy, willing, now_s, request)
 
 
-def _pick(policy: str, willing: list[Candidate], now_s: float, request: openai.ModelRequest) -> Candidate:
+def _willing(
+    candidates: Sequence[Candidate], tried: Sequence[Endpoint], now_s: Callable[[], float]
+) -> Sequence[Candidate]:
+    """Those that were not tried yet and may be asked."""
+    for one in candidates:
+        endpoint = one.endpoint
+        if endpoint in tried or not endpoint.healthy or not endpoint.breaker.closed:
+            break
+    else:
+        return candidates  # as nearly always
+    now = now_s()
+    return [one for one in candidates if one.endpoint not in tried and one.endpoint.willing(now)]
+
+
+def _pick(
+    policy: str, willing: Sequence[Candidate], now_s: Callable[[], float], request: openai.ModelRequest
+) -> Candidate:
     if policy == "weighted":
         return by_weight(willing)
     if policy == "lowest-latency":
-        return lowest_latency(willing, now_s)
+        return lowest_latency(willing, now_s())
     if policy == "prefix-affinity":
         return by_affinity(willing, affinity_key(request.model, request.conversation()))
     return least_in_flight(willing)
@@ -182,32 +216,24 @@ class _Busy(Exception):
         self.refusal = refusal
 
 
-async def _deliver(call: Call, attempt: Attempt, response: ResponseHead, request: openai.ModelRequest) -> None:
-    """Pass an upstream's response on if it is an answer. Raises: UpstreamFault, _Busy, Refused."""
-    status = response.status
-    if status >= 300:
-        await _refuse_status(attempt, response)
-    is_stream = response.content_type.startswith(openai.STREAM_CONTENT_TYPE)
-    if is_stream != request.stream:
-        raise UpstreamFault("garbage", "not the kind of answer that was asked for")
-    if is_stream:
-        await _deliver_stream(call, attempt, StreamReader(several=request.several_choices()))
-        return
-    pieces = attempt.connection.whole_body() or await attempt.read(MAX_HELD_ANSWER_BYTES)
-    if pieces is None:
-        if b"json" not in response.content_type:  # too much of it to look at, so its name must do
-            raise UpstreamFault("garbage", "not the kind of answer that was asked for")
-        await attempt.relay(response, JSON_FIELD)
-        return
-    body = b"".join(pieces)
+def _deliver_whole(call: Call, attempt: Attempt, pieces: list[bytes]) -> None:
+    """Answer with an upstream's answer, if it is one. Raises: UpstreamFault."""
+    body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
     try:
         usage = openai.answer_usage(body)
     except ValueError as error:
         raise UpstreamFault("garbage", str(error)) from error
     _note_usage(call, usage)
-    attempt.works(measured=True)
+    attempt.works(attempt.age_s())
     # Of the upstream's fields none: they are about its own limits, site and cookies.
     call.respond(_OK, JSON_FIELD, body)
+
+
+async def _relay_unread(attempt: Attempt, response: ResponseHead) -> None:
+    """Pass on an answer that is too large to be looked at, so its name must do. Raises: UpstreamFault."""
+    if b"json" not in response.content_type:
+        raise UpstreamFault("garbage", "not the kind of answer that was asked for")
+    await attempt.relay(response, JSON_FIELD)
 
 
 async def _deliver_stream(call: Call, attempt: Attempt, reader: StreamReader) -> None:
@@ -225,8 +251,8 @@ async def _deliver_stream(call: Call, attempt: Attempt, reader: StreamReader) ->
 
 def _note_usage(call: Call, usage: openai.Usage | None) -> None:
     if usage is not None:
-        call.record.input_tokens = usage.prompt_tokens
-        call.record.output_tokens = usage.completion_tokens
+        call.input_tokens = usage.prompt_tokens
+        call.output_tokens = usage.completion_tokens
 
 
 async def _refuse_status(attempt: Attempt, response: ResponseHead) -> None:
@@ -260,9 +286,21 @@ def _all_resting(groups: tuple[Group, ...], now_s: float) -> Refusal:
     return refusals.resting(max(1, math.ceil(wait_s)))
 
 
-def _request_head(call: Call, endpoint: Endpoint, upstream: UpstreamTarget, operation: bytes, length: int) -> bytes:
-    lines = [b"POST %b%b HTTP/1.1\r\nHost: %b\r\n" % (endpoint.address.base_path, operation, endpoint.authority)]
-    lines.append(call.exchange.head.lines)
-    lines.append(upstream.fields)
-    lines.append(b"%bVia: 1.1 shipway\r\nContent-Length: %d\r\n\r\n" % (call.id_field, length))
-    return b"".join(lines)
+def _message(call: Call, candidate: Candidate, operation: bytes, body: bytes) -> bytes:
+    """The whole request to an upstream."""
+    beginning = candidate.beginnings.get(operation)
+    if beginning is None:
+        endpoint = candidate.endpoint
+        beginning = candidate.beginnings[operation] = b"POST %b%b HTTP/1.1\r\nHost: %b\r\nVia: 1.1 shipway\r\n%b" % (
+            endpoint.address.base_path,
+            operation,
+            endpoint.authority,
+            candidate.upstream.fields,
+        )
+    return b"%b%b%bContent-Length: %d\r\n\r\n%b" % (
+        beginning,
+        call.exchange.head.lines,
+        call.id_field,
+        len(body),
+        body,
+    )

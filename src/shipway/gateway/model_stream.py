@@ -39,7 +39,7 @@ class Heart:
     def __init__(self, call: Call) -> None:
         self._call = call
         self.every_s = call.snapshot.deadlines.heartbeat_s
-        self.beaten_s = call.started_s
+        self.beaten_s = call.now_s
 
     def beat(self) -> None:
         """Let the client, and what is between, know that somebody is there."""
@@ -125,8 +125,8 @@ class ModelStream:
     def _flow(self) -> None:
         self._flowing = True
         # Noted at once: the client may leave before the end.
-        self._call.record.first_token_s = self.first_token_s = perf_counter() - self._call.arrived_s
-        self._attempt.works(measured=True)
+        self._call.first_token_s = self.first_token_s = perf_counter() - self._call.arrived_s
+        self._attempt.works(self._attempt.age_s())
         self._attempt.enter_idle()
         open_stream(self._call)
         self._exchange.write(b"".join(self._held))

@@ -46,7 +46,7 @@ class Proxy:
         call = Call(exchange, self.snapshot)
         telemetry = self._telemetry
         exchange.on_cut = call.cut_by_drain
-        telemetry.in_flight.inc()
+        telemetry.in_flight.value += 1
         try:
             path = exchange.head.path
             operation = openai.OPERATIONS.get(path)
@@ -67,12 +67,13 @@ class Proxy:
         except BodyTooLarge:
             call.refuse(refusals.BODY_TOO_LARGE)
         except (ClientGone, asyncio.CancelledError):
-            call.record.error = call.record.error or "client_gone"
+            call.error = call.error or "client_gone"
         except Exception:  # a bug of ours costs this one request, and is seen in the log
             traceback.print_exc(file=sys.stderr)
             call.refuse(refusals.INTERNAL)
         finally:
-            telemetry.in_flight.dec()
+            exchange.on_cut = None  # or the two would keep each other until the garbage collector came
+            telemetry.in_flight.value -= 1
             telemetry.finished(call.finish())
 
     def _probe(self, call: Call, path: bytes) -> None:
@@ -83,7 +84,9 @@ class Proxy:
 
     async def _other_model_path(self, call: Call, path: bytes) -> None:
         call.write_refusal = openai.as_openai_error
-        await call.admit()
+        waiting = call.admit()
+        if waiting is not None:
+            await waiting
         if path != b"/v1/models" and not path.startswith(b"/v1/models/"):
             raise Refused(refusals.NO_ROUTE)
         if call.exchange.head.method not in {b"GET", b"HEAD"}:

@@ -33,9 +33,11 @@ async def answer_service_call(call: Call, telemetry: Telemetry) -> None:
     exchange = call.exchange
     head = exchange.head
     route = _route(call)
-    call.record.service = route.target.name
+    call.service = route.target.name
     if not route.public:
-        await call.admit()
+        waiting = call.admit()
+        if waiting is not None:
+            await waiting
     if (exchange.content_length or 0) > call.snapshot.max_body_bytes:
         raise BodyTooLarge
     forwards = _forwards_left(head) if head.method in _COUNTED else None
@@ -118,7 +120,12 @@ async def _forward(call: Call, endpoint: Endpoint, telemetry: Telemetry, *, keep
     attempt = Attempt(call, endpoint)
     outcome = "client_left"
     try:
-        response = await attempt.send(head.method, message, safe=safe, body_follows=has_body)
+        answer = attempt.send(head.method, message, safe=safe, body_follows=has_body, inform=call.inform)
+        try:
+            response = await answer
+        except UpstreamFault as fault:
+            response = await attempt.send_again(fault)
+        attempt.answered()
         if response.status == _SWITCHING_PROTOCOLS:
             if head.upgrade is None or response.upgrade is None or response.upgrade.strip().lower() != b"websocket":
                 raise UpstreamFault("garbage", "an upgrade that nobody asked for")
@@ -135,7 +142,7 @@ async def _forward(call: Call, endpoint: Endpoint, telemetry: Telemetry, *, keep
             attempt.works()
         elif outcome != "client_left":
             endpoint.breaker.failed(attempt.now_s(), attempt.began_s)
-        telemetry.attempt(call.record.service or "", outcome)
+        telemetry.attempt(call.service or "", outcome)
         attempt.end()
 
 

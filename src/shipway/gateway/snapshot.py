@@ -49,6 +49,8 @@ class Candidate:
     upstream: UpstreamTarget
     endpoint: Endpoint
     weight: float
+    beginnings: dict[bytes, bytes] = field(default_factory=dict, repr=False)
+    """How requests to it begin, by operation: written once, when first needed."""
 
     @property
     def in_flight(self) -> int:
@@ -250,9 +252,9 @@ def admission_of(app: App, keys: Iterable[Secret], limits: LiveLimits) -> Admiss
     known = ApiKeys({key_digest(key.reveal().encode()): Principal(principal_id(key)) for key in keys})
     limit = app.limits.default
     if limit is None:
-        return Admission(known)
+        return Admission(known.authenticate)
     quota = Quota(float(limit.requests.count) / limit.requests.per_s, float(limit.burst_requests))
-    return Admission(known, RequestLimit(limits.table(quota)))
+    return Admission(known.authenticate, RequestLimit(limits.table(quota)).limit)
 
 
 def _deadlines(app: App) -> Deadlines:

@@ -100,6 +100,7 @@ class Telemetry:
         self._log = log
         self._bundles: dict[_BundleKey, _Bundle] = {}
         self._attempts: dict[tuple[str, str], Counter] = {}
+        self._timeouts: dict[str, Counter] = {}
         self._to_client = registry.child(metrics.RELAYED, "to_client")
         self._to_upstream = registry.child(metrics.RELAYED, "to_upstream")
         self.in_flight = registry.child(metrics.IN_FLIGHT)
@@ -126,9 +127,12 @@ class Telemetry:
         counter = self._attempts.get((upstream, outcome))
         if counter is None:
             counter = self._attempts[upstream, outcome] = self.registry.child(metrics.ATTEMPTS, upstream, outcome)
-        counter.inc()
-        if outcome.endswith("_timeout"):
-            self.registry.child(metrics.DEADLINES, outcome.removesuffix("_timeout")).inc()
+            if outcome.endswith("_timeout"):
+                deadline = outcome.removesuffix("_timeout")
+                self._timeouts[outcome] = self.registry.child(metrics.DEADLINES, deadline)
+        counter.value += 1
+        if outcome in self._timeouts:
+            self._timeouts[outcome].value += 1
 
     def retry(self, reason: str) -> None:
         self.registry.child(metrics.RETRIES, reason).inc()
@@ -152,16 +156,18 @@ class Telemetry:
             if len(self._bundles) >= _MAX_BUNDLES:
                 self._bundles.clear()
             bundle = self._bundles[key] = _bundle_for(self.registry, record)
-        bundle.requests.inc()
+        bundle.requests.value += 1
         if bundle.refusals is not None:
-            bundle.refusals.inc()
+            bundle.refusals.value += 1
         if record.stale:
             self.registry.child(metrics.RETRIES, "stale").inc(record.stale)
-        bundle.overhead.observe(max(0.0, record.duration_s - record.waited_s))
-        self._to_client.inc(record.response_bytes)
-        self._to_upstream.inc(record.request_bytes)
+        duration_s = record.duration_s
+        overhead_s = duration_s - record.waited_s
+        bundle.overhead.observe(overhead_s if overhead_s > 0.0 else 0.0)
+        self._to_client.value += record.response_bytes
+        self._to_upstream.value += record.request_bytes
         if bundle.duration is not None:
-            bundle.duration.observe(record.duration_s)
+            bundle.duration.observe(duration_s)
         if model:
             _count_answer(record, bundle)
         if self._log is not None:

@@ -1,8 +1,8 @@
 """What a metric is, as declared, and the three instruments that count on the request path.
 
-An instrument is looked up once and kept by whoever uses it; using it is then one method call without a lock, a look-up or
-an allocation. That holds on one thread (the event loop's); another thread keeps its own number and has it read by a
-callback at scrape.
+An instrument is looked up once and kept by whoever uses it; using it is then one method call, or one addition to its
+`value` where even that is too much, without a lock, a look-up or an allocation. That holds on one thread (the event
+loop's); another thread keeps its own number and has it read by a callback at scrape.
 """
 
 from __future__ import annotations

@@ -24,7 +24,12 @@ FLUSH_S = 0.1
 
 
 class AccessRecord:
-    """What one request's line says. None is unknown or does not apply, never zero."""
+    """What one request's line says. None is unknown or does not apply, never zero.
+
+    Attributes:
+        request_id: Letters, digits and punctuation that JSON needs not escape.
+        subject: `subject_of` its method and path, if it is known already.
+    """
 
     __slots__ = (
         "attempts",
@@ -44,6 +49,7 @@ class AccessRecord:
         "service",
         "stale",
         "status",
+        "subject",
         "upstream",
         "waited_s",
     )
@@ -52,6 +58,7 @@ class AccessRecord:
         self.method = method
         self.path = path
         self.request_id = request_id
+        self.subject = b""
         self.status = 0
         self.duration_s = 0.0
         self.waited_s = 0.0
@@ -140,7 +147,7 @@ class AccessLog(BackgroundWriter):
 
     def __init__(self, out: Out, log_format: LogFormat) -> None:
         super().__init__(out)
-        self._encode = _json_line if log_format == "json" else _text_line
+        self._encode = _JsonLines().line if log_format == "json" else _text_line
 
     def write(self, record: AccessRecord) -> None:
         self.put(self._encode(record))
@@ -167,61 +174,66 @@ def unbuffered(stream: TextIO) -> Out:
     return stream.buffer
 
 
-class _Attributes(msgspec.Struct, omit_defaults=True, gc=False):
-    """Names follow OpenTelemetry's semantic conventions where it has one."""
+class _Names(msgspec.Struct, omit_defaults=True, gc=False):
+    """What a record says in words of closed sets. Names follow OpenTelemetry's semantic conventions where it has one."""
 
-    http_request_method: str = msgspec.field(name="http.request.method")
-    url_path: str = msgspec.field(name="url.path")
-    http_response_status_code: int = msgspec.field(name="http.response.status_code")
-    duration_s: float = msgspec.field(name="http.server.request.duration")
-    response_bytes: int = msgspec.field(name="http.response.body.size")
-    request_id: str
     principal: str | None = None
     service: str | None = None
     model: str | None = msgspec.field(name="gen_ai.request.model", default=None)
     upstream: str | None = None
     error: str | None = msgspec.field(name="error.type", default=None)
-    first_token_s: float | None = msgspec.field(name="gen_ai.server.time_to_first_token", default=None)
-    input_tokens: int | None = msgspec.field(name="gen_ai.usage.input_tokens", default=None)
-    output_tokens: int | None = msgspec.field(name="gen_ai.usage.output_tokens", default=None)
-    attempts: int = 0
     release: str | None = None
+    attempts: int = 0
 
 
-class _Line(msgspec.Struct, gc=False):
-    """One record of OpenTelemetry's log data model."""
+_encode = msgspec.json.Encoder().encode
 
-    Timestamp: int
-    SeverityText: str
-    SeverityNumber: int
-    EventName: str
-    Attributes: _Attributes
-
-
-_encoder = msgspec.json.Encoder()
+_LINE = (
+    b'{"Timestamp":%d,"SeverityText":%b,"EventName":"http.request","Attributes":{%b,"http.response.status_code":%d,'
+    b'"http.server.request.duration":%.6f,"http.response.body.size":%d,"request_id":"%b"%b}}\n'
+)
+"""One record of OpenTelemetry's log data model."""
+_INFO, _ERROR = b'"INFO","SeverityNumber":9', b'"ERROR","SeverityNumber":17'
+_MAX_NAMES = 4096
 
 
-def _json_line(record: AccessRecord) -> bytes:
-    severity, number = ("ERROR", 17) if record.status >= 500 else ("INFO", 9)
-    attributes = _Attributes(
-        record.method.decode("latin-1"),
-        record.path.decode("latin-1"),
-        record.status,
-        round(record.duration_s, 6),
-        record.response_bytes,
-        record.request_id.decode("latin-1"),
-        record.principal,
-        record.service,
-        record.model,
-        record.upstream,
-        record.error,
-        record.first_token_s,
-        record.input_tokens,
-        record.output_tokens,
-        record.attempts,
-        record.release,
-    )
-    return _encoder.encode(_Line(time.time_ns(), severity, number, "http.request", attributes)) + b"\n"
+def subject_of(method: bytes, path: bytes) -> bytes:
+    """Method and path as members of a JSON object; the same for each request that repeats a head."""
+    names = {"http.request.method": method.decode("latin-1"), "url.path": path.decode("latin-1")}
+    return _encode(names)[1:-1]
+
+
+class _JsonLines:
+    """Writes records as lines of JSON. What repeats from record to record is encoded once."""
+
+    def __init__(self) -> None:
+        self._names: dict[tuple[object, ...], bytes] = {}
+
+    def line(self, record: AccessRecord) -> bytes:
+        model, upstream, error = record.model, record.upstream, record.error
+        key = (record.principal, record.service, model, upstream, error, record.release, record.attempts)
+        rest = self._names.get(key)
+        if rest is None:
+            if len(self._names) >= _MAX_NAMES:
+                self._names.clear()
+            members = _encode(_Names(*key[:-1], attempts=record.attempts))[1:-1]
+            rest = self._names[key] = b"," + members if members else b""
+        if record.input_tokens is not None:
+            rest += b',"gen_ai.usage.input_tokens":%d' % record.input_tokens
+        if record.output_tokens is not None:
+            rest += b',"gen_ai.usage.output_tokens":%d' % record.output_tokens
+        if record.first_token_s is not None:
+            rest += b',"gen_ai.server.time_to_first_token":%.6f' % record.first_token_s
+        return _LINE % (
+            time.time_ns(),
+            _INFO if record.status < 500 else _ERROR,
+            record.subject or subject_of(record.method, record.path),
+            record.status,
+            record.duration_s,
+            record.response_bytes,
+            record.request_id,
+            rest,
+        )
 
 
 def _text_line(record: AccessRecord) -> bytes:

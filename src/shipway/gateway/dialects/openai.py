@@ -54,10 +54,13 @@ class ModelRequest:
             self.model = _decode_text(raw_model)
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise Refused(bad_field("model", "The field 'model' must be a string.")) from None
-        raw_stream = bytes(fields.get("stream", b"false"))
-        if raw_stream not in {b"true", b"false", b"null"}:
-            raise Refused(bad_field("stream", "The field 'stream' must be true or false."))
-        self.stream = raw_stream == b"true"
+        self.stream = False
+        raw_stream = fields.get("stream")
+        if raw_stream is not None:
+            stream = bytes(raw_stream)
+            if stream not in {b"true", b"false", b"null"}:
+                raise Refused(bad_field("stream", "The field 'stream' must be true or false."))
+            self.stream = stream == b"true"
         self.fields = fields
 
     def conversation(self) -> bytes:
@@ -115,8 +118,8 @@ ABSENT = msgspec.Raw(b"")
 
 
 class _Bare(msgspec.Struct, gc=False):
-    choices: msgspec.Raw = ABSENT
-    data: msgspec.Raw = ABSENT
+    choices: list[msgspec.Raw] | None = None
+    data: list[msgspec.Raw] | None = None
     error: msgspec.Raw = ABSENT
 
 
@@ -144,9 +147,9 @@ def answer_usage(body: bytes) -> Usage | None:
             answer = _decode_bare(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError("not an answer of this dialect") from error
-    if bytes(answer.error) not in {b"", b"null"}:
+    if answer.error is not ABSENT and bytes(answer.error) != b"null":
         raise ValueError("an error with a good status")
-    if not (_is_list(answer.choices) or _is_list(answer.data)):
+    if answer.choices is None and answer.data is None:
         raise ValueError("neither choices nor data")
     return usage
 

@@ -92,9 +92,8 @@ class ClientConnection(asyncio.Protocol):
             if end and len(data) - end == (known.length or 0):
                 # The last head again and a whole body with it: all of it is known to be good.
                 self.deadline_s = NEVER
-                exchange = self.exchange = Exchange(self, known.head, known.length)
-                if known.length:
-                    exchange.whole_body_arrived(data[end:])
+                body = data[end:] if known.length else None
+                exchange = self.exchange = Exchange(self, known.head, known.length, body)
                 exchange.run(self.server)
                 return
         if self._tunnel is not None:

@@ -77,7 +77,6 @@ class Exchange:
 
     __slots__ = (
         "_body",
-        "_body_bytes",
         "_body_done",
         "_chunked",
         "_ended",
@@ -99,12 +98,20 @@ class Exchange:
         "on_cut",
         "on_expire",
         "on_slow",
+        "request_bytes",
         "response_bytes",
         "slow",
         "status",
     )
 
-    def __init__(self, connection: ClientConnection, head: RequestHead, content_length: int | None) -> None:
+    def __init__(
+        self,
+        connection: ClientConnection,
+        head: RequestHead,
+        content_length: int | None,
+        body: bytes | None = None,
+    ) -> None:
+        """*body*: all of it, if it came with the head."""
         self.connection = connection
         self.head = head
         self.content_length = content_length
@@ -121,9 +128,14 @@ class Exchange:
         self.on_slow: Callable[[bool], None] | None = None
         self.on_expire: Callable[[], None] | None = None
         self.on_cut: Callable[[], None] | None = None
-        self._body: list[bytes] = []
-        self._body_bytes = 0
-        self._body_done = not self.has_body
+        if body is None:
+            self._body: list[bytes] = []
+            self.request_bytes = 0
+            self._body_done = not self.has_body
+        else:
+            self._body = [body]
+            self.request_bytes = len(body)
+            self._body_done = True
         self._too_large_bytes: int | None = None
         self._sink: BodySink | None = None
         self._waiter: Waiter[None] | None = None
@@ -140,6 +152,13 @@ class Exchange:
 
     # -- the request's body
 
+    def whole_body(self, max_bytes: int) -> bytes | None:
+        """The whole body if it is here already and no larger than *max_bytes*, as small ones are; else `read_body`."""
+        if self._body_done and self.request_bytes <= max_bytes:
+            body = self._body
+            return body[0] if len(body) == 1 else b"".join(body)
+        return None
+
     async def read_body(self, max_bytes: int) -> bytes:
         """The whole body.
 
@@ -147,7 +166,7 @@ class Exchange:
             BodyTooLarge: at the first byte past *max_bytes*, whatever the client announced.
             ClientGone: it closed before the end.
         """
-        if (self.content_length or 0) > max_bytes or self._body_bytes > max_bytes:
+        if (self.content_length or 0) > max_bytes or self.request_bytes > max_bytes:
             raise BodyTooLarge
         if not self._body_done:
             self._too_large_bytes = max_bytes
@@ -155,12 +174,10 @@ class Exchange:
             self.connection.resume_reading()
             self._waiter = Waiter()
             await self._waiter
-            if self._body_bytes > max_bytes:
+            if self.request_bytes > max_bytes:
                 raise BodyTooLarge
             if not self._body_done:
                 raise ClientGone
-        if len(self._body) == 1:
-            return self._body[0]
         return b"".join(self._body)
 
     def pipe_body(self, sink: BodySink) -> None:
@@ -180,25 +197,29 @@ class Exchange:
         if not self._body_done:
             self.connection.resume_reading()
 
-    @property
-    def request_bytes(self) -> int:
-        """Body bytes that have arrived."""
-        return self._body_bytes
-
     # -- the response
 
     def respond(self, status: int, fields: bytes, body: bytes, *, dated: bool = False) -> None:
         """Send a whole response. *fields* are complete header lines; length, framing and, unless *dated*, Date are added."""
-        length = b"" if status == _NO_CONTENT else b"Content-Length: %d\r\n" % len(body)
         self.status = status
         self._ended = True
-        self.response_bytes = len(body)
-        connection = self._connection_field()
-        if self.head.method == b"HEAD":
+        self.response_bytes = length = len(body)
+        connection = self.connection
+        head = self.head
+        if head.method == b"HEAD":
             body = b""
-        date = b"" if dated else self.connection.server.date_field
-        self.connection.write(b"%b%b%b%b%b\r\n%b" % (status_line(status), date, fields, length, connection, body))
-        self._finish()
+        connection.write(
+            b"%b%b%b%b%b\r\n%b"
+            % (
+                STATUS_LINES.get(status) or status_line(status),
+                b"" if dated else connection.server.date_field,
+                fields,
+                b"" if status == _NO_CONTENT else b"Content-Length: %d\r\n" % length,
+                self._connection_field(),
+                body,
+            )
+        )
+        connection.exchange_done(self, reusable=self.keep_alive)
 
     def begin(self, status: int, fields: bytes, length: int | None, *, dated: bool = False) -> None:
         """Start a response of *length* bytes (None: unknown); the head leaves with the first bytes of the body or at
@@ -276,23 +297,17 @@ class Exchange:
 
     # -- what the connection reports
 
-    def whole_body_arrived(self, data: bytes) -> None:
-        """All of the body came with the head, before the handler was started."""
-        self._body.append(data)
-        self._body_bytes = len(data)
-        self._body_done = True
-
     def body_arrived(self, data: bytes) -> None:
-        self._body_bytes += len(data)
+        self.request_bytes += len(data)
         if self._sink is not None:
             if not self._sink.body_piece(data):
                 self.connection.pause_reading()
             return
         if self._too_large_bytes is None:
             self._body.append(data)
-            if self._body_bytes > HIGH_WATER_BYTES:
+            if self.request_bytes > HIGH_WATER_BYTES:
                 self.connection.pause_reading()
-        elif self._body_bytes <= self._too_large_bytes:
+        elif self.request_bytes <= self._too_large_bytes:
             self._body.append(data)
         else:
             self._body.clear()
@@ -347,7 +362,7 @@ class Exchange:
         return b"Connection: keep-alive\r\n" if self.head.http_1_0 else b""
 
     def _invite_body(self) -> None:
-        if self.expects_continue and not self._body_bytes:
+        if self.expects_continue and not self.request_bytes:
             self.expects_continue = False
             self.connection.write(CONTINUE)
 

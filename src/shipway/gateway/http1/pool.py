@@ -65,25 +65,23 @@ class Pool:
         """Connections in use, idle or being opened."""
         return self._open
 
-    def take_idle(self, *, check: bool = False) -> UpstreamConnection | None:
+    def take_idle(self, now_s: float, *, check: bool = False) -> UpstreamConnection | None:
         """An idle connection that is still open, or None.
 
         Args:
+            now_s: On the loop's clock.
             check: Ask the system whether the peer has closed one that was idle for a while. Costs about a microsecond,
                 and is for requests that must not be sent twice.
         """
         idle = self._idle
         while idle:
             connection = idle.pop()
-            idle_s = self._loop.time() - connection.idle_since_s
-            if (
-                connection.closed
-                or idle_s >= self._max_idle_s
-                or (check and idle_s > FRESH_S and connection.has_news())
+            idle_s = now_s - connection.idle_since_s
+            if not connection.closed and (
+                idle_s <= FRESH_S or (idle_s < self._max_idle_s and not (check and connection.has_news()))
             ):
-                self.discard(connection)
-            else:
                 return connection
+            self.discard(connection)
         return None
 
     async def connect(self, timeout_s: float) -> UpstreamConnection:
@@ -174,6 +172,6 @@ class Pool:
         finally:
             if waiter in self._waiting:
                 self._waiting.remove(waiter)
-        idle = self.take_idle()
+        idle = self.take_idle(self._loop.time())
         if idle is not None:
             self.discard(idle)

@@ -60,19 +60,16 @@ class Running:
         self._stopped = False
         self.finished = False
 
-    def step(self) -> None:
-        """Go on until the next wait or the end."""
-        self._advance(None)
-
     def stop(self) -> None:
         if self.finished or self._stopped:
             return
         self._stopped = True
         if self._active:  # it asked for its own end: it notices at its next wait
             return
-        self._advance(asyncio.CancelledError())
+        self.step(asyncio.CancelledError())
 
-    def _advance(self, error: BaseException | None) -> None:
+    def step(self, error: BaseException | None = None) -> None:
+        """Go on until the next wait or the end; *error* is raised where it waits."""
         if self.finished or self._active:
             return
         self._active = True

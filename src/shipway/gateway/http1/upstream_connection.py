@@ -88,6 +88,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.on_piece: Callable[[], None] | None = None
         self.writable = True
         self.request_done = True
+        self._reading = True
         self._phase = _NOTHING
         self._known: KnownHead[ResponseHead] | None = None
         self._held = b""
@@ -95,6 +96,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._left_bytes = 0
         self._chunks: ChunkedBody | None = None
         self._method = b""
+        self._usual = False
+        """Whether a response that is recognised and whole can be taken as it is."""
         self._answered = False
         self._sent = False
         self._head: Waiter[ResponseHead] = Waiter()
@@ -119,6 +122,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.request_done = complete
         self._phase = _HEAD
         self._method = method
+        self._usual = method != b"HEAD"
         self._answered = False
         self._response = None
         self._done = False
@@ -192,7 +196,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._whole = None
         self._sink = None
         self._chunks = None
-        self.resume_reading()
+        if not self._reading:
+            self.resume_reading()
 
     def has_news(self) -> bool:
         """Whether something waits to be read; on an idle connection that is its end, or what nobody asked for."""
@@ -201,11 +206,13 @@ class UpstreamConnection(asyncio.Protocol):
         return bool(poll.poll(0))
 
     def pause_reading(self) -> None:
-        if not self.closed and self.transport.is_reading():
+        if self._reading and not self.closed:
+            self._reading = False
             self.transport.pause_reading()
 
     def resume_reading(self) -> None:
-        if not self.closed and not self.transport.is_reading():
+        if not self._reading and not self.closed:
+            self._reading = True
             self.transport.resume_reading()
 
     def fail(self, fault: Exception) -> None:
@@ -237,6 +244,18 @@ class UpstreamConnection(asyncio.Protocol):
         if self._phase is _NOTHING:
             self.close()  # bytes that belong to no request: never to be taken for the next response
             return
+        known = self._known
+        if known is not None and self._phase is _HEAD and self._usual:
+            end = known.end_in(data)
+            if end and len(data) - end == known.length and not known.head.bodiless:
+                # The last head again and the whole body with it.
+                self._response = known.head
+                self.content_length = known.length
+                self._pieces.append(data[end:])
+                self._done = True
+                self._phase = _NOTHING
+                self._head.set(known.head)
+                return
         try:
             if self._phase is _HEAD:
                 data = self._behind_heads(data)
@@ -289,6 +308,7 @@ class UpstreamConnection(asyncio.Protocol):
     def _behind_heads(self, data: bytes) -> bytes:
         """Read interim heads and the final one; gives what follows, nothing while they are not all here."""
         self._answered = True
+        self._usual = False
         while data:
             known = self._known
             end = 0 if known is None or self._held else known.end_in(data)

@@ -16,27 +16,24 @@ _EARLY_S = 1e-6
 """What a duration may be above a whole unit before it rounds up: the rest is how floats add."""
 
 
-def policy_field(name: str, quota: Quota) -> bytes:
-    """The line `RateLimit-Policy`, which does not change: make it once.
+class LimitFields:
+    """Writes what one limit says in each answer: `RateLimit-Policy`, `RateLimit` and OpenAI's three lines for requests."""
 
-    Args:
-        name: The limit's name: letters, digits, hyphens.
-    """
-    window_s = max(1, ceil(quota.window_s - _EARLY_S))
-    return b'RateLimit-Policy: "%b";q=%d;w=%d\r\n' % (name.encode("ascii"), int(quota.burst), window_s)
+    __slots__ = ("_form",)
 
+    def __init__(self, name: str, quota: Quota) -> None:
+        """*name*: the limit's name: letters, digits, hyphens."""
+        window_s = max(1, ceil(quota.window_s - _EARLY_S))
+        # What does not change is written once.
+        self._form = (
+            b'RateLimit-Policy: "%b";q=%d;w=%d\r\nRateLimit: "%b";r=%%d;t=%%d\r\nx-ratelimit-limit-requests: %d\r\n'
+            b"x-ratelimit-remaining-requests: %%d\r\nx-ratelimit-reset-requests: %%b\r\n"
+        ) % (name.encode("ascii"), int(quota.burst), window_s, name.encode("ascii"), int(quota.burst))
 
-def state_field(name: bytes, decision: Decision) -> bytes:
-    """The line `RateLimit`: what is left and when all of it is there again."""
-    return b'RateLimit: "%b";r=%d;t=%d\r\n' % (name, decision.remaining, ceil(decision.reset_s - _EARLY_S))
-
-
-def openai_fields(decision: Decision) -> bytes:
-    """OpenAI's three lines for requests."""
-    return (
-        b"x-ratelimit-limit-requests: %d\r\nx-ratelimit-remaining-requests: %d\r\nx-ratelimit-reset-requests: %b\r\n"
-        % (decision.limit, decision.remaining, duration(decision.reset_s))
-    )
+    def lines(self, decision: Decision) -> bytes:
+        """What is left after *decision*, and when all of it is there again."""
+        left, reset_s = decision.remaining, decision.reset_s
+        return self._form % (left, ceil(reset_s - _EARLY_S), left, duration(reset_s))
 
 
 def retry_after_s(decision: Decision) -> int:
@@ -49,7 +46,7 @@ def duration(seconds: float) -> bytes:
     if seconds < 60.0:
         milliseconds = ceil((seconds - _EARLY_S) * 1000.0)
         if milliseconds < 1000:
-            return b"%dms" % max(0, milliseconds)
+            return b"%dms" % (milliseconds if milliseconds > 0 else 0)
         if milliseconds < 60_000:
             return b"%gs" % (milliseconds / 1000.0)
     whole_s = ceil(seconds - _EARLY_S)

@@ -9,7 +9,7 @@ Source: ITU-T I.371 annex A.
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from math import inf
 
@@ -31,10 +31,16 @@ class Quota:
 
     rate_per_s: float
     burst: float
+    interval_s: float = field(init=False, repr=False, compare=False)
+    """From one request to the next at the long-run rate."""
+    limit: int = field(init=False, repr=False, compare=False)
+    """Whole requests at once."""
 
     def __post_init__(self) -> None:
         if not (0 < self.rate_per_s < inf and 1 <= self.burst < inf):
             raise ValueError("a rate is more than 0 and a burst at least 1")
+        object.__setattr__(self, "interval_s", 1.0 / self.rate_per_s)
+        object.__setattr__(self, "limit", int(self.burst))
 
     @property
     def window_s(self) -> float:
@@ -73,19 +79,18 @@ def take(quota: Quota, tat_s: float, now_s: float, cost: float = 1.0) -> tuple[f
     Raises:
         ValueError: *cost* is not above 0, or above the burst, so waiting would never help.
     """
-    interval_s = 1.0 / quota.rate_per_s
+    interval_s = quota.interval_s
     burst_s = quota.burst * interval_s
     cost_s = cost * interval_s
     if not 0.0 < cost <= quota.burst:
         raise ValueError(f"a cost is more than 0 and at most the burst of {quota.burst:g}, found {cost:g}")
     ahead_s = tat_s - now_s if tat_s > now_s else 0.0
     left_s = burst_s - ahead_s - cost_s + _ROUNDING_S
-    limit = int(quota.burst)
     if left_s < 0.0:
         remaining = max(0, int((left_s + cost_s) * quota.rate_per_s))
-        return tat_s, Decision(False, limit, remaining, ahead_s, _ROUNDING_S - left_s)
+        return tat_s, Decision(False, quota.limit, remaining, ahead_s, _ROUNDING_S - left_s)
     ahead_s += cost_s
-    return now_s + ahead_s, Decision(True, limit, int(left_s * quota.rate_per_s), ahead_s, 0.0)
+    return now_s + ahead_s, Decision(True, quota.limit, int(left_s * quota.rate_per_s), ahead_s, 0.0)
 
 
 class GcraTable:
