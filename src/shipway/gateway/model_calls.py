@@ -288,19 +288,13 @@ def _all_resting(groups: tuple[Group, ...], now_s: float) -> Refusal:
 
 def _message(call: Call, candidate: Candidate, operation: bytes, body: bytes) -> bytes:
     """The whole request to an upstream."""
-    beginning = candidate.beginnings.get(operation)
+    head = call.exchange.head
+    via = b"1.0" if head.http_1_0 else b"1.1"
+    beginning = candidate.beginnings.get((operation, via))
     if beginning is None:
         endpoint = candidate.endpoint
-        beginning = candidate.beginnings[operation] = b"POST %b%b HTTP/1.1\r\nHost: %b\r\nVia: 1.1 shipway\r\n%b" % (
-            endpoint.address.base_path,
-            operation,
-            endpoint.authority,
-            candidate.upstream.fields,
+        beginning = candidate.beginnings[operation, via] = (
+            b"POST %b%b HTTP/1.1\r\nHost: %b\r\nVia: %b shipway\r\n%b"
+            % (endpoint.address.base_path, operation, endpoint.authority, via, candidate.upstream.fields)
         )
-    return b"%b%b%bContent-Length: %d\r\n\r\n%b" % (
-        beginning,
-        call.exchange.head.lines,
-        call.id_field,
-        len(body),
-        body,
-    )
+    return b"%b%b%bContent-Length: %d\r\n\r\n%b" % (beginning, head.lines, call.id_field, len(body), body)

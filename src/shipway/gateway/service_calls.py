@@ -177,8 +177,8 @@ def _request_head(call: Call, endpoint: Endpoint, *, keep_credentials: bool) -> 
 def _credential_fields(head: RequestHead) -> list[bytes]:
     """An open route's credentials are the app's own affair; a closed route's key was for the gateway and stays here."""
     fields: list[bytes] = []
-    if head.authorization is not None:
+    if head.authorization is not None and b"authorization" not in head.named:
         fields.append(b"Authorization: %b\r\n" % head.authorization)
-    if head.x_api_key is not None:
+    if head.x_api_key is not None and b"x-api-key" not in head.named:
         fields.append(b"x-api-key: %b\r\n" % head.x_api_key)
     return fields

@@ -49,8 +49,8 @@ class Candidate:
     upstream: UpstreamTarget
     endpoint: Endpoint
     weight: float
-    beginnings: dict[bytes, bytes] = field(default_factory=dict, repr=False)
-    """How requests to it begin, by operation: written once, when first needed."""
+    beginnings: dict[tuple[bytes, bytes], bytes] = field(default_factory=dict, repr=False)
+    """How requests to it begin, by operation and the client's version of HTTP: written once, when first needed."""
 
     @property
     def in_flight(self) -> int:

@@ -7,6 +7,9 @@ Pipelined requests wait for their predecessor's response. Everything a client ca
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import struct
+import termios
 from collections import deque
 from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
@@ -14,6 +17,7 @@ from typing import TYPE_CHECKING, cast
 from shipway.gateway.http1.chunked import BadChunks, ChunkedBody, TrailersTooLarge
 from shipway.gateway.http1.deadlines import NEVER
 from shipway.gateway.http1.exchange import Exchange, plain_refusal
+from shipway.gateway.http1.fields import without
 from shipway.gateway.http1.repeats import KnownHead
 from shipway.gateway.http1.request_head import BadMessage, RequestHead, read_request_head, refuse_hopeless
 
@@ -30,7 +34,38 @@ _CR = 13
 
 
 class ClientConnection(asyncio.Protocol):
-    """One client's connection: the request being read, the exchange being answered, and those that wait."""
+    """One client's connection: the request being read, the exchange being answered, and those that wait.
+
+    Attributes:
+        exchange: The one being answered.
+        deadline_s: Until when the client must have sent what it owes, on the loop's clock.
+    """
+
+    __slots__ = (
+        "_blank_bytes",
+        "_bodiless",
+        "_chunks",
+        "_held",
+        "_idle_head",
+        "_known",
+        "_left_bytes",
+        "_receiving",
+        "_refusal",
+        "_refused",
+        "_to_run",
+        "_tunnel",
+        "_unread_by_s",
+        "_unread_bytes",
+        "_waiting",
+        "client_host",
+        "deadline_s",
+        "exchange",
+        "limits",
+        "reading",
+        "scheme",
+        "server",
+        "transport",
+    )
 
     def __init__(self, server: Server) -> None:
         self.server = server
@@ -39,7 +74,6 @@ class ClientConnection(asyncio.Protocol):
         self.client_host = b""
         self.scheme = b"http"
         self.exchange: Exchange | None = None
-        """The one being answered."""
         self.deadline_s = NEVER
         self.reading = True
         self._idle_head: KnownHead[RequestHead] | None = None
@@ -50,6 +84,8 @@ class ClientConnection(asyncio.Protocol):
         self._held = b""
         """The beginning of a head."""
         self._blank_bytes = 0
+        self._bodiless = False
+        """Whether the request that is refused asked for no body."""
         self._receiving: Exchange | None = None
         """The one whose body is being read."""
         self._left_bytes = 0
@@ -57,6 +93,9 @@ class ClientConnection(asyncio.Protocol):
         self._refused = False
         self._refusal: BadMessage | None = None
         self._tunnel: asyncio.Protocol | None = None
+        self._unread_by_s = NEVER
+        """Until when the client must have taken something of what waits to be written."""
+        self._unread_bytes = 0
 
     # -- transport events
 
@@ -115,14 +154,14 @@ class ClientConnection(asyncio.Protocol):
             ready.run(self.server)
 
     def pause_writing(self) -> None:
-        self.deadline_s = self.server.loop.time() + self.limits.unread_s
+        self._expect_reading()
         if self._tunnel is not None:
             self._tunnel.pause_writing()
         elif self.exchange is not None:
             self.exchange.client_slow(True)
 
     def resume_writing(self) -> None:
-        self.deadline_s = NEVER
+        self._unread_by_s = NEVER
         if self._tunnel is not None:
             self._tunnel.resume_writing()
         elif self.exchange is not None:
@@ -148,11 +187,11 @@ class ClientConnection(asyncio.Protocol):
             head, length = known.head, known.length
         else:
             end = data.find(b"\r\n\r\n") + 4
+            self._held = data  # for whoever refuses it
             if end < 4:
                 refuse_hopeless(
                     data, max_target_bytes=limits.max_target_bytes, max_header_bytes=limits.max_header_bytes
                 )
-                self._held = data
                 return b""
             raw = data[:end]
             head = read_request_head(
@@ -162,6 +201,7 @@ class ClientConnection(asyncio.Protocol):
                 raise BadMessage(HTTPStatus.MISDIRECTED_REQUEST, "an https target on a connection without TLS")
             length = head.content_length
             self._known = KnownHead(raw, head, length) if head.repeatable else None
+            self._held = b""
         self._blank_bytes = 0
         return self._begin(Exchange(self, head, length), data[end:])
 
@@ -214,7 +254,7 @@ class ClientConnection(asyncio.Protocol):
             return b""
         self._receiving = self._chunks = None
         self._body_over()
-        exchange.body_ended([] if chunks is None else chunks.trailers)
+        exchange.body_ended([] if chunks is None else without(chunks.trailers, exchange.head.named))
         return rest
 
     def _body_over(self) -> None:
@@ -242,7 +282,7 @@ class ClientConnection(asyncio.Protocol):
     def close(self) -> None:
         """Send what waits and close."""
         self.server.outbox.flush()
-        self.transport.close()
+        self._shut()
 
     def exchange_done(self, exchange: Exchange, *, reusable: bool) -> None:
         """The response to *exchange* is written: go on with the next request or end the connection."""
@@ -299,18 +339,18 @@ class ClientConnection(asyncio.Protocol):
         exchange = self.exchange
         if exchange is not None and now_s >= exchange.deadline_s:
             exchange.expire()
+        if now_s >= self._unread_by_s:
+            self._expire_unread()
         if now_s < self.deadline_s:
             return
         self.deadline_s = NEVER
         if self._held or self._receiving is not None:
             self.server.on_deadline("header" if self._receiving is None else "body")
             self._refuse(BadMessage(HTTPStatus.REQUEST_TIMEOUT, "the request took too long to arrive"))
-        elif exchange is not None or self._refused:
-            if not self._refused:
-                self.server.on_deadline("unread")
+        elif self._refused:
             self.transport.abort()
         else:
-            self.transport.close()
+            self._shut()
 
     # -- inside
 
@@ -322,6 +362,7 @@ class ClientConnection(asyncio.Protocol):
         """Answer a message that cannot be served, after the responses before it; where the next one starts is
         unknown."""
         self._refused = True
+        self._bodiless = self._held.startswith(b"HEAD ")
         self._held = b""
         receiving, self._receiving = self._receiving, None
         if receiving is not None and receiving is self.exchange:
@@ -335,7 +376,7 @@ class ClientConnection(asyncio.Protocol):
 
     def _answer_refusal(self, bad: BadMessage) -> None:
         self.server.on_bad_message(bad.status.value)
-        self.write(plain_refusal(bad))
+        self.write(plain_refusal(bad, bodiless=self._bodiless))
         self._linger()
 
     def _close(self, *, unread: bool) -> None:
@@ -354,4 +395,34 @@ class ClientConnection(asyncio.Protocol):
             self.transport.write_eof()
             self.deadline_s = self.server.loop.time() + LINGER_S
         else:
-            self.transport.close()
+            self._shut()
+
+    def _shut(self) -> None:
+        """Close once all is written, or the client takes no more of it."""
+        self.transport.close()
+        if self._unread_by_s == NEVER and self.transport.get_write_buffer_size():
+            self._expect_reading()
+
+    def _expect_reading(self) -> None:
+        self._unread_by_s = self.server.loop.time() + self.limits.unread_s
+        self._unread_bytes = self._unsent_bytes()
+
+    def _expire_unread(self) -> None:
+        left = self._unsent_bytes()
+        if left < self._unread_bytes:  # it reads, but slowly
+            self._expect_reading()
+            return
+        self._unread_by_s = NEVER
+        self.server.on_deadline("unread")
+        self.transport.abort()
+
+    def _unsent_bytes(self) -> int:
+        """What the client has not confirmed yet: here and in the system's buffer, of which large ones tell nothing while
+        they are being emptied."""
+        unsent = self.transport.get_write_buffer_size()
+        handle = self.transport.get_extra_info("socket")
+        try:
+            (queued,) = struct.unpack("i", fcntl.ioctl(handle.fileno(), termios.TIOCOUTQ, b"\0\0\0\0"))
+        except (OSError, AttributeError, ValueError):
+            return unsent
+        return unsent + int(queued)

@@ -58,8 +58,12 @@ def status_line(status: int) -> bytes:
     return STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
 
 
-def plain_refusal(bad: BadMessage) -> bytes:
-    """A whole response for a message that never became a request: no dialect is known yet, so plain text."""
+def plain_refusal(bad: BadMessage, *, bodiless: bool) -> bytes:
+    """A whole response for a message that never became a request: no dialect is known yet, so plain text.
+
+    Args:
+        bodiless: The request was a HEAD, so the body is only described.
+    """
     body = bad.reason.encode() + b"\n"
     return (
         b"%bConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\nDate: %b\r\n\r\n%b"
@@ -67,7 +71,7 @@ def plain_refusal(bad: BadMessage) -> bytes:
             status_line(bad.status.value),
             len(body),
             formatdate(usegmt=True).encode(),
-            body,
+            b"" if bodiless else body,
         )
     )
 
@@ -155,7 +159,7 @@ class Exchange:
     def whole_body(self, max_bytes: int) -> bytes | None:
         """The whole body if it is here already and no larger than *max_bytes*, as small ones are; else `read_body`."""
         if self._body_done and self.request_bytes <= max_bytes:
-            body = self._body
+            body, self._body = self._body, []
             return body[0] if len(body) == 1 else b"".join(body)
         return None
 
@@ -178,7 +182,8 @@ class Exchange:
                 raise BodyTooLarge
             if not self._body_done:
                 raise ClientGone
-        return b"".join(self._body)
+        body, self._body = self._body, []
+        return b"".join(body)
 
     def pipe_body(self, sink: BodySink) -> None:
         """Give what has arrived and all that follows to *sink*, at its pace."""
@@ -188,6 +193,7 @@ class Exchange:
         for piece in held:
             keep_going = sink.body_piece(piece)
         if self._body_done:
+            self._sink = None
             sink.body_end(self._trailers)
         elif keep_going:
             self.connection.resume_reading()
@@ -316,8 +322,9 @@ class Exchange:
     def body_ended(self, trailers: Fields) -> None:
         self._body_done = True
         self._trailers = trailers
-        if self._sink is not None:
-            self._sink.body_end(trailers)
+        sink, self._sink = self._sink, None
+        if sink is not None:
+            sink.body_end(trailers)
         self._wake()
 
     def broken_by_client(self, bad: BadMessage) -> None:
@@ -325,7 +332,7 @@ class Exchange:
         self.keep_alive = False
         if not self.started:
             self.status = bad.status.value
-            self.connection.write(plain_refusal(bad))
+            self.connection.write(plain_refusal(bad, bodiless=self.head.method == b"HEAD"))
         self.client_gone()
         self.connection.exchange_done(self, reusable=False)
 
@@ -333,8 +340,9 @@ class Exchange:
         if self.gone:
             return
         self.gone = True
-        if self._sink is not None and not self._body_done:
-            self._sink.body_broken()
+        sink, self._sink = self._sink, None
+        if sink is not None:
+            sink.body_broken()
         if self._running is not None:
             self._running.stop()
 

@@ -7,7 +7,7 @@ Content-Length that is repeated, signed or joined with Transfer-Encoding.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from itertools import product
 
 import httptools
@@ -75,7 +75,7 @@ def as_lines(fields: Fields) -> bytes:
     return b"".join([part for _, name, value in fields for part in (name, b": ", value, b"\r\n")])
 
 
-def without(fields: Fields, names: set[bytes]) -> Fields:
+def without(fields: Fields, names: Set[bytes]) -> Fields:
     """*fields* but for those called *names* (in lower case)."""
     return [field for field in fields if field[0] not in names] if names else fields
 

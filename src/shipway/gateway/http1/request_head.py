@@ -7,6 +7,7 @@ section 3 for the request line, sections 3.2 and 6.1 for targets and codings, RF
 from __future__ import annotations
 
 import re
+from collections.abc import Set
 from http import HTTPStatus
 
 import httptools
@@ -62,6 +63,7 @@ class RequestHead:
         passed_on: Fields for whoever the request is forwarded to.
         lines: The same as header lines.
         about_the_site: Header lines of fields for services alone.
+        named: Fields that Connection keeps from being passed on, in lower case; trailers too.
         notes: What the gateway has worked out from this head alone, to be found again when it is repeated.
     """
 
@@ -78,6 +80,7 @@ class RequestHead:
         "keep_alive",
         "lines",
         "method",
+        "named",
         "notes",
         "passed_on",
         "path",
@@ -105,6 +108,7 @@ class RequestHead:
         self.chunked = False
         self.expect_continue = False
         self.repeatable = True
+        self.named: Set[bytes] = frozenset()
         self.upgrade: bytes | None = None
         host: bytes | None = None
         connection = b""
@@ -153,6 +157,7 @@ class RequestHead:
         self.keep_alive = not self.http_1_0
         if connection:
             options = self._follow_connection(connection, has_body)
+            self.named = options
             passed_on, about_the_site = without(passed_on, options), without(about_the_site, options)
         else:
             self.upgrade = None

@@ -28,6 +28,8 @@ class ResponseHead:
     Attributes:
         content_length: Of the response that it was read in; `UpstreamConnection.content_length` is each one's own.
         keep_alive: Whether the connection may be used again, if the response ends where its framing says.
+        dated: Whether *lines* have a Date.
+        named: Fields that Connection keeps from being passed on, in lower case; trailers too.
         lines: The fields as header lines, without hop-by-hop ones, the length and the request id: each connection has
             its own framing, and the gateway names its requests itself.
     """
@@ -41,6 +43,7 @@ class ResponseHead:
         "interim",
         "keep_alive",
         "lines",
+        "named",
         "retry_after",
         "status",
         "upgrade",
@@ -57,7 +60,6 @@ class ResponseHead:
         self.retry_after: bytes | None = None
         self.upgrade: bytes | None = None
         self.chunked = False
-        self.dated = False
         named: set[bytes] = set()
         passed_on: Fields = []
         for field in fields:
@@ -66,8 +68,6 @@ class ResponseHead:
                 passed_on.append(field)
                 if lower == b"content-type":
                     self.content_type = value.lower()
-                elif lower == b"date":
-                    self.dated = True
                 elif lower == b"retry-after":
                     self.retry_after = value
             elif lower == b"content-length":
@@ -81,7 +81,10 @@ class ResponseHead:
                 self.chunked = True
             elif lower == b"upgrade":
                 self.upgrade = value
-        self.lines = as_lines(without(passed_on, named - {b"close"}))
+        self.named = named - {b"close"}
+        passed_on = without(passed_on, self.named)
+        self.dated = any(field[0] == b"date" for field in passed_on)
+        self.lines = as_lines(passed_on)
 
 
 class _Collected(HeadFields):
@@ -112,7 +115,7 @@ def read_response_head(raw: bytes) -> ResponseHead:
     finally:
         del read.parser  # the two refer to each other
     status = parser.get_status_code()
-    if not read.complete or status < 100:
+    if not read.complete or not 100 <= status < 600:
         raise BadResponse("the response is not HTTP")
     if len(read.fields) > MAX_FIELDS:
         raise BadResponse("too many fields")

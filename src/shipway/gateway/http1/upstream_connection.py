@@ -15,7 +15,7 @@ from enum import Enum, auto
 from typing import Protocol, cast
 
 from shipway.gateway.http1.chunked import BadChunks, ChunkedBody
-from shipway.gateway.http1.fields import BARE_LINE_END, Fields
+from shipway.gateway.http1.fields import BARE_LINE_END, Fields, without
 from shipway.gateway.http1.outbox import Outbox
 from shipway.gateway.http1.repeats import KnownHead
 from shipway.gateway.http1.response_head import BadResponse, ResponseHead, read_response_head
@@ -74,6 +74,40 @@ class UpstreamConnection(asyncio.Protocol):
         content_length: Of the response under way, once its head is here.
         on_piece: Told of each part of a body that is read whole, until its last.
     """
+
+    __slots__ = (
+        "_answered",
+        "_chunks",
+        "_done",
+        "_fault",
+        "_head",
+        "_held",
+        "_known",
+        "_left_bytes",
+        "_max_bytes",
+        "_method",
+        "_outbox",
+        "_phase",
+        "_pieces",
+        "_reading",
+        "_response",
+        "_sent",
+        "_sink",
+        "_tunnel",
+        "_usual",
+        "_whole",
+        "closed",
+        "content_length",
+        "idle_since_s",
+        "loop",
+        "on_inform",
+        "on_piece",
+        "on_writable",
+        "request_done",
+        "transport",
+        "used",
+        "writable",
+    )
 
     def __init__(self, loop: asyncio.AbstractEventLoop, outbox: Outbox) -> None:
         self.loop = loop
@@ -385,7 +419,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _trailers(self) -> Fields:
         chunks, self._chunks = self._chunks, None
-        return [] if chunks is None else chunks.trailers
+        return [] if chunks is None or self._response is None else without(chunks.trailers, self._response.named)
 
     def _held_bytes(self) -> int:
         return sum(map(len, self._pieces))
