@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import socket
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -29,6 +31,51 @@ async def gateway(start_gateway: StartGateway, service: Recorder) -> RunningGate
         '[gateway]\ndrain = "1s"\ngrace = "1ms"\nmax_body = "1MiB"\n'
         '[gateway.timeouts]\nidle = "500ms"\nkeep_alive = "300ms"\ntotal = "3s"\n'
     )
+
+
+async def open_clients(gateway: RunningGateway) -> int:
+    (line,) = [
+        line
+        for line in (await gateway.metrics()).splitlines()
+        if line.startswith('shipway_connections_open{side="client"}')
+    ]
+    return int(float(line.split(" ")[1]))
+
+
+async def test_upload_in_many_chunks_past_the_bound_is_413(gateway: RunningGateway) -> None:
+    mistakes: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: mistakes.append(context))
+    async with gateway.raw() as client:
+        await client.send("POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+        client.writer.write(b"1000\r\n" + b"x" * 4096 + b"\r\n")
+        client.writer.write((b"1000\r\n" + b"x" * 4096 + b"\r\n") * 400)
+        assert (await client.response()).status == 413
+        await asyncio.sleep(0.1)
+    assert mistakes == []
+
+
+@pytest.mark.parametrize("connection", ["close", "keep-alive"])
+async def test_client_that_takes_nothing_of_its_answer_is_dropped(
+    gateway: RunningGateway, service: Recorder, connection: str
+) -> None:
+    clients = []
+    for size in range(2_500_000, 6_500_000, 100_000):  # somewhere the buffers of the sockets end
+        service.answer(f"s{size}", b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (size, b"x" * size))
+        client = socket.socket()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(client, ("127.0.0.1", gateway.port))
+        client.send(f"GET /s{size} HTTP/1.1\r\nHost: a\r\nConnection: {connection}\r\n\r\n".encode())
+        clients.append(client)
+    try:
+        for _ in range(80):
+            await asyncio.sleep(0.05)
+            if await open_clients(gateway) == 0:
+                break
+        assert await open_clients(gateway) == 0
+    finally:
+        for client in clients:
+            client.close()
 
 
 async def test_idle_connection_is_closed_after_an_answer_that_was_read_slowly(
