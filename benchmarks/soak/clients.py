@@ -24,6 +24,10 @@ class Wrong(Exception):
     """The gateway did not do what this client may expect of it."""
 
 
+class Late(Exception):
+    """A deadline passed of something that works: on a busy machine that happens to a few."""
+
+
 @dataclass
 class Wire:
     """One connection in bytes."""
@@ -88,11 +92,18 @@ def expect(condition: bool, what: str) -> None:
         raise Wrong(what)
 
 
+def expect_timely(status: int, body: bytes = b"") -> None:
+    """Raises: Late."""
+    if status in {503, 504} or b'"timeout_error"' in body:  # in a stream that sent comments it is said in-band
+        raise Late(str(status))
+
+
 async def whole_calls(gateway: Gateway, rng: random.Random) -> str:
     async with wire(gateway) as held:
         for _ in range(30):
             await held.send(call("good", rng))
             status, body = await held.response()
+            expect_timely(status, body)
             expect(status == 200 and b"Good." in body, f"a whole call was answered {status} {body[:100]!r}")
     return "200"
 
@@ -102,6 +113,7 @@ async def streams(gateway: Gateway, rng: random.Random) -> str:
         for _ in range(4):
             await held.send(call("good", rng, stream=True))
             status, body = await held.response()
+            expect_timely(status, body)
             expect(status == 200 and body.endswith(b"data: [DONE]\n\n"), f"a stream ended {status} {body[-100:]!r}")
             expect(body.count(b"word ") == 12, f"a stream had {body.count(b'word ')} of 12 tokens")
     return "200"
@@ -120,6 +132,7 @@ async def mended_calls(gateway: Gateway, rng: random.Random) -> str:
     async with wire(gateway) as held:
         await held.send(call("mended", rng, stream=rng.random() < 0.5))
         status, body = await held.response()
+        expect_timely(status, body)
         expect(status == 200 and (b"Good." in body or b"[DONE]" in body), f"failover gave {status} {body[:100]!r}")
     return "200"
 
@@ -143,6 +156,7 @@ async def uploads(gateway: Gateway, rng: random.Random) -> str:
         except ConnectionError:
             return "refused"  # larger than max_body
         status, _ = await held.response()
+        expect_timely(status)
         expect(status == (413 if size > 8 * 1024 * 1024 else 200), f"{size} bytes uploaded were answered {status}")
     return str(status)
 
@@ -204,6 +218,7 @@ async def pipelines(gateway: Gateway, rng: random.Random) -> str:
         await held.send(b"".join(b"GET /open/%d HTTP/1.1\r\nHost: a\r\n\r\n" % at for at in range(count)))
         for _ in range(count):
             status, _ = await held.response()
+            expect_timely(status)
             expect(status == 200, f"a pipelined request was answered {status}")
     return "200"
 
@@ -261,6 +276,7 @@ async def strangers(gateway: Gateway, rng: random.Random) -> str:
         for request in rng.sample(requests, len(requests)):
             await held.send(request)
             status, _ = await held.response()
+            expect_timely(status)
             expect(status in {200, 401, 404}, f"a stranger was answered {status}")
     return "answered"
 
@@ -275,6 +291,7 @@ async def websockets(gateway: Gateway, rng: random.Random) -> str:
     async with wire(gateway) as held:
         await held.send(_UPGRADE)
         status, _ = await held.head()
+        expect_timely(status)
         expect(status == 101, f"an upgrade was answered {status}")
         for _ in range(rng.randrange(1, 20)):
             frame = b"\x82" + rng.randbytes(rng.randrange(1, 30_000))
@@ -321,5 +338,5 @@ CREW: tuple[tuple[Visit, int], ...] = (
     (administration, 1),
 )
 """How many clients of each kind are there at once."""
-EXPECTED_LATE = (ConnectionError, asyncio.IncompleteReadError, TimeoutError)
+EXPECTED_LATE = (Late, ConnectionError, asyncio.IncompleteReadError, TimeoutError)
 """What a client may meet whose visit says nothing else of it; it is counted by name."""

@@ -59,13 +59,15 @@ def app_file(upstream_port: int, reloads: int) -> str:
 class Gateway:
     """One gateway process, and the little its driver wants of its admin listener."""
 
-    def __init__(self, folder: Path, upstream_port: int, cores: str) -> None:
+    def __init__(self, folder: Path, upstream_port: int, cores: str, *, gives_back: bool) -> None:
         self._folder = folder
         self._upstream_port = upstream_port
         self.reloads = 0
         self.write_app_file()
         self.port, self._admin_port = free_port(), free_port()
         environ = {"SHIPWAY_API_KEYS": ",".join(KEYS), "SHIPWAY_ADMIN_TOKEN": ADMIN_TOKEN}
+        if gives_back:  # glibc's; elsewhere they mean nothing
+            environ |= {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
         command = [sys.executable, "-m", "shipway", "gateway", str(folder)]
         command += ["--port", str(self.port), "--admin-port", str(self._admin_port)]
         self._running = Running(command, cores=cores, folder=folder, environ=environ)
