@@ -40,8 +40,11 @@ class Attempt:
         "_loop",
         "_message",
         "_method",
+        "_paused",
         "_phase",
         "_phase_ends_s",
+        "_received_s",
+        "_renewed",
         "_safe",
         "_started_s",
         "_waiting_since_s",
@@ -64,6 +67,10 @@ class Attempt:
         self._started_s = perf_counter()
         self._waiting_since_s = NEVER
         self._works = False
+        self._paused = False
+        self._renewed = False
+        """Whether the phase begins anew with all that is received."""
+        self._received_s = self.began_s
         self.midway_fault: str | None = None
         exchange.on_expire = self._expired
         endpoint.in_flight += 1
@@ -216,31 +223,32 @@ class Attempt:
         """From now, *phase* may take until *ends_s* on the loop's clock."""
         self._phase = phase
         self._phase_ends_s = ends_s
+        self._renewed = False
         self._set_deadline()
 
     def enter_idle(self) -> None:
         """From now, each silence of the upstream may take as long as the idle deadline says."""
         self.enter("idle_timeout", self._idle_s)
+        self._renewed = True
 
     def now_s(self) -> float:
         return self._loop.time()
 
     def received(self) -> None:
-        """Something came: the idle time starts anew."""
-        now_s = self._loop.time()
-        self._phase_ends_s = now_s + self._idle_s
-        self._beat_s = now_s + self._beat_every_s
-        self._set_deadline()
+        """Something came: the idle time starts anew. What follows from that is worked out when the old deadline passes."""
+        self._received_s = self._loop.time()
 
     def pause(self) -> None:
         """The client is slow: stop reading, and let no deadline but the total one count."""
         self.connection.pause_reading()
-        self._phase_ends_s = self._beat_s = NEVER
-        self._set_deadline()
+        self._paused = True
+        self._exchange.deadline_s = self._call.total_deadline_s
 
     def resume(self) -> None:
         self.connection.resume_reading()
+        self._paused = False
         self.received()
+        self._set_deadline()
 
     def beat_every(self, seconds: float, beat: Callable[[], None], since_s: float) -> None:
         """Call *beat* whenever nothing was received for *seconds*, at first since *since_s* on the loop's clock."""
@@ -316,7 +324,13 @@ class Attempt:
         now_s = self._loop.time()
         if now_s >= self._call.total_deadline_s:
             self._fail("total_timeout")
-        elif now_s >= self._phase_ends_s:
+            return
+        if self._paused:
+            return
+        self._beat_s = max(self._beat_s, self._received_s + self._beat_every_s)
+        if self._renewed:
+            self._phase_ends_s = max(self._phase_ends_s, self._received_s + self._idle_s)
+        if now_s >= self._phase_ends_s:
             self._fail(self._phase)
         else:
             if self._beat is not None and now_s >= self._beat_s:

@@ -19,14 +19,15 @@ from shipway.gateway.balancing import by_affinity, by_weight, least_in_flight, l
 from shipway.gateway.breaker import DEFAULT_POLICY
 from shipway.gateway.call import Call
 from shipway.gateway.dialects import openai
-from shipway.gateway.dialects.openai_stream import StreamReader
+from shipway.gateway.dialects.openai_stream import MAX_EVENT_BYTES, StreamReader
+from shipway.gateway.http1.content_coding import BadCoding, inflater_for
 from shipway.gateway.http1.deadlines import NEVER
 from shipway.gateway.http1.response_head import ResponseHead
 from shipway.gateway.http1.upstream_connection import UpstreamFault
 from shipway.gateway.model_stream import Heart, ModelStream
 from shipway.gateway.refusals import JSON_FIELD, Refusal, Refused
-from shipway.gateway.retry_budget import RetryBudget, parse_retry_after
-from shipway.gateway.snapshot import Candidate, Group
+from shipway.gateway.retry_budget import RetryBudget, asked_wait_s
+from shipway.gateway.snapshot import ONLY, Candidate, Group
 from shipway.gateway.telemetry import Telemetry
 from shipway.gateway.upstreams import Endpoint
 
@@ -79,7 +80,9 @@ class ModelCalls:
         if request.stream:
             call.stream_error = openai.stream_error
         self._budget.deposit()
-        groups = model.releases[call.choose_release(f"models.{model.name}", request.beginning)]
+        groups = model.releases[
+            call.choose_release(f"models.{model.name}", request.beginning) if call.snapshot.splits else ONLY
+        ]
         last: TryNext | None = None
         tried: tuple[Endpoint, ...] = ()
         now_s = exchange.connection.server.loop.time
@@ -131,13 +134,15 @@ class ModelCalls:
             if response.content_type.startswith(openai.STREAM_CONTENT_TYPE) != request.stream:
                 raise UpstreamFault("garbage", "not the kind of answer that was asked for")
             if request.stream:
-                await _deliver_stream(call, attempt, StreamReader(several=request.several_choices()))
+                reader = StreamReader()
+                await _deliver_stream(call, attempt, reader, response.content_encoding)
             else:
                 pieces = attempt.connection.whole_body() or await attempt.read(MAX_HELD_ANSWER_BYTES)
                 if pieces is None:
                     await _relay_unread(attempt, response)
                 else:
-                    _deliver_whole(call, attempt, pieces)
+                    _answer_whole(call, response, pieces)
+                    attempt.works(attempt.age_s() if candidate.timed else None)
             outcome = attempt.midway_fault or "answered"
         except Refused:
             outcome = "answered"  # the client's mistake; the upstream works
@@ -216,28 +221,44 @@ class _Busy(Exception):
         self.refusal = refusal
 
 
-def _deliver_whole(call: Call, attempt: Attempt, pieces: list[bytes]) -> None:
+def _answer_whole(call: Call, response: ResponseHead, pieces: list[bytes]) -> None:
     """Answer with an upstream's answer, if it is one. Raises: UpstreamFault."""
     body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
     try:
+        if response.content_encoding:
+            body = _inflated(body, response.content_encoding)
         usage = openai.answer_usage(body)
     except ValueError as error:
         raise UpstreamFault("garbage", str(error)) from error
     _note_usage(call, usage)
-    attempt.works(attempt.age_s())
     # Of the upstream's fields none: they are about its own limits, site and cookies.
     call.respond(_OK, JSON_FIELD, body)
 
 
+def _inflated(body: bytes, coding: bytes) -> bytes:
+    """Raises: BadCoding."""
+    inflater = inflater_for(coding, MAX_HELD_ANSWER_BYTES)
+    if inflater is None:
+        return body
+    inflated = inflater.feed(body)
+    if not inflater.whole:
+        raise BadCoding("cut short")
+    return inflated
+
+
 async def _relay_unread(attempt: Attempt, response: ResponseHead) -> None:
     """Pass on an answer that is too large to be looked at, so its name must do. Raises: UpstreamFault."""
-    if b"json" not in response.content_type:
+    if b"json" not in response.content_type or response.content_encoding not in {b"", b"identity"}:
         raise UpstreamFault("garbage", "not the kind of answer that was asked for")
     await attempt.relay(response, JSON_FIELD)
 
 
-async def _deliver_stream(call: Call, attempt: Attempt, reader: StreamReader) -> None:
-    stream = ModelStream(call, attempt, reader)
+async def _deliver_stream(call: Call, attempt: Attempt, reader: StreamReader, coding: bytes) -> None:
+    try:
+        inflater = inflater_for(coding, MAX_EVENT_BYTES)
+    except BadCoding as bad:
+        raise UpstreamFault("garbage", str(bad)) from bad
+    stream = ModelStream(call, attempt, reader, inflater)
     attempt.enter_until("first_token_timeout", attempt.began_s + call.snapshot.deadlines.first_token_s)
     try:
         await attempt.pour(stream, stream.done)
@@ -262,9 +283,7 @@ async def _refuse_status(attempt: Attempt, response: ResponseHead) -> None:
     """
     status = response.status
     if status in _BUSY:
-        wait_s = None
-        if response.retry_after is not None:
-            wait_s = parse_retry_after(response.retry_after, time.time())
+        wait_s = asked_wait_s(response.retry_after, response.retry_after_ms, time.time())
         if wait_s is not None:
             wait_s = min(wait_s, DEFAULT_POLICY.longest_wait_s)
         raise _Busy(status, wait_s, refusals.upstream_busy(status, wait_s))
@@ -289,12 +308,15 @@ def _all_resting(groups: tuple[Group, ...], now_s: float) -> Refusal:
 def _message(call: Call, candidate: Candidate, operation: bytes, body: bytes) -> bytes:
     """The whole request to an upstream."""
     head = call.exchange.head
-    via = b"1.0" if head.http_1_0 else b"1.1"
-    beginning = candidate.beginnings.get((operation, via))
+    beginning = candidate.beginnings.get(operation)
     if beginning is None:
         endpoint = candidate.endpoint
-        beginning = candidate.beginnings[operation, via] = (
-            b"POST %b%b HTTP/1.1\r\nHost: %b\r\nVia: %b shipway\r\n%b"
-            % (endpoint.address.base_path, operation, endpoint.authority, via, candidate.upstream.fields)
+        beginning = candidate.beginnings[operation] = (
+            b"POST %b%b HTTP/1.1\r\nHost: %b\r\nAccept-Encoding: identity\r\n%b"
+            % (endpoint.address.base_path, operation, endpoint.authority, candidate.upstream.fields)
         )
-    return b"%b%b%bContent-Length: %d\r\n\r\n%b" % (beginning, head.lines, call.id_field, len(body), body)
+    via = _VIA_1_0 if head.http_1_0 else _VIA_1_1
+    return b"%b%b%b%bContent-Length: %d\r\n\r\n%b" % (beginning, head.lines, via, call.id_field, len(body), body)
+
+
+_VIA_1_0, _VIA_1_1 = b"Via: 1.0 shipway\r\n", b"Via: 1.1 shipway\r\n"

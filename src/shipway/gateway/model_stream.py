@@ -14,6 +14,7 @@ from shipway.gateway.attempt import Attempt
 from shipway.gateway.call import Call
 from shipway.gateway.dialects.openai import STREAM_FIELDS
 from shipway.gateway.dialects.openai_stream import StreamReader
+from shipway.gateway.http1.content_coding import BadCoding, Inflater
 from shipway.gateway.http1.fields import Fields
 from shipway.gateway.http1.running import Waiter
 from shipway.gateway.http1.upstream_connection import UpstreamFault
@@ -61,10 +62,11 @@ class ModelStream:
     Attributes:
         done: Settled when the stream is over, or failed before anything of it was passed on.
         fault: Why, if it failed.
+        flowing: Whether anything of it was passed on; then no other upstream can take its place.
         first_token_s: How long after the call's arrival its first token came.
     """
 
-    def __init__(self, call: Call, attempt: Attempt, reader: StreamReader) -> None:
+    def __init__(self, call: Call, attempt: Attempt, reader: StreamReader, inflater: Inflater | None = None) -> None:
         self.done: Waiter[None] = Waiter()
         self.fault: Exception | None = None
         self.first_token_s: float | None = None
@@ -72,58 +74,64 @@ class ModelStream:
         self._exchange = call.exchange
         self._attempt = attempt
         self._reader = reader
+        self._inflater = inflater
         self._held: list[bytes] = []
         self._held_bytes = 0
-        self._flowing = False
+        self.flowing = False
         follow_client(call.exchange, attempt)
 
-    def pieces(self, data: list[bytes]) -> None:
-        body = self._reader.pass_on(data[0] if len(data) == 1 else b"".join(data))
-        if self._flowing:
+    def piece(self, data: bytes) -> None:
+        reader = self._reader
+        if self._inflater is not None:
+            try:
+                data = self._inflater.feed(data)
+            except BadCoding as bad:
+                self._attempt.connection.fail(UpstreamFault("garbage", str(bad)))
+                return
+        body = reader.pass_on(data)
+        if self.flowing:
             self._exchange.write(body)
             self._attempt.received()
         else:
             self._held.append(body)
             self._held_bytes += len(body)
-            if self._reader.begun or self._held_bytes > MAX_HELD_BYTES:
+            if reader.begun or self._held_bytes > MAX_HELD_BYTES:
                 self._flow()
-        if self._reader.failed:
-            self._attempt.connection.fail(UpstreamFault(self._reader.failed, "the stream went wrong"))
-        elif self._reader.done:
-            self._attempt.enter("idle_timeout", DONE_GRACE_S)
+        if reader.over:
+            if reader.failed:
+                self._attempt.connection.fail(UpstreamFault(reader.failed, "the stream went wrong"))
+            else:
+                self._attempt.enter("idle_timeout", DONE_GRACE_S)
 
     def ended(self, trailers: Fields) -> None:
-        rest = self._reader.finish()
-        if rest is None:
+        if not self._end_whole():
             self.failed(UpstreamFault(self._reader.failed or "cut", "the stream ended before it was whole"))
-            return
-        if not self._flowing:
-            self._held.append(rest)
-            self._flow()
-        else:
-            self._exchange.write(rest)
-        self._end()
 
     def failed(self, fault: Exception) -> None:
         if self._reader.done:  # all was said; how the connection ends does not matter
-            self._end()
+            self._end_whole()
         elif not self.done.settled:
             self.fault = fault
-            if self._flowing:
+            if self.flowing:
                 self._call.refuse(upstream_failed(fault.kind if isinstance(fault, UpstreamFault) else "cut"))
             self.done.set(None)
 
-    @property
-    def flowing(self) -> bool:
-        """Whether anything of this stream was passed on; then no other upstream can take its place."""
-        return self._flowing
-
-    def _end(self) -> None:
+    def _end_whole(self) -> bool:
+        """End the response if the stream may end here; else it is as it was."""
+        rest = self._reader.finish()
+        if rest is None:
+            return False
+        if self.flowing:
+            self._exchange.write(rest)
+        else:
+            self._held.append(rest)
+            self._flow()
         self._exchange.end()
         self.done.set(None)
+        return True
 
     def _flow(self) -> None:
-        self._flowing = True
+        self.flowing = True
         # Noted at once: the client may leave before the end.
         self._call.first_token_s = self.first_token_s = perf_counter() - self._call.arrived_s
         self._attempt.works(self._attempt.age_s())

@@ -77,8 +77,8 @@ class Download:
         self._pace = pace
         follow_client(exchange, pace)
 
-    def pieces(self, data: list[bytes]) -> None:
-        self._exchange.write(data[0] if len(data) == 1 else b"".join(data))
+    def piece(self, data: bytes) -> None:
+        self._exchange.write(data)
         self._pace.received()
 
     def ended(self, trailers: Fields) -> None:

@@ -16,6 +16,7 @@ T = TypeVar("T")
 
 _DOT_SEGMENT = re.compile(rb"(?:^|/)\.{1,2}(?:;[^/]*)?(?=/|$)")
 _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})?")
+_NOT_PLAIN = re.compile(rb"[%\\\0]|/[/.]")
 _SLASHES = re.compile(rb"//+")
 
 
@@ -29,6 +30,8 @@ def plain_path(path: bytes) -> bytes:
     Raises:
         AmbiguousPath: dot segments, backslashes, control characters or malformed escapes, plain or escaped.
     """
+    if _NOT_PLAIN.search(path) is None:
+        return path
     if b"%" in path:
         path = _ESCAPE.sub(_decode_escape, path)
     if b"\\" in path or b"\0" in path:

@@ -102,7 +102,7 @@ class GatewayServer:
         self._configuration = Configuration(app, around, options.weights, self._apply)
         self._registry = metrics.gateway_registry()
         self._log = AccessLog(unbuffered(sys.stdout), options.log_format)
-        self._telemetry = Telemetry(self._registry, self._log)
+        self._telemetry = Telemetry(self._registry, self._log, loop)
         self._draining = False
         self._proxy = Proxy(self._configuration.snapshot, self._telemetry, ready=self._is_ready)
         self._main = Server(self._proxy.handle, listener_limits(settings), outbox)
@@ -191,6 +191,7 @@ class GatewayServer:
         for sweep in self._sweeps:
             sweep.stop()
         self._endpoints.close()
+        self._telemetry.settle()
         self._log.close()
 
     def _apply(self, snapshot: Snapshot, app: App) -> None:

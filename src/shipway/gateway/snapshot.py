@@ -7,7 +7,7 @@ lives longer than a snapshot (connections, breakers, limits under way) is in `en
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
@@ -49,8 +49,10 @@ class Candidate:
     upstream: UpstreamTarget
     endpoint: Endpoint
     weight: float
-    beginnings: dict[tuple[bytes, bytes], bytes] = field(default_factory=dict, repr=False)
-    """How requests to it begin, by operation and the client's version of HTTP: written once, when first needed."""
+    timed: bool = False
+    """Whether the policy asks how fast it answers."""
+    beginnings: dict[bytes, bytes] = field(default_factory=dict, repr=False)
+    """How requests to it begin, by operation: written once, when first needed."""
 
     @property
     def in_flight(self) -> int:
@@ -292,9 +294,10 @@ def _model_target(app: App, name: str, model: Model, around: Surroundings) -> Mo
 
 
 def _group(app: App, model: Model, upstreams: list[Upstream], around: Surroundings) -> Group:
-    candidates = tuple(one for upstream in upstreams for one in _candidates(app, upstream, around))
     weighted = any(upstream.weight is not None for upstream in upstreams)
-    return Group(candidates, model.balance or ("weighted" if weighted else "least-in-flight"))
+    policy = model.balance or ("weighted" if weighted else "least-in-flight")
+    candidates = (one for upstream in upstreams for one in _candidates(app, upstream, around))
+    return Group(tuple(replace(one, timed=policy == "lowest-latency") for one in candidates), policy)
 
 
 def _groups(upstreams: Iterable[Upstream]) -> list[list[Upstream]]:

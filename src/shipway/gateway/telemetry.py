@@ -5,6 +5,7 @@ Instruments are looked up once for each combination of labels and kept, so a req
 
 from __future__ import annotations
 
+import asyncio
 from typing import NamedTuple
 
 from shipway.gateway.breaker import State
@@ -93,11 +94,20 @@ def _bundle_for(registry: Registry, record: AccessRecord) -> _Bundle:
 
 
 class Telemetry:
-    """Counts and logs the calls of one process."""
+    """Counts and logs the calls of one process.
 
-    def __init__(self, registry: Registry, log: AccessLog | None) -> None:
+    Args:
+        loop: The event loop of those that end calls: they are then counted together at the end of its turn, which costs half
+            of what each costs between other work. None: at once.
+    """
+
+    def __init__(
+        self, registry: Registry, log: AccessLog | None, loop: asyncio.AbstractEventLoop | None = None
+    ) -> None:
         self.registry = registry
         self._log = log
+        self._loop = loop
+        self._ended: list[AccessRecord] = []
         self._bundles: dict[_BundleKey, _Bundle] = {}
         self._attempts: dict[tuple[str, str], Counter] = {}
         self._timeouts: dict[str, Counter] = {}
@@ -131,7 +141,7 @@ class Telemetry:
                 deadline = outcome.removesuffix("_timeout")
                 self._timeouts[outcome] = self.registry.child(metrics.DEADLINES, deadline)
         counter.value += 1
-        if outcome in self._timeouts:
+        if outcome != "answered" and outcome in self._timeouts:
             self._timeouts[outcome].value += 1
 
     def retry(self, reason: str) -> None:
@@ -147,6 +157,20 @@ class Telemetry:
 
     def finished(self, record: AccessRecord) -> None:
         """A request is over: count it and write its line."""
+        if self._loop is None:
+            self._count(record)
+        else:
+            if not self._ended:
+                self._loop.call_soon(self.settle)
+            self._ended.append(record)
+
+    def settle(self) -> None:
+        """Count what has ended in this turn."""
+        ended, self._ended = self._ended, []
+        for record in ended:
+            self._count(record)
+
+    def _count(self, record: AccessRecord) -> None:
         model = record.model
         # A path is one of a few where it led to a model, and anything elsewhere.
         path = record.path if model else b""

@@ -15,11 +15,26 @@ SPACED = TOKEN.replace(b":", b": ")
 END = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
 USAGE = b'data: {"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2}}\r\n\r\n'
 ERROR = b'data: {"error":{"message":"no"}}\n\n'
-EVENTS = (ROLE, TOKEN, SPACED, END, USAGE, DONE, ERROR, b": ping\n\n", b"\n\n", b"data: {oops\n\n", b"<html>\n\n")
+BROKEN = TOKEN.replace(b"}}", b"}BROKEN}")
+BROKEN = TOKEN.replace(b"}}", b"}BROKEN}")
+EVENTS = (
+    ROLE,
+    TOKEN,
+    SPACED,
+    END,
+    USAGE,
+    DONE,
+    ERROR,
+    b": ping\n\n",
+    b"\n\n",
+    b"data: {oops\n\n",
+    BROKEN,
+    b"<html>\n\n",
+)
 
 
-def read(pieces: list[bytes], *, several: bool = False) -> tuple[bytes, str, bytes | None, bool, object]:
-    reader = StreamReader(several=several)
+def read(pieces: list[bytes]) -> tuple[bytes, str, bytes | None, bool, object]:
+    reader = StreamReader()
     passed = b"".join([reader.pass_on(piece) for piece in pieces])
     return passed, reader.failed, reader.finish(), reader.begun, reader.usage
 
@@ -52,8 +67,12 @@ def test_ordinary_tokens_pass_as_the_same_object() -> None:
 
 def test_done_counts_only_after_each_choice_has_finished() -> None:
     other = END.replace(b'"index":0', b'"index":1').replace(b'"stop"', b"null")
-    assert read([other, END, DONE], several=True)[1] == "cut"
-    assert read([other, END, END.replace(b'"index":0', b'"index":1'), DONE], several=True)[1:3] == ("", b"")
+    assert read([other, END, DONE])[1] == "cut"
+    assert read([other, END, END.replace(b'"index":0', b'"index":1'), DONE])[1:3] == ("", b"")
+
+
+def test_event_that_only_looks_like_the_rest_is_not_passed_on() -> None:
+    assert read([TOKEN, TOKEN.replace(b"delta", b'"delta'), TOKEN])[:2] == (TOKEN, "garbage")
 
 
 def test_missing_done_is_added_once() -> None:

@@ -71,13 +71,6 @@ class ModelRequest:
                 return bytes(memoryview(raw)[:SEARCHED_BYTES])
         return b""
 
-    def several_choices(self) -> bool:
-        """Whether the answer may have more than one choice: `n`, or a batch of prompts."""
-        if bytes(self.fields.get("n", b"1")) not in {b"1", b"null"}:
-            return True
-        prompt = self.fields.get("prompt")
-        return prompt is not None and _is_list(prompt)
-
     def beginning(self) -> bytes:
         """What identifies the conversation where nothing names it: its beginning, which stays as it was sent."""
         return b"%x" % affinity_key(self.model, self.conversation())
@@ -117,9 +110,13 @@ ABSENT = msgspec.Raw(b"")
 """`Raw | None` would be read as null alone, so absence has a value of its own."""
 
 
+class _Item(msgspec.Struct, gc=False):
+    """A choice or an embedding, of which nothing is read."""
+
+
 class _Bare(msgspec.Struct, gc=False):
-    choices: list[msgspec.Raw] | None = None
-    data: list[msgspec.Raw] | None = None
+    choices: list[_Item] | None = None
+    data: list[_Item] | None = None
     error: msgspec.Raw = ABSENT
 
 
@@ -152,10 +149,6 @@ def answer_usage(body: bytes) -> Usage | None:
     if answer.choices is None and answer.data is None:
         raise ValueError("neither choices nor data")
     return usage
-
-
-def _is_list(content: msgspec.Raw) -> bool:
-    return bytes(memoryview(content)[:1]) == b"["
 
 
 class _ErrorDetail(msgspec.Struct, gc=False):

@@ -1,9 +1,8 @@
 """Server-sent events of the OpenAI dialect on their way to the client.
 
 Whole events pass untouched; an event cut in two waits for its rest, so that an error said in-band never lands inside
-one. Of a stream that flows only events that may carry a finish reason, usage, an error or `[DONE]`, or that do not look
-like the rest, are parsed: a quote inside a JSON string is escaped, so the byte patterns below cannot match text that a
-model wrote.
+one. Each is decoded as far as it must be understood, which costs less than telling by its bytes that it need not be, and
+keeps what is no JSON from passing.
 """
 
 from __future__ import annotations
@@ -21,9 +20,14 @@ _NO_ERROR = frozenset((b"", b"null"))
 _NOTHING = frozenset((b"null", b'""', b"[]"))
 
 
-class _Choice(msgspec.Struct, gc=False):
-    index: int = 0
+class _FlowingChoice(msgspec.Struct, gc=False):
+    """What is read of a choice once it has said something."""
+
+    index: int | None = 0
     finish_reason: str | None = None
+
+
+class _Choice(_FlowingChoice, gc=False):
     text: str | None = None
     delta: dict[str, msgspec.Raw] | None = None
 
@@ -34,6 +38,13 @@ class _Choice(msgspec.Struct, gc=False):
         return any(bytes(value) not in _NOTHING for key, value in (self.delta or {}).items() if key != "role")
 
 
+class _FlowingEvent(msgspec.Struct, gc=False):
+    choices: list[_FlowingChoice] | None = None
+    usage: Usage | None = None
+    error: msgspec.Raw = ABSENT
+    object: str | None = None
+
+
 class _Event(msgspec.Struct, gc=False):
     choices: list[_Choice] | None = None
     usage: Usage | None = None
@@ -42,6 +53,7 @@ class _Event(msgspec.Struct, gc=False):
 
 
 _decode_event = msgspec.json.Decoder(_Event).decode
+_decode_flowing = msgspec.json.Decoder(_FlowingEvent).decode
 
 
 class StreamReader:
@@ -53,17 +65,17 @@ class StreamReader:
         done: The upstream said `[DONE]` where it may; nothing follows.
         failed: What the upstream did wrong, as `UpstreamFault.kind`: an error said in-band (`error`), an event that is none
             (`garbage`), `[DONE]` before each choice had its finish reason (`cut`). Nothing is passed on from there.
+        over: It is done or has failed.
     """
 
-    def __init__(self, *, several: bool = False) -> None:
-        """*several*: whether there may be more than one choice; then each event is read, to know that all are whole."""
+    def __init__(self) -> None:
         self.usage: Usage | None = None
         self.begun = False
         self.done = False
         self.failed = ""
-        self._several = several
-        self._open: set[int] = set()
-        self._finished: set[int] = set()
+        self.over = False
+        self._open: set[int | None] = set()
+        self._finished: set[int | None] = set()
         self._held = b""
 
     @property
@@ -73,22 +85,24 @@ class StreamReader:
 
     def pass_on(self, data: bytes) -> bytes:
         """What of *data* (with what was held before it) goes to the client now: whole events only."""
-        if self.failed or self.done:
+        if self.over:
             return b""
         if self._held:
             data = self._held + data
             self._held = b""
+        size = len(data)
+        if data.startswith(b"data: {") and data.find(b"\n") == size - 2 and data.endswith(b"\n"):
+            self._note_document(data[6:-2])  # one event of one line, as nearly always
+            return b"" if self.failed else data
         if not data.endswith(b"\n\n"):
             end = _end_of_events(data)
             if len(data) - end > MAX_EVENT_BYTES:
-                self.failed = "garbage"
+                self._fail("garbage")
                 return b""
             self._held = data[end:]
             data = data[:end]
             if not data:
                 return b""
-        if self.begun and not self._several and _looks_ordinary(data):
-            return data
         return self._read(data)
 
     def finish(self) -> bytes | None:
@@ -119,36 +133,41 @@ class StreamReader:
         lines = event.split(b"\n")
         payload = b"".join([line[5:].strip() for line in lines if line.startswith(b"data:")])
         if b"event: error" in lines or b"event:error" in lines:
-            self.failed = "error"
+            self._fail("error")
         elif payload == b"[DONE]":
             if self.whole:
-                self.done = self.begun = True
+                self.done = self.begun = self.over = True
             else:
-                self.failed = "cut"
+                self._fail("cut")
         elif payload:
             self._note_document(payload)
         elif any(line and line[:1] != b":" and line.partition(b":")[0] not in _FIELDS for line in lines):
-            self.failed = "garbage"
+            self._fail("garbage")
+
+    def _fail(self, kind: str) -> None:
+        self.failed = kind
+        self.over = True
 
     def _note_document(self, payload: bytes) -> None:
+        event: _Event | _FlowingEvent
         try:
-            event = _decode_event(payload)
+            event = _decode_flowing(payload) if self.begun else _decode_event(payload)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             if isinstance(error, msgspec.ValidationError) and payload.startswith(b"{"):
                 self.begun = True  # an object, but not quite as expected: the client shall judge
             else:
-                self.failed = "garbage"
+                self._fail("garbage")
             return
         if event.usage is not None:
             self.usage = event.usage
-        if event.object == "error" or bytes(event.error) not in _NO_ERROR:
-            self.failed = "error"
+        if event.object == "error" or (event.error is not ABSENT and bytes(event.error) not in _NO_ERROR):
+            self._fail("error")
             return
         for choice in event.choices or ():
             self._open.add(choice.index)
             if choice.finish_reason:
                 self._finished.add(choice.index)
-            if not self.begun and choice.says_something():
+            if not self.begun and isinstance(choice, _Choice) and choice.says_something():
                 self.begun = True
 
 
@@ -158,19 +177,3 @@ _FIELDS = frozenset((b"data", b"event", b"id", b"retry"))
 def _end_of_events(data: bytes) -> int:
     plain, crlf = data.rfind(b"\n\n"), data.rfind(b"\r\n\r\n")
     return max(plain + 2 if plain >= 0 else 0, crlf + 4 if crlf >= 0 else 0)
-
-
-def _looks_ordinary(data: bytes) -> bool:
-    """Whether *data*, whole events, is nothing but objects that say nothing of usage, of an error or of the end.
-
-    Each has one finish reason, which is null, written without a space, as most servers do; any other is read.
-    """
-    events = data.count(b"\n\n")
-    return (
-        data.startswith(b"data: {")
-        and data.endswith(b"}\n\n")
-        and data.count(b'finish_reason":null') == events
-        and b'usage":{' not in data
-        and b'"error"' not in data
-        and (events == 1 or data.count(b"}\n\ndata: {") == events - 1)
-    )

@@ -50,6 +50,25 @@ class ChunkedBody:
         self._carried_bytes = 0
         self._framing_bytes = 0
 
+    def only_chunk(self, data: bytes) -> bytes | None:
+        """What *data* carries if it is one whole chunk without extensions and nothing else; then it is taken in."""
+        if self._left or self._held:
+            return None
+        line_end = data.find(b"\r\n", 0, 18)
+        digits = data[:line_end]
+        if line_end < 1 or not digits.isalnum() or not data.endswith(b"\r\n"):
+            return None
+        start = line_end + 2
+        try:
+            size = int(digits, 16)
+        except ValueError:
+            return None
+        if size == 0 or start + size + 2 != len(data):
+            return None
+        self._carried_bytes += size
+        self._framing_bytes += start + 2
+        return data[start:-2]
+
     def feed(self, data: bytes, pieces: list[bytes]) -> bytes | None:
         """Append what *data* carries to *pieces*.
 

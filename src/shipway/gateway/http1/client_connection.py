@@ -42,6 +42,7 @@ class ClientConnection(asyncio.Protocol):
     """
 
     __slots__ = (
+        "_alone",
         "_blank_bytes",
         "_bodiless",
         "_chunks",
@@ -78,6 +79,8 @@ class ClientConnection(asyncio.Protocol):
         self.reading = True
         self._idle_head: KnownHead[RequestHead] | None = None
         """The last head, while nothing is under way: what comes next is likely to begin with it."""
+        self._alone = False
+        """Whether the exchange under way is all that has come."""
         self._known: KnownHead[RequestHead] | None = None
         self._waiting: deque[Exchange] = deque()
         self._to_run: Exchange | None = None
@@ -131,10 +134,12 @@ class ClientConnection(asyncio.Protocol):
             if end and len(data) - end == (known.length or 0):
                 # The last head again and a whole body with it: all of it is known to be good.
                 self.deadline_s = NEVER
+                self._alone = True
                 body = data[end:] if known.length else None
                 exchange = self.exchange = Exchange(self, known.head, known.length, body)
                 exchange.run(self.server)
                 return
+        self._alone = False
         if self._tunnel is not None:
             self._tunnel.data_received(data)
             return
@@ -289,6 +294,11 @@ class ClientConnection(asyncio.Protocol):
         if exchange is not self.exchange:
             return
         self.exchange = None
+        if self._alone and reusable and not self.server.draining:
+            # Recognised whole, and nothing came since: all that could be asked here is known.
+            self.deadline_s = self.server.loop.time() + self.limits.keep_alive_s
+            self._idle_head = self._known
+            return
         if self._refused and self._refusal is None:
             self._linger()
         elif not reusable or self._receiving is exchange or self.server.draining:

@@ -212,6 +212,7 @@ class Exchange:
         self.response_bytes = length = len(body)
         connection = self.connection
         head = self.head
+        usual = self.keep_alive and self._body_done and not head.http_1_0
         if head.method == b"HEAD":
             body = b""
         connection.write(
@@ -221,7 +222,7 @@ class Exchange:
                 b"" if dated else connection.server.date_field,
                 fields,
                 b"" if status == _NO_CONTENT else b"Content-Length: %d\r\n" % length,
-                self._connection_field(),
+                b"" if usual and not connection.server.draining else self._connection_field(),
                 body,
             )
         )

@@ -37,6 +37,7 @@ class ResponseHead:
     __slots__ = (
         "bodiless",
         "chunked",
+        "content_encoding",
         "content_length",
         "content_type",
         "dated",
@@ -45,6 +46,7 @@ class ResponseHead:
         "lines",
         "named",
         "retry_after",
+        "retry_after_ms",
         "status",
         "upgrade",
     )
@@ -57,7 +59,9 @@ class ResponseHead:
         self.bodiless = status in _BODILESS
         self.content_length: int | None = None
         self.content_type = b""
+        self.content_encoding = b""
         self.retry_after: bytes | None = None
+        self.retry_after_ms: bytes | None = None
         self.upgrade: bytes | None = None
         self.chunked = False
         named: set[bytes] = set()
@@ -70,6 +74,10 @@ class ResponseHead:
                     self.content_type = value.lower()
                 elif lower == b"retry-after":
                     self.retry_after = value
+                elif lower == b"retry-after-ms":
+                    self.retry_after_ms = value
+                elif lower == b"content-encoding":
+                    self.content_encoding = value.strip(b" \t").lower()
             elif lower == b"content-length":
                 self.content_length = int(value)
             elif lower == b"connection":

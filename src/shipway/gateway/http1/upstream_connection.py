@@ -44,7 +44,7 @@ class UpstreamFault(Exception):
 class ResponseSink(Protocol):
     """Where a relayed response goes. One of `ended` and `failed` is called, once, last."""
 
-    def pieces(self, data: list[bytes]) -> None:
+    def piece(self, data: bytes) -> None:
         """What one read of the socket brought, already without transfer framing."""
 
     def ended(self, trailers: Fields) -> None: ...
@@ -201,7 +201,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._sink = sink
         pieces, self._pieces = self._pieces, []
         if pieces:
-            sink.pieces(pieces)
+            sink.piece(b"".join(pieces))
         if self._fault is not None:
             sink.failed(self._fault)
         elif self._done:
@@ -272,6 +272,11 @@ class UpstreamConnection(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
+        if self._sink is not None and self._chunks is not None:
+            piece = self._chunks.only_chunk(data)
+            if piece is not None:  # as nearly always while a model is talking
+                self._sink.piece(piece)
+                return
         if self._tunnel is not None:
             self._tunnel.data_received(data)
             return
@@ -433,7 +438,7 @@ class UpstreamConnection(asyncio.Protocol):
         if sink is not None:
             if self._pieces:
                 pieces, self._pieces = self._pieces, []
-                sink.pieces(pieces)
+                sink.piece(pieces[0] if len(pieces) == 1 else b"".join(pieces))
             if self._done:
                 sink.ended(self._trailers())
         elif self._whole is not None:
