@@ -34,7 +34,7 @@ def _target(name: str) -> Callable[[bytes], None]:
             method = b"HEAD" if variant % 4 == 0 else b"GET"
             loop.run_until_complete(responses.check(method, message, places))
         else:
-            events.check(message, places, several=variant % 2 == 0)
+            events.check(message, places)
 
     return run
 

@@ -23,8 +23,8 @@ class Reading:
     """Whether it may end as a success."""
 
 
-def read(pieces: Iterable[bytes], *, several: bool) -> Reading:
-    reader = StreamReader(several=several)
+def read(pieces: Iterable[bytes]) -> Reading:
+    reader = StreamReader()
     passed_on = b"".join([reader.pass_on(piece) for piece in pieces])
     rest = reader.finish()
     passed_on = _plain(passed_on + (rest or b""))
@@ -40,12 +40,12 @@ def _essence(reading: Reading) -> Reading:
     return replace(reading, passed_on=reading.passed_on.strip(b"\n"))
 
 
-def check(data: bytes, places: Iterable[int], *, several: bool) -> None:
+def check(data: bytes, places: Iterable[int]) -> None:
     """Raises: AssertionError, or whatever escapes from the reader."""
     readings = [
-        read(cut(data, ()), several=several),
-        read(cut(data, places), several=several),
-        read((bytes((byte,)) for byte in data), several=several),
+        read(cut(data, ())),
+        read(cut(data, places)),
+        read(bytes((byte,)) for byte in data),
     ]
     for reading in readings:
         assert _plain(data).startswith(reading.passed_on.removesuffix(DONE).rstrip(b"\n")), reading

@@ -35,9 +35,9 @@ class Reading:
     def inform(self, head: ResponseHead) -> None:
         self.informed.append(head.status)
 
-    def pieces(self, data: list[bytes]) -> None:
+    def piece(self, data: bytes) -> None:
         assert not self.ended + self.failed
-        self.body += b"".join(data)
+        self.body += data
 
     # As the sink of a response (http1.client.ResponseSink).
 
@@ -52,7 +52,7 @@ class Reading:
 
 class _Sink:
     def __init__(self, seen: Reading) -> None:
-        self.pieces = seen.pieces
+        self.piece = seen.piece
         self._seen = seen
 
     def ended(self, trailers: Fields) -> None:

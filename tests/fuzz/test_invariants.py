@@ -58,9 +58,9 @@ def test_responses_are_the_same_however_they_are_cut(method: bytes, message: byt
 
 
 @quick
-@given(messages("events"), places, st.booleans())
-def test_events_are_the_same_however_they_are_cut(message: bytes, cuts: list[int], several: bool) -> None:
-    events.check(message, cuts, several=several)
+@given(messages("events"), places)
+def test_events_are_the_same_however_they_are_cut(message: bytes, cuts: list[int]) -> None:
+    events.check(message, cuts)
 
 
 @pytest.mark.parametrize("seed", SEEDS["requests"])
