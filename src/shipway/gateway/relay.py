@@ -38,6 +38,8 @@ class Upload:
         upstream.on_writable = exchange.resume_body
 
     def body_piece(self, data: bytes) -> bool:
+        if self._left_bytes < 0:
+            return True  # refused already; further chunks of the same read are thrown away like all that follow
         self._left_bytes -= len(data)
         if self._left_bytes < 0:
             self._too_large()

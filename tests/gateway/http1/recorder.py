@@ -28,6 +28,8 @@ class Recorded:
 
     line: bytes
     fields: list[tuple[bytes, bytes]]
+    head: bytes
+    """As it came, up to the empty line."""
     body: bytes = b""
     trailers: list[tuple[bytes, bytes]] = field(default_factory=list)
 
@@ -49,6 +51,8 @@ class Recorder:
         self.raw: list[bytes] = []
         self.faults: list[str] = []
         self.connections = 0
+        self.answered = 0
+        """Answers given to their last step."""
         self.tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -105,6 +109,7 @@ class Recorder:
             else:
                 await tap.reader.read()
                 return False
+        self.answered += 1
         return True
 
 
@@ -150,7 +155,7 @@ def _read_head(head: bytes) -> Recorded:
     line, *lines = head[:-4].split(b"\r\n")
     if _LINE.fullmatch(line) is None:
         raise Unreadable(f"not a request line: {line!r}")
-    request = Recorded(line, _read_fields(lines))
+    request = Recorded(line, _read_fields(lines), head)
     for name in ("host", "content-length", "transfer-encoding"):
         if len(request.values(name)) > 1:
             raise Unreadable(f"more than one {name}: {head!r}")
