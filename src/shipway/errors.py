@@ -125,6 +125,36 @@ class StartError(ShipwayError):
     code = "start"
 
 
+class EngineError(ShipwayError):
+    """The container engine refused or failed at what it was asked."""
+
+    code = "engine"
+
+
+class EngineUnavailableError(EngineError):
+    """No container engine answers here."""
+
+    code = "engine-unavailable"
+
+
+class NoSpaceError(EngineError):
+    """The engine's disk is full."""
+
+    code = "no-space"
+
+
+class RegistryError(EngineError):
+    """An image cannot be had from its registry: refused, unreachable, not there, or not for this platform."""
+
+    code = "registry"
+
+
+class BuildError(ShipwayError):
+    """An image could not be built from the app; the message has the last lines of the build."""
+
+    code = "build"
+
+
 def _place(source: str, problem: Problem) -> str:
     if problem.line is None:
         return source

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pydantic import Field
 
+from shipway.spec.build import Build
 from shipway.spec.environments import DEFAULT, Environment
 from shipway.spec.fields import ModelName, Name
 from shipway.spec.gateway import Gateway
@@ -31,6 +32,7 @@ class Sections(Section):
     )
     limits: Limits = Field(default=Limits(), description="What callers may use in a time.")
     gateway: Gateway = Field(default=Gateway(), description="The one way in.")
+    build: Build = Field(default=Build(), description="How images are made.")
 
     @classmethod
     def file_keys(cls) -> tuple[str, ...]:

@@ -12,10 +12,10 @@ from shipway.spec.wording import did_you_mean, found, listed
 DEFAULT = "dev"
 """The environment that every app has."""
 
-TARGETS = ("local",)
+TARGETS = ("local", "docker")
 
 Table = dict[str, Any]
-OVERRIDABLE = ("services", "providers", "models", "limits", "gateway")
+OVERRIDABLE = ("services", "providers", "models", "limits", "gateway", "build")
 
 
 def _target(value: str) -> str:
@@ -25,7 +25,8 @@ def _target(value: str) -> str:
 
 
 class Environment(Section):
-    """A target and what differs there: any part of `services`, `providers`, `models`, `limits`, `gateway`, in the same form.
+    """A target and what differs there: any part of `services`, `providers`, `models`, `limits`, `gateway`, `build`, in the same
+    form.
 
     Tables are merged key by key; lists and single values replace. A service that gets another of `app`, `command`,
     `image`, `url` and `releases`, a model that gets the other of `upstreams` and `releases`, or a provider that gets
@@ -41,6 +42,7 @@ class Environment(Section):
     models: Mapping[str, Any] = Field(default_factory=dict, description="Changes to models, or more of them.")
     limits: Mapping[str, Any] = Field(default_factory=dict, description="Changes to the limits.")
     gateway: Mapping[str, Any] = Field(default_factory=dict, description="Changes to the gateway.")
+    build: Mapping[str, Any] = Field(default_factory=dict, description="Changes to how images are made.")
 
 
 def merged(base: Mapping[str, Any], override: Mapping[str, Any]) -> Table:

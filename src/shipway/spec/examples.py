@@ -202,6 +202,17 @@ app = "assistant.main:app"
 cert = "tls/chain.pem"
 key = "tls/key.pem"
 """,
+    "Build": """
+name = "assistant"
+
+[services.api]
+app = "assistant.main:app"
+
+[build]
+base = "registry.example.com/python:3.13-slim"
+requirements = "requirements/production.txt"
+exclude = ["notebooks/", "*.parquet"]
+""",
     "Environment": """
 name = "assistant"
 

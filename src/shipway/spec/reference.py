@@ -58,6 +58,7 @@ _PARTS = (
     _Part("[gateway]", "Gateway"),
     _Part("[gateway.timeouts]", "Timeouts"),
     _Part("[gateway.tls]", "Tls"),
+    _Part("[build]", "Build"),
     _Part("[environments.NAME]", "Environment"),
 )
 
