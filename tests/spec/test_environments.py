@@ -149,7 +149,7 @@ def test_merging_leaves_both_sides_as_they_were() -> None:
         ("services = 3", ["environments.prod.services: expected a table, found a whole number"]),
         ("services.api = 3", ["environments.prod.services.api: expected a table, found a whole number"]),
         ('target = "lokal"', ['environments.prod.target: unknown target "lokal" (did you mean "local"?)']),
-        ('target = "mars"', ['environments.prod.target: unknown target "mars" (known: "local")']),
+        ('target = "mars"', ['environments.prod.target: unknown target "mars" (known: "local" or "docker")']),
         ('name = "b"', ['environments.prod.name: unknown key "name"']),
         ("gatway.port = 1", ['environments.prod.gatway: unknown key "gatway" (did you mean "gateway"?)']),
         ("gateway.port = 8081", ["environments.prod.gateway: port and admin_port are both 8081"]),
