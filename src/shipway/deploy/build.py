@@ -84,7 +84,7 @@ def gateway_files(recipe: Recipe, requirements: Requirements, version: str) -> d
         "COPY shipway/ /opt/venv/shipway-source/shipway/",
         "# The package goes where its dependencies are, whatever the base image's Python is called.",
         "RUN mv /opt/venv/shipway-source/shipway "
-        "\"$(/opt/venv/bin/python -c 'import sysconfig; print(sysconfig.get_path(\"purelib\"))')/shipway\" \\\n"
+        '"$(/opt/venv/bin/python -c \'import sysconfig; print(sysconfig.get_path("purelib"))\')/shipway" \\\n'
         "    && rmdir /opt/venv/shipway-source \\\n"
         "    && /opt/venv/bin/python -m compileall -q /opt/venv/lib",
         "",

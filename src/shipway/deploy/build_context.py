@@ -60,7 +60,9 @@ def content_key(entries: Entries, *besides: str) -> str:
     for path, entry in sorted(entries.items()):
         kind = b"l" if entry.link is not None else b"x" if entry.is_executable else b"f"
         content = entry.content if entry.link is None else entry.link.encode()
-        digest.update(b"\1%b\0%b\0%b" % (kind, path.encode("utf-8", "surrogateescape"), hashlib.sha256(content).digest()))
+        digest.update(
+            b"\1%b\0%b\0%b" % (kind, path.encode("utf-8", "surrogateescape"), hashlib.sha256(content).digest())
+        )
     return digest.hexdigest()[:KEY_DIGITS]
 
 
@@ -125,4 +127,6 @@ def _raise(error: OSError) -> None:
 
 
 def _unreadable(error: OSError) -> BuildError:
-    return BuildError(f"{error.filename} cannot be read: {error.strerror}", "exclude it in .dockerignore or build.exclude")
+    return BuildError(
+        f"{error.filename} cannot be read: {error.strerror}", "exclude it in .dockerignore or build.exclude"
+    )

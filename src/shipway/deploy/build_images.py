@@ -55,7 +55,7 @@ def service_context(app: App, name: str) -> Context:
     requirements = project_requirements(app)
     recipe = Recipe(
         title=f"{app.name} {name}",
-        base=app.build.base,
+        base=app.build.base_image,
         requirements=requirements,
         server=_server(service, requirements),
         has_wheels=app.build.wheels is not None,
@@ -63,15 +63,15 @@ def service_context(app: App, name: str) -> Context:
     )
     below = {f"app/{path}": entry for path, entry in project.items()}
     entries = {**texts(service_files(recipe, service)), **_included(app, requirements), **below, **_wheels(app)}
-    return Context(f"{app.name}/{name}", entries, app.build.base)
+    return Context(f"{app.name}/{name}", entries, app.build.base_image)
 
 
 def gateway_context(app: App) -> Context:
     """What the gateway's image is made from: this very Shipway, with the versions of its dependencies that run here."""
     package = folder_entries(Path(shipway.__file__).parent, "shipway", _SHIPWAY_FILES)
-    recipe = Recipe("shipway gateway", app.build.base, None, has_wheels=app.build.wheels is not None)
+    recipe = Recipe("shipway gateway", app.build.base_image, None, has_wheels=app.build.wheels is not None)
     files = gateway_files(recipe, _own_requirements(), shipway.__version__)
-    return Context("gateway", {**texts(files), **package, **_wheels(app)}, app.build.base)
+    return Context("gateway", {**texts(files), **package, **_wheels(app)}, app.build.base_image)
 
 
 def project_requirements(app: App) -> Requirements | None:
@@ -135,7 +135,9 @@ def _project(app: App) -> dict[str, Entry]:
 def secret_files(app: App) -> Iterator[str]:
     """Files of the project that the app file refers to as secrets, by relative path."""
     for service in app.services.values():
-        yield from (one.name for one in service.env.values() if isinstance(one, SecretReference) and one.scheme == "file")
+        yield from (
+            one.name for one in service.env.values() if isinstance(one, SecretReference) and one.scheme == "file"
+        )
     for provider in app.providers.values():
         references = [provider.api_key, *provider.headers.values()]
         yield from (one.name for one in references if isinstance(one, SecretReference) and one.scheme == "file")
@@ -170,7 +172,9 @@ def _wheels(app: App) -> dict[str, Entry]:
         return {}
     folder = app.root / app.build.wheels
     if not any(folder.glob("*.whl")):
-        raise BuildError(f"build.wheels: there are no wheels in {folder}", f"pip download --dest {folder} -r requirements.txt")
+        raise BuildError(
+            f"build.wheels: there are no wheels in {folder}", f"pip download --dest {folder} -r requirements.txt"
+        )
     return {path: one for path, one in folder_entries(folder, "wheels", Ignored(())).items() if path.endswith(".whl")}
 
 

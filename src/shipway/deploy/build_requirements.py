@@ -186,7 +186,11 @@ def _uv(table: Table) -> Iterator[_Pin]:
             if "registry" not in package["source"]:
                 raise _unreachable(package["name"], "uv.lock")
             files = [*package.get("wheels", ()), *([package["sdist"]] if "sdist" in package else ())]
-            yield f"{package['name']}=={package['version']}", _any(needed[id(package)]), tuple(one["hash"] for one in files)
+            yield (
+                f"{package['name']}=={package['version']}",
+                _any(needed[id(package)]),
+                tuple(one["hash"] for one in files),
+            )
 
 
 def _uv_targets(packages: Iterable[Table], edge: Table) -> list[Table]:

@@ -11,9 +11,10 @@ DEFAULT_BASE = "python:3.13-slim"
 
 
 class Build(Section):
-    """How images are made for services given by `app` or `command`, and for the gateway."""
+    """How images are made for services given by `app` or `command`, and for the gateway. It is the same in every
+    environment, because a release is built once and promoted as it is."""
 
-    base: Text = Field(
+    base_image: Text = Field(
         default=DEFAULT_BASE,
         description="Image with `python3` and its `venv` that the images are made from; by digest it stays the same.",
         examples=["python:3.13-slim", "registry.example.com/python@sha256:…"],

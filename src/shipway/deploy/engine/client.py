@@ -9,7 +9,7 @@ from io import BytesIO
 from typing import IO, Any, Self
 from urllib.parse import quote
 
-from shipway.deploy.engine.faults import ConflictError, MissingError
+from shipway.deploy.engine.faults import BusyError, MissingError
 from shipway.deploy.engine.transport import TIMEOUT_S, Transport
 from shipway.errors import BuildError, ShipwayError
 
@@ -193,7 +193,7 @@ class Engine:
         """Remove it, unless it is gone or something uses it."""
         try:
             self._http.json("DELETE", f"/images/{quote(reference, safe='/:@')}", timeout_s=120)
-        except (MissingError, ConflictError):
+        except (MissingError, BusyError):
             pass
 
     # Containers
@@ -211,7 +211,7 @@ class Engine:
             return None
 
     def create(self, name: str, specification: Mapping[str, Any]) -> str:
-        """Make a container that does not run yet. Returns its id. Raises: ConflictError, when the name is taken."""
+        """Make a container that does not run yet. Returns its id. Raises: BusyError, when the name is taken."""
         identity: str = self._http.json("POST", "/containers/create", {"name": name}, specification, timeout_s=120)[
             "Id"
         ]
@@ -237,7 +237,7 @@ class Engine:
         """Send a signal; nothing happens when it does not run or is gone."""
         try:
             self._http.json("POST", f"/containers/{name}/kill", {"signal": number})
-        except (MissingError, ConflictError):
+        except (MissingError, BusyError):
             pass
 
     def rename(self, name: str, new_name: str) -> None:
@@ -252,7 +252,7 @@ class Engine:
             self._http.json("DELETE", f"/containers/{name}", {"force": True, "v": True}, timeout_s=120)
         except MissingError:
             pass
-        except ConflictError as error:
+        except BusyError as error:
             if "already in progress" not in str(error):
                 raise
 

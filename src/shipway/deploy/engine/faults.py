@@ -17,7 +17,7 @@ class MissingError(EngineError):
     """The engine has no such container, image, network or volume."""
 
 
-class ConflictError(EngineError):
+class BusyError(EngineError):
     """It exists already, or is in a state in which that cannot be done."""
 
 
@@ -73,7 +73,7 @@ def fault(said: str, status: int = 0) -> ShipwayError:
     if status == 404:
         return MissingError(said)
     if status == 409:
-        return ConflictError(said)
+        return BusyError(said)
     return EngineError(f"the engine refuses: {said}" if status < 500 else f"the engine failed: {said}")
 
 
