@@ -26,6 +26,7 @@ class Container:
         state: `created`, `running`, `paused`, `restarting`, `removing`, `exited` or `dead`.
         addresses: IPv4 address by network; those it would have, when it does not run.
         exit_code: Of its last end; 0 while it never ended.
+        health: `starting`, `healthy` or `unhealthy` by the check in its image; empty where there is none.
         started_at: RFC 3339, UTC.
     """
 
@@ -37,6 +38,7 @@ class Container:
     addresses: Mapping[str, str] = field(default_factory=dict)
     exit_code: int = 0
     error: str = ""
+    health: str = ""
     restarts: int = 0
     started_at: str = ""
     host_network: bool = False
@@ -62,6 +64,7 @@ class Container:
             },
             exit_code=state.get("ExitCode", 0),
             error=state.get("Error", ""),
+            health=(state.get("Health") or {}).get("Status", ""),
             restarts=raw.get("RestartCount", 0),
             started_at=state.get("StartedAt", ""),
             host_network=raw.get("HostConfig", {}).get("NetworkMode") == "host",
@@ -277,6 +280,15 @@ class Engine:
             member = tar.next()
             content = tar.extractfile(member) if member is not None and member.isfile() else None
             return content.read() if content is not None else None
+
+    def list_folder(self, name: str, path: str) -> list[str]:
+        """The names of the files in a folder of a container, which must be a small one; none when it is not there."""
+        try:
+            data = self._http.data("GET", f"/containers/{name}/archive", {"path": path})
+        except MissingError:
+            return []
+        with tarfile.open(fileobj=BytesIO(data)) as tar:
+            return sorted(member.name.partition("/")[2] for member in tar if member.isfile())
 
     def logs(
         self, name: str, *, tail: int | None = None, follow: bool = False, timestamps: bool = False
