@@ -89,6 +89,8 @@ def gateway_files(recipe: Recipe, requirements: Requirements, version: str) -> d
         "    && /opt/venv/bin/python -m compileall -q /opt/venv/lib",
         "",
         *_runtime_stage(base, {"title": recipe.title, "version": version}),
+        "# A volume that is mounted here starts as this folder is, so it belongs to the user below.",
+        f"COPY --chown={USER}:{USER} state/ /var/lib/shipway/",
         "WORKDIR /etc/shipway",
         f"USER {USER}:{USER}",
         'HEALTHCHECK --interval=10s --timeout=3s --start-period=30s CMD ["python", "-c", '
@@ -101,6 +103,7 @@ def gateway_files(recipe: Recipe, requirements: Requirements, version: str) -> d
         IGNORE_FILE: "**/__pycache__\n**/*.pyc\n",
         "entrypoint.sh": ENTRY_POINT,
         "requirements.txt": requirements.text,
+        "state/.keep": "",
     }
 
 

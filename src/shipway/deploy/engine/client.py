@@ -157,6 +157,16 @@ class Engine:
             for one in raw
         ]
 
+    def tags(self, *repositories: str) -> dict[str, set[str]]:
+        """The tags of images here, by repository; `*` stands for a part of a repository's name without a slash."""
+        query = {"filters": json.dumps({"reference": [f"{one}:*" for one in repositories]})}
+        found: dict[str, set[str]] = {}
+        for image in self._http.json("GET", "/images/json", query):
+            for name in image.get("RepoTags") or ():
+                repository, _, tag = name.rpartition(":")
+                found.setdefault(repository, set()).add(tag)
+        return found
+
     def build(self, context: bytes, tag: str, labels: Mapping[str, str], network: str) -> Iterator[str]:
         """Build the image of *context*, a tar archive with a Dockerfile, with the engine's own builder.
 

@@ -17,7 +17,6 @@ _LOG = {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "3"}}
 _RESTART = {"Name": "unless-stopped"}
 """Back after a crash and after a restart of the engine, but not after `shipway stop`."""
 
-_OPEN_FILES = [{"Name": "nofile", "Soft": 65536, "Hard": 65536}]
 _FIRST_UNPRIVILEGED_PORT = 1024
 
 
@@ -113,7 +112,6 @@ def gateway_container(
             "NetworkMode": "host",
             "RestartPolicy": _RESTART,
             "LogConfig": _LOG,
-            "Ulimits": _OPEN_FILES,
             "CapDrop": ["ALL"],
             "CapAdd": ["NET_BIND_SERVICE", "DAC_OVERRIDE"] if low else [],
             "SecurityOpt": ["no-new-privileges"],
