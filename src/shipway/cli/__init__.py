@@ -17,12 +17,24 @@ from typing import Annotated, NoReturn
 import typer
 
 from shipway import __version__
-from shipway.cli import check, gateway, init, schema, up
+from shipway.cli import check, destroy, exec, gateway, init, logs, restart, schema, status, stop, up
 from shipway.cli.output import print_error, print_json
 from shipway.errors import ShipwayError, UsageError
 
 # In the order in which a newcomer needs them; --help keeps it.
-COMMANDS = (init.init, check.check, up.up, gateway.gateway, schema.schema)
+COMMANDS = (
+    init.init,
+    check.check,
+    up.up,
+    status.status,
+    logs.logs,
+    exec.exec_,
+    restart.restart,
+    stop.stop,
+    destroy.destroy,
+    gateway.gateway,
+    schema.schema,
+)
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
@@ -37,7 +49,7 @@ def build_app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     for command in COMMANDS:
-        app.command()(command)
+        app.command(command.__name__.rstrip("_"))(command)
     return app
 
 

@@ -24,6 +24,8 @@ SECRETS_FOLDER = "/run/secrets"
 """The entry point exports each file here as an environment variable of its name; Compose mounts secrets here too."""
 
 IGNORE_FILE = ".dockerignore"
+REQUIREMENTS_FILE = "requirements/requirements.txt"
+"""Files that it includes lie beside it."""
 
 ENTRY_POINT = f"""#!/bin/sh
 # Exports the files of {SECRETS_FOLDER} as environment variables and becomes the program, which so gets signals itself.
@@ -72,7 +74,7 @@ def service_files(recipe: Recipe, service: Service) -> dict[str, str]:
         "entrypoint.sh": ENTRY_POINT,
     }
     if recipe.requirements is not None:
-        files["requirements.txt"] = recipe.requirements.text
+        files[REQUIREMENTS_FILE] = recipe.requirements.text
     return files
 
 
@@ -102,7 +104,7 @@ def gateway_files(recipe: Recipe, requirements: Requirements, version: str) -> d
         "Dockerfile": _text(lines),
         IGNORE_FILE: "**/__pycache__\n**/*.pyc\n",
         "entrypoint.sh": ENTRY_POINT,
-        "requirements.txt": requirements.text,
+        REQUIREMENTS_FILE: requirements.text,
         "state/.keep": "",
     }
 
@@ -173,8 +175,8 @@ def _dependency_stage(recipe: Recipe) -> list[str]:
         exact += ["--require-hashes"] if recipe.requirements.has_hashes else []
         lines += [
             f"# Made{source}.",
-            "COPY requirements.txt /tmp/requirements.txt",
-            f"RUN {' '.join(['/opt/venv/bin/pip install', *exact, *options, '-r /tmp/requirements.txt'])}",
+            "COPY requirements/ /requirements/",
+            f"RUN {' '.join(['/opt/venv/bin/pip install', *exact, *options, '-r /{REQUIREMENTS_FILE}'])}",
         ]
     if recipe.server:
         lines.append(f"RUN {' '.join(['/opt/venv/bin/pip install', *options, *recipe.server])}")

@@ -164,7 +164,7 @@ def _included(app: App, requirements: Requirements | None) -> dict[str, Entry]:
         text = _read(folder / name, requirements.source)
         found[name] = Entry(text.encode())
         open_ += included_files(text)
-    return found
+    return {f"requirements/{name}": entry for name, entry in found.items()}
 
 
 def _wheels(app: App) -> dict[str, Entry]:

@@ -17,6 +17,7 @@ KNOWN_FILES = ("uv.lock", "poetry.lock", "pylock.toml", "requirements.txt", "pyp
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _INCLUDE = re.compile(r"^\s*(?:-r|--requirement|-c|--constraint)[ =]?\s*(\S+)", re.MULTILINE)
+_LOCAL = re.compile(r"^\s*(?:(?:-e|--editable)\b.*|\.{1,2}(?:/.*)?|file:.*)$", re.MULTILINE)
 
 Table = Mapping[str, Any]
 
@@ -57,6 +58,9 @@ def requirements_of(name: str, text: str, pyproject: str | None) -> Requirements
     """
     base = name.rpartition("/")[2]
     if not base.endswith(".lock") and not base.endswith(".toml"):
+        local = _LOCAL.search(text)
+        if local is not None:
+            raise _unreachable(f'"{local[0].strip()}"', name)
         return Requirements(text, name, is_complete=False)
     try:
         table = tomllib.loads(text)

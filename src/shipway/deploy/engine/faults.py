@@ -21,7 +21,7 @@ class BusyError(EngineError):
     """It exists already, or is in a state in which that cannot be done."""
 
 
-_PORT = re.compile(r"(\S*:\d+|port \d+)[^:]*(?:port is already allocated|address already in use)")
+_PORT = re.compile(r"([0-9.]+:\d+|port \d+)\D*(?:port is already allocated|address already in use)")
 _IMAGE = re.compile(r"(?:manifest for|access denied for|repository) ([^\s,]+)")
 _SPACE = ("no space left on device", "disk quota exceeded")
 _PLATFORM = ("no matching manifest", "does not match the specified platform", "exec format error")

@@ -1,6 +1,6 @@
 """The gateway's container: configuring it while it runs, and replacing it without losing a request.
 
-It is on the host's network, so that a new one can share the port with the old one and take it over (decision 0007).
+It is on the host's network, so that a new one can share the port with the old one and take it over (decision 0011).
 """
 
 import hashlib

@@ -9,6 +9,9 @@ from shipway.deploy.releases import release_name, release_number
 from shipway.errors import UsageError
 
 _LABEL = "dev.shipway"
+GATEWAY_PART = "gateway/gateway"
+"""In place of a service, in the name of an image that is kept; no service has a slash in its name."""
+
 _REPLICA = re.compile(r"[0-9]{1,4}")
 
 
@@ -75,8 +78,13 @@ class Names:
         return f"{self._prefix}.gateway.{sequence}"
 
     def installed(self, part: str, release: int) -> tuple[str, str]:
-        """Repository and tag by which an image is kept for *release*; *part* is a service, or `gateway`."""
+        """Repository and tag by which an image is kept for *release*; *part* is a service or `GATEWAY_PART`."""
         return f"shipway/{self.app}/{self.environment}/{part}", release_name(release)
+
+    @property
+    def all_installed(self) -> tuple[str, str]:
+        """Patterns of the repositories of all parts."""
+        return self.installed("*", 0)[0], self.installed(GATEWAY_PART, 0)[0]
 
     @staticmethod
     def alias(service: str, release: int) -> str:

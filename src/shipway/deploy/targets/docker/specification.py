@@ -91,7 +91,7 @@ def service_container(
 def gateway_container(
     names: Names, image_id: str, port: int, admin_port: int, patience_s: float, fingerprint: str
 ) -> dict[str, Any]:
-    """The gateway's container, on the host's network: see decision 0007.
+    """The gateway's container, on the host's network: see decision 0011.
 
     Args:
         fingerprint: What a running gateway cannot change; another one needs another container.

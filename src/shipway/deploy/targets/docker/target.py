@@ -16,7 +16,7 @@ from shipway.deploy.releases import Image, Images, Release, Rendered, release_nu
 from shipway.deploy.steps import Gateway, Install, Remove, Start, Stop, TargetStep, Verify
 from shipway.deploy.targets import Capabilities, Say, Surroundings
 from shipway.deploy.targets.docker.gateway import GatewayContainer, Wanted
-from shipway.deploy.targets.docker.names import Names
+from shipway.deploy.targets.docker.names import GATEWAY_PART, Names
 from shipway.deploy.targets.docker.replicas import Replicas
 from shipway.deploy.targets.docker.specification import CONFIGURATION_FOLDER
 from shipway.deploy.targets.docker.store import ADMIN_TOKEN, APP_KEY, SecretStore
@@ -25,9 +25,6 @@ from shipway.errors import TargetError, UnsupportedError
 from shipway.spec.app import Sections
 from shipway.spec.gateway import Gateway as GatewaySettings
 from shipway.spec.load import validated
-
-GATEWAY_PART = "gateway/gateway"
-"""In place of a service, in the name of an image that is kept; no service has a slash in its name."""
 
 API_KEYS = "env:SHIPWAY_API_KEYS"
 
@@ -148,7 +145,7 @@ class DockerTarget:
 
     def _installed(self) -> Iterator[int]:
         """The releases all of whose images are here under their names."""
-        tags = self._engine.tags(self._names.installed("*", 0)[0], self._names.installed(GATEWAY_PART, 0)[0])
+        tags = self._engine.tags(*self._names.all_installed)
         gateways = self._names.installed(GATEWAY_PART, 0)[0]
         numbers = {number for tag in tags.get(gateways, ()) if (number := release_number(tag)) is not None}
         for number in numbers:
