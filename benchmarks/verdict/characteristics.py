@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 from benchmarks.verdict.nulls import ERRORS, Null
 from benchmarks.verdict.rates import Share, middle
-from benchmarks.verdict.traffic import World, batches, constant, steady
+from benchmarks.verdict.traffic import World, batch, batches, seeded, steady
 from shipway.deploy.counts import Arms, Counts, Step, Tally, whole
 from shipway.deploy.sequential import log_below, log_less_than, log_worse
 from shipway.deploy.verdict import log_evidence
 
 SHARES = (0.05, 0.1, 0.5)
+LATE = ((0.05, 0.05), (0.5, 0.5), (0.05, 0.5), (0.1, 0.25))
 BAD_RATES = (0.02, 0.05, 0.1, 0.5, 1.0)
 
 
@@ -34,7 +35,7 @@ class FalseRollbacks:
 
 
 def false_rollbacks(null: Null, runs: int, seed: int) -> FalseRollbacks:
-    hits = [_false_rollbacks(null, random.Random(seed + run)) for run in range(runs)]
+    hits = [_false_rollbacks(null, seeded(seed + run)) for run in range(runs)]
     shares = [Share(sum(column), runs) for column in zip(*hits, strict=True)]
     return FalseRollbacks(null.name, null.is_claimed, *shares)
 
@@ -81,25 +82,34 @@ class Detection:
 
 def detection(share: float, bad_rate: float, runs: int, seed: int) -> Detection:
     world = steady(0.01, bad_rate, share=share, requests=round(12_000 / share))
-    found = [_rolled_back(world, random.Random(seed + run)) for run in range(runs)]
+    found = [_rolled_back(world, seeded(seed + run)) for run in range(runs)]
     tallies = [tally for tally in found if tally is not None]
     totals = [float(tally.total) for tally in tallies] + [math.inf] * (runs - len(tallies))
     failed = [float(tally.bad) for tally in tallies] + [math.inf] * (runs - len(tallies))
     return Detection(share, bad_rate, Share(len(tallies), runs), middle(totals), middle(totals, 0.9), middle(failed))
 
 
-def late_failure(share: float, runs: int, seed: int) -> float:
-    """Requests that fail (median) when a canary that was good for 1,000 requests fails altogether."""
-    turn = round(1000 / share)
-    world = World(constant(share), lambda done: (0.01, 1.0 if done >= turn else 0.01), 4 * turn)
-    found = [_rolled_back(world, random.Random(seed + run), growth=0.0005) for run in range(runs)]
-    return middle([float(tally.bad) if tally else math.inf for tally in found]) - 10
+def late_failure(share: float, then: float, runs: int, seed: int) -> float:
+    """Requests that fail (median) when a canary that was as good as its baseline for 1,000 requests fails altogether.
+
+    Args:
+        then: Its share from that moment on; another one is a new step.
+    """
+
+    def failed(rng: random.Random) -> float:
+        counts = Counts().plus(share, {"errors": batch(rng, round(1000 / share), share, (0.01, 0.01))})
+        before = whole(counts.of("errors")).canary.bad
+        while log_evidence(ERRORS, counts) < -math.log(ERRORS.alpha):
+            counts = counts.plus(then, {"errors": batch(rng, 1, then, (0.01, 1.0))})
+        return float(whole(counts.of("errors")).canary.bad - before)
+
+    return middle([failed(seeded(seed + run)) for run in range(runs)])
 
 
-def _rolled_back(world: World, rng: random.Random, growth: float = 0.02) -> Tally | None:
+def _rolled_back(world: World, rng: random.Random) -> Tally | None:
     """What the canary had been sent when the verdict was to roll back; None if it never was."""
     counts = Counts()
-    for share, arms in batches(rng, world, growth):
+    for share, arms in batches(rng, world):
         counts = counts.plus(share, {"errors": arms})
         canary = whole(counts.of("errors")).canary
         if (arms.canary.bad or not canary.good) and log_evidence(ERRORS, counts) >= -math.log(ERRORS.alpha):
@@ -129,7 +139,7 @@ WORLDS = (
 
 
 def promotion(name: str, is_false: bool, world: World, runs: int, seed: int) -> Promotion:
-    found = [_promoted(world, random.Random(seed + run)) for run in range(runs)]
+    found = [_promoted(world, seeded(seed + run)) for run in range(runs)]
     times = [float(one) for one in found if one is not None]
     return Promotion(name, is_false, Share(len(times), runs), middle(times + [math.inf] * (runs - len(times))))
 
@@ -137,7 +147,8 @@ def promotion(name: str, is_false: bool, world: World, runs: int, seed: int) -> 
 def _promoted(world: World, rng: random.Random) -> int | None:
     """The number of canary requests when both limits' evidence says so: the same as bounds below them, and cheaper."""
     objective, counts = ERRORS.objectives[0], Counts()
-    assert objective.max_bad_rate is not None and objective.max_ratio is not None
+    assert objective.max_bad_rate is not None
+    assert objective.max_ratio is not None
     threshold = math.log(2 / ERRORS.promotion_alpha)
     for share, arms in batches(rng, world):
         counts = counts.plus(share, {"errors": arms})

@@ -30,7 +30,7 @@ class Share:
 
     def __str__(self) -> str:
         low, high = self.interval
-        return f"{self.value:.1%} ({low:.1%}–{high:.1%})"
+        return f"{self.value:.1%} ({low:.1%} to {high:.1%})"
 
 
 def middle(values: list[float], part: float = 0.5) -> float:

@@ -24,6 +24,10 @@ class World:
     requests: int
 
 
+def seeded(seed: int) -> random.Random:
+    return random.Random(seed)  # noqa: S311 - a simulation is to be the same each time
+
+
 def constant(value: float) -> Rate:
     return lambda done: value
 

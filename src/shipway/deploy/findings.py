@@ -19,7 +19,8 @@ class Objective:
             what can be shown when an incident has hit both. None: only `max_bad_rate` counts.
         tolerated_ratio: Up to this multiple of the baseline's bad rate is no reason to roll back.
         together: How many bad requests of one session may have one cause, where sessions stay on one side.
-        guarded: Whether a canary of which every request is bad is told apart at once; meant for errors.
+        guarded: Whether a part of the evidence bets on all bad requests of a step being the canary's, which finds a release
+            that fails outright at once, in any step; meant for errors.
     """
 
     name: str
@@ -92,7 +93,7 @@ def what_is_worse(found: Finding) -> str:
 
 
 def what_fails_outright(found: Finding) -> str:
-    return f"{found}; the canary fails outright and the baseline does not"
+    return f"{found}; all bad ones since the share was last changed are the canary's"
 
 
 def what_is_known(found: Finding) -> str:

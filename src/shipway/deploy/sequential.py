@@ -81,23 +81,17 @@ def log_below(tally: Tally, rate: float, together: float = 1.0) -> float:
 
 
 def log_outright(steps: Sequence[Step], together: float = 1.0) -> float:
-    """Logarithm of the e-value for a canary that fails all its requests while the baseline fails none.
+    """Logarithm of the e-value of a bet that all bad requests of a step are the canary's; the first other one loses it.
 
-    Where it is no worse, a bad request is the canary's with a chance of at most p and a good one the baseline's with a
-    chance of at most 1 - p. So 1/p for each bad one, 1/(1 - p) for each good one, and nothing is left after the first
-    that does not fit: the canary can answer, or the baseline fails as well. It begins anew with each step, on a half, a
-    fourth, ... of the stake: a release may fail only under its larger share.
+    It begins anew with each step, on a half, a fourth, ... of the stake, so that many good requests of earlier steps do
+    not protect a release that fails under its larger share. Where the baseline fails as well nothing is left.
     """
     left, stakes = 0.0, []
     for step in steps:
         left -= math.log(2)
-        canary, baseline = step.arms.canary, step.arms.baseline
-        if canary.good == 0 and baseline.bad == 0:
-            bad, good = (
-                _times(canary.bad, _log(_larger_share(step))),
-                _times(baseline.good, _log(1 - _smaller_share(step))),
-            )
-            stakes.append(left - (bad + good) / together)
+        canary, baseline = step.arms.canary.bad, step.arms.baseline.bad
+        if baseline == 0:
+            stakes.append(left - _times(canary, _log(_larger_share(step))) / together)
     return log_sum([*stakes, left])
 
 
