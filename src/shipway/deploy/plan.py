@@ -26,41 +26,51 @@ def plan(
     moves: Sequence[Step] = (),
     budgets: Mapping[int, Budget] | None = None,
 ) -> tuple[Step, ...]:
-    """The steps that make *observed* what *goal* says; none when it is so already.
+    """The steps that make *observed* what *goal* says; only a `Commit` when it is so already.
 
     Args:
         goal: `Layout()` removes everything.
         moves: How traffic reaches the goal's shares (see `moves_of`); at once when there are none.
         budgets: By release; a default holds for those without.
     """
-    steps = [*_steps(goal, observed, moves, budgets or {})]
-    settled = all(isinstance(step, Commit) for step in steps)
-    return () if settled else tuple(steps)
+    return tuple(_steps(goal, observed, moves, budgets or {}))
+
+
+def is_settled(steps: Sequence[Step]) -> bool:
+    """Whether nothing but the state is to be changed."""
+    return all(isinstance(step, Commit) for step in steps)
 
 
 def _steps(goal: Layout, observed: Layout, moves: Sequence[Step], budgets: Mapping[int, Budget]) -> Iterator[Step]:
     yield from (Install(release) for release in goal.installed if release not in observed.installed)
     yield from _starts(goal, observed, budgets)
-    together = (*observed.front, *(release for release in goal.front if release not in observed.front))
-    leaving = tuple(release for release in observed.front if release not in goal.front)
-    led = (*goal.front, *leaving)
-    at = observed.front if observed.gateway == goal.gateway else None
     if goal.front:
-        if at is None or set(at) != set(together):
-            at = together if observed.front else led
-            yield Gateway(goal.gateway, at)
-        if not _has_traffic(goal, observed):
-            yield from moves or (Shift(goal.shares),)
-        if at != led:
-            yield Gateway(goal.gateway, led)
-        yield Commit(goal.front[0])
-        yield from (Drain(release, _of(budgets, release).drain_s) for release in leaving)
-        if leaving:
-            yield Gateway(goal.gateway, goal.front)
-    elif observed.gateway is not None or observed.front:
-        yield Gateway(None, ())
+        yield from _hand_over(goal, observed, moves, budgets)
+    else:
+        if observed.gateway is not None or observed.front:
+            yield Gateway(None, ())
+        yield Commit(None, goal.installed)
     yield from _stops(goal, observed)
     yield from (Remove(release) for release in observed.installed if release not in goal.installed)
+
+
+def _hand_over(goal: Layout, observed: Layout, moves: Sequence[Step], budgets: Mapping[int, Budget]) -> Iterator[Step]:
+    """From who serves to who is to serve: both are in front, traffic moves, the lead changes, the rest is drained."""
+    coming = tuple(release for release in goal.front if release not in observed.front)
+    leaving = tuple(release for release in observed.front if release not in goal.front)
+    at = observed.front if observed.gateway == goal.gateway else None
+    if coming or at is None:
+        at = (*observed.front, *coming)
+        yield Gateway(goal.gateway, at)
+    if not _has_traffic(goal, observed):
+        yield from moves or (Shift(goal.shares),)
+    led = (*goal.front, *leaving)
+    if at != led:
+        yield Gateway(goal.gateway, led)
+    yield Commit(goal.front[0], goal.installed)
+    if leaving:
+        yield from (Drain(release, _of(budgets, release).drain_s) for release in leaving)
+        yield Gateway(goal.gateway, goal.front)
 
 
 def moves_of(rollout: Rollout, new: int, old: int | None) -> tuple[Step, ...]:
@@ -102,12 +112,21 @@ def _has_traffic(goal: Layout, observed: Layout) -> bool:
 
 
 def _watch(rollout: Rollout, new: int, old: int) -> Hold:
-    return Hold(new, old, False, False, rollout.watch, 0, rollout.watch, True)
+    return Hold(
+        new, old, judged=False, conclusive=False, min_s=rollout.watch, min_requests=0, deadline_s=rollout.deadline
+    )
 
 
 def _judge(rollout: Rollout, new: int, old: int, *, conclusive: bool) -> Hold:
-    promote = rollout.on_deadline == "promote"
-    return Hold(new, old, True, conclusive, rollout.min_time, rollout.min_requests, rollout.deadline, promote)
+    return Hold(
+        new,
+        old,
+        judged=True,
+        conclusive=conclusive,
+        min_s=rollout.min_time,
+        min_requests=rollout.min_requests,
+        deadline_s=rollout.deadline,
+    )
 
 
 def _of(budgets: Mapping[int, Budget], release: int) -> Budget:

@@ -99,7 +99,7 @@ class Hold(_Step, frozen=True, tag="hold"):
         conclusive: Whether only a verdict to promote lets it go on, as before the last step of a canary.
         min_s: At least so long.
         min_requests: At least so many requests to *release*.
-        deadline_s: After so long without a decision, `on_deadline` is done.
+        deadline_s: So long after the rollout began, only a verdict to promote keeps it from being rolled back.
     """
 
     release: int
@@ -109,7 +109,6 @@ class Hold(_Step, frozen=True, tag="hold"):
     min_s: float
     min_requests: int
     deadline_s: float
-    promote_on_deadline: bool
 
     def describe(self) -> str:
         name, least = release_name(self.release), format_seconds(self.min_s)
@@ -117,7 +116,7 @@ class Hold(_Step, frozen=True, tag="hold"):
             return f"watch {name} for {least}"
         wanted = f"at least {least} and {self.min_requests} requests"
         until = " until there is a verdict" if self.conclusive else ""
-        return f"judge {name}{until}: {wanted}, at most {format_seconds(self.deadline_s)}"
+        return f"judge {name}{until}: {wanted}"
 
 
 class Drain(_Step, frozen=True, tag="drain"):
@@ -131,12 +130,17 @@ class Drain(_Step, frozen=True, tag="drain"):
 
 
 class Commit(_Step, frozen=True, tag="commit"):
-    """Note that the environment is at *release* now."""
+    """Note that the environment is at *release* now, and which releases can be returned to."""
 
-    release: int
+    release: int | None
+    retained: tuple[int, ...]
 
     def describe(self) -> str:
-        return f"{release_name(self.release)} is the current release"
+        return (
+            "nothing is deployed"
+            if self.release is None
+            else f"note {release_name(self.release)} as the current release"
+        )
 
 
 TargetStep = Install | Start | Verify | Gateway | Stop | Remove

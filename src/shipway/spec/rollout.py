@@ -48,9 +48,11 @@ class Rollout(Shorthand):
     min_requests: int = Field(
         default=100, ge=1, le=10_000_000, description="Requests to the new release that each step of a canary needs."
     )
-    deadline: Seconds = Field(default=3600.0, description="How long each step of a canary may be without a decision.")
+    deadline: Seconds = Field(default=3600.0, description="How long a canary may take until there is a decision.")
     on_deadline: Literal["rollback", "promote"] = Field(
-        default="rollback", description="What happens when a step of a canary passes its deadline undecided."
+        default="rollback",
+        description="What happens to a canary that passes its deadline undecided; with fewer than `min_requests` it is "
+        "rolled back in any case.",
     )
     standby: bool | None = Field(
         default=None,
