@@ -151,7 +151,7 @@ class Load:
             task.add_done_callback(self._tasks.discard)
 
     async def _request(self, due_s: float) -> None:
-        fresh = random.random() < 0.5
+        fresh = random.random() < 0.5  # noqa: S311 - it decides nothing that matters
         kind = "new connection" if fresh else "kept connection"
         try:
             answer = await asyncio.wait_for(ask(self._pool, "/work", fresh=fresh), _TIMEOUT_S)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from shipway.deploy.build_requirements import requirements_of
+from shipway.deploy.build_requirements import Requirements, requirements_of
 from shipway.errors import BuildError
 
 LOCKS = Path(__file__).parent / "locks"
@@ -39,19 +39,20 @@ def test_a_lock_is_complete_and_brings_its_hashes() -> None:
 def test_a_requirements_file_stays_as_it_is() -> None:
     text = "-r base.txt\nFast_API>=1  # why\n"
     requirements = requirements_of("requirements/production.txt", text, None)
-    assert (requirements.text, requirements.is_complete, requirements.names) == (text, False, {"fast-api"})
+    assert requirements == Requirements(text, "requirements/production.txt", is_complete=False)
+    assert requirements.names == {"fast-api"}
 
 
 def test_a_package_is_needed_where_any_way_to_it_is_open() -> None:
     lock = (
         '[[package]]\nname = "app"\nsource = { editable = "." }\ndependencies = [\n'
-        "    { name = \"a\", marker = \"os_name == 'nt'\" },\n"
-        "    { name = \"b\", marker = \"sys_platform == 'darwin'\" },\n"
+        '    { name = "a", marker = "os_name == \'nt\'" },\n'
+        '    { name = "b", marker = "sys_platform == \'darwin\'" },\n'
         '    { name = "c", extra = ["fast"] },\n]\n'
         + UV_PACKAGE.format(name="a")
         + 'dependencies = [{ name = "d" }]\n'
         + UV_PACKAGE.format(name="b")
-        + "dependencies = [{ name = \"d\", marker = \"python_version < '3.12'\" }]\n"
+        + 'dependencies = [{ name = "d", marker = "python_version < \'3.12\'" }]\n'
         + UV_PACKAGE.format(name="c")
         + '[package.optional-dependencies]\nfast = [{ name = "e" }]\n'
         + UV_PACKAGE.format(name="d")

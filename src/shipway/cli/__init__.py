@@ -17,7 +17,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from shipway import __version__
-from shipway.cli import check, destroy, exec, gateway, init, logs, restart, schema, status, stop, up
+from shipway.cli import check, destroy, exec, export, gateway, init, logs, restart, schema, status, stop, up
 from shipway.cli.output import print_error, print_json
 from shipway.errors import ShipwayError, UsageError
 
@@ -32,6 +32,7 @@ COMMANDS = (
     restart.restart,
     stop.stop,
     destroy.destroy,
+    export.export,
     gateway.gateway,
     schema.schema,
 )

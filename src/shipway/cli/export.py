@@ -22,12 +22,12 @@ def export(
     from shipway.deploy.build_context import write_entries
     from shipway.deploy.export import exported_files
     from shipway.errors import UsageError
-    from shipway.spec.load import load_app, load_resolved
+    from shipway.spec.load import load_app, tables
 
     app = load_app(path, environment)
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise UsageError(f"{output} is not an empty folder", "choose another, or remove it first")
-    files = exported_files(app, load_resolved(path, environment))
+    files = exported_files(app, tables(path, environment)[1])
     write_entries(files, output)
     typer.echo(f"wrote {len(files)} files to {output}")
     return 0

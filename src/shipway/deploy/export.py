@@ -54,7 +54,9 @@ def exported_files(app: App, resolved: Mapping[str, Any]) -> dict[str, Entry]:
 
 def gateway_configuration(app: App, resolved: Mapping[str, Any]) -> str:
     """The gateway's app file, with the addresses that services have in a Compose network."""
-    table = {key: value for key, value in resolved.items() if key in ("name", "models", "limits", "providers", "gateway")}
+    table = {
+        key: value for key, value in resolved.items() if key in ("name", "models", "limits", "providers", "gateway")
+    }
     table["gateway"] = {**table.get("gateway", {}), "host": _ALL_ADDRESSES, "admin_host": _ALL_ADDRESSES}
     services: Table = {}
     for name, service in resolved.get("services", {}).items():
@@ -76,7 +78,9 @@ def _compose(app: App) -> str:
         if not service.runs_elsewhere:
             services[name] = _service(app, name, service)
     document: Table = {"services": services, "volumes": {"gateway-state": {}}}
-    secrets = {_file_name(one): {"file": f"./{one.name.lstrip('/')}"} for one in _references(app) if one.scheme == "file"}
+    secrets = {
+        _file_name(one): {"file": f"./{one.name.lstrip('/')}"} for one in _references(app) if one.scheme == "file"
+    }
     if secrets:
         document["secrets"] = secrets
     head = (
@@ -88,7 +92,7 @@ def _compose(app: App) -> str:
 
 def _gateway(app: App) -> Table:
     settings = app.gateway
-    providers = [one for one in _provider_references(app)]
+    providers = list(_provider_references(app))
     volumes = ["./shipway.toml:/etc/shipway/shipway.toml:ro", "gateway-state:/var/lib/shipway"]
     if settings.tls is not None:
         volumes += [f"./{path}:/etc/shipway/{path}:ro" for path in (settings.tls.cert, settings.tls.key)]
@@ -141,10 +145,14 @@ def _service(app: App, name: str, service: Service) -> Table:
             f"services.{name} is an image of yours and needs a secret from a file, which Compose only mounts",
             'use "env:NAME" for it',
         )
-    made: Table = {"image": service.image} if service.image else {
-        "build": {"context": f"./{name}"},
-        "image": f"{app.name}-{name}",
-    }
+    made: Table = (
+        {"image": service.image}
+        if service.image
+        else {
+            "build": {"context": f"./{name}"},
+            "image": f"{app.name}-{name}",
+        }
+    )
     resources = service.resources
     return {
         **made,

@@ -29,7 +29,12 @@ from shipway.errors import EngineError, NoSpaceError, PortTakenError, RegistryEr
             RegistryError,
             "the registry refuses team/api",
         ),
-        ("manifest for python:9 not found: manifest unknown: manifest unknown", 404, MissingError, "no such image python:9"),
+        (
+            "manifest for python:9 not found: manifest unknown: manifest unknown",
+            404,
+            MissingError,
+            "no such image python:9",
+        ),
         (
             'Get "https://registry.example/v2/": dial tcp: lookup registry.example: no such host',
             500,
@@ -42,7 +47,9 @@ from shipway.errors import EngineError, NoSpaceError, PortTakenError, RegistryEr
         ("", 500, EngineError, "status 500 without a reason"),
     ],
 )
-def test_a_sentence_becomes_an_error_with_a_hint(said: str, status: int, kind: type[ShipwayError], message: str) -> None:
+def test_a_sentence_becomes_an_error_with_a_hint(
+    said: str, status: int, kind: type[ShipwayError], message: str
+) -> None:
     error = fault(said, status)
     assert type(error) is kind
     assert message in str(error)

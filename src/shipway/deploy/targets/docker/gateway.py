@@ -120,9 +120,7 @@ class GatewayContainer:
 
     def _start(self, name: str, wanted: Wanted) -> None:
         settings = wanted.settings
-        body = gateway_container(
-            self.names, wanted.image_id, settings.port, settings.admin_port, patience_s(settings), wanted.fingerprint
-        )
+        body = gateway_container(self.names, wanted.image_id, settings, patience_s(settings), wanted.fingerprint)
         self.engine.create(name, body)
         self.engine.put_files(name, self._files(wanted), owner=USER)
         self.engine.start(name)

@@ -96,9 +96,6 @@ class Names:
         return f"{self.app}.{self.environment}"
 
 
-
-
-
 def role_of(labels: Mapping[str, str]) -> str:
     return labels.get(f"{_LABEL}.role", "")
 

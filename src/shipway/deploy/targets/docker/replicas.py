@@ -83,7 +83,9 @@ class Replicas:
         deadline_s = time.monotonic() + within_s
         waiting = [replica for replica, _ in self.of(release.number)]
         while waiting:
-            waiting = [one for one in waiting if not self._is_healthy(one, sections.services[one.service].health, deadline_s)]
+            waiting = [
+                one for one in waiting if not self._is_healthy(one, sections.services[one.service].health, deadline_s)
+            ]
             if waiting:
                 time.sleep(_POLL_S)
 
@@ -130,7 +132,9 @@ class Replicas:
         try:
             self.engine.create(name, body)
         except BusyError as error:
-            raise TargetError(f"a container that is not ours is called {name}", f"docker rename {name} ANOTHER") from error
+            raise TargetError(
+                f"a container that is not ours is called {name}", f"docker rename {name} ANOTHER"
+            ) from error
         if reads_files and values:
             files = {f"{SECRETS_FOLDER}/{key}": value.encode("utf-8", "surrogatepass") for key, value in values.items()}
             self.engine.put_files(name, files, owner=USER)
@@ -159,7 +163,9 @@ class Replicas:
         if reason is not None and (ended or time.monotonic() > deadline_s):
             lines = self.engine.last_lines(container.id, LAST_LINES)
             raise NotReadyError(
-                "\n".join([f"{self._called(replica)} did not become healthy: {reason}", *(f"  {line}" for line in lines)])
+                "\n".join(
+                    [f"{self._called(replica)} did not become healthy: {reason}", *(f"  {line}" for line in lines)]
+                )
                 + ("" if lines else "\n  (it printed nothing)"),
                 f"shipway logs {self.names.environment} {replica.service} --release {release_name(replica.release)}",
             )

@@ -8,6 +8,7 @@ from shipway.deploy.build import PORT, USER
 from shipway.deploy.releases import SECRETS_FOLDER, release_name
 from shipway.deploy.targets.docker.names import Names, Replica
 from shipway.spec.app import Sections
+from shipway.spec.gateway import Gateway as GatewaySettings
 from shipway.spec.services import Resources
 
 STATE_FOLDER = "/var/lib/shipway"
@@ -64,7 +65,9 @@ def service_container(
     service = sections.services[replica.service]
     environ = {**service_environment(sections, names.environment, replica, place), **secret_env}
     made_here = service.app is not None or service.command is not None
-    hardened = {"CapDrop": ["ALL"], "SecurityOpt": ["no-new-privileges"]} if made_here and not service.dockerfile else {}
+    hardened = (
+        {"CapDrop": ["ALL"], "SecurityOpt": ["no-new-privileges"]} if made_here and not service.dockerfile else {}
+    )
     return {
         "Image": image_id,
         "Labels": names.replica_labels(replica),
@@ -89,7 +92,7 @@ def service_container(
 
 
 def gateway_container(
-    names: Names, image_id: str, port: int, admin_port: int, patience_s: float, fingerprint: str
+    names: Names, image_id: str, settings: GatewaySettings, patience_s: float, fingerprint: str
 ) -> dict[str, Any]:
     """The gateway's container, on the host's network: see decision 0011.
 
@@ -97,12 +100,14 @@ def gateway_container(
         fingerprint: What a running gateway cannot change; another one needs another container.
     """
     # In the host's network only root may listen on low ports: a container's user gets no capability there.
-    low = min(port, admin_port) < _FIRST_UNPRIVILEGED_PORT
+    low = min(settings.port, settings.admin_port) < _FIRST_UNPRIVILEGED_PORT
     return {
         "Image": image_id,
         "User": "0:0" if low else f"{USER}:{USER}",
-        "Labels": names.labelled("gateway", fingerprint=fingerprint),
-        "Env": [f"SHIPWAY_ADMIN_PORT={admin_port}"],
+        "Labels": names.labelled(
+            "gateway", fingerprint=fingerprint, admin=f"{settings.admin_host}:{settings.admin_port}"
+        ),
+        "Env": [f"SHIPWAY_ADMIN_PORT={settings.admin_port}"],
         "Cmd": [
             *("python", "-m", "shipway", "gateway", CONFIGURATION_FOLDER),
             *("--state", STATE_FOLDER, "--take-over"),

@@ -11,22 +11,25 @@ from shipway.deploy.capabilities import BY_THE_GATEWAY
 from shipway.deploy.engine.client import Engine
 from shipway.deploy.engine.transport import Transport, socket_of
 from shipway.deploy.front import as_toml, front_table
+from shipway.deploy.gateway_admin import AdminAddress, GatewayAdmin
 from shipway.deploy.layout import Layout
 from shipway.deploy.releases import Image, Images, Release, Rendered, release_number, secret_file_name
 from shipway.deploy.steps import Gateway, Install, Remove, Start, Stop, TargetStep, Verify
 from shipway.deploy.targets import Capabilities, Say, Surroundings
 from shipway.deploy.targets.docker.gateway import GatewayContainer, Wanted
-from shipway.deploy.targets.docker.names import GATEWAY_PART, Names
+from shipway.deploy.targets.docker.names import GATEWAY_PART, Names, label
 from shipway.deploy.targets.docker.replicas import Replicas
 from shipway.deploy.targets.docker.specification import CONFIGURATION_FOLDER
 from shipway.deploy.targets.docker.store import ADMIN_TOKEN, APP_KEY, SecretStore
 from shipway.deploy.traffic import Traffic
-from shipway.errors import TargetError, UnsupportedError
+from shipway.errors import TargetError, TrafficError, UnsupportedError
+from shipway.secret import Secret
 from shipway.spec.app import Sections
 from shipway.spec.gateway import Gateway as GatewaySettings
 from shipway.spec.load import validated
 
 API_KEYS = "env:SHIPWAY_API_KEYS"
+_REACHABLE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - it is replaced
 
 CAPABILITIES = Capabilities(
     honours=BY_THE_GATEWAY
@@ -54,6 +57,8 @@ class DockerTarget:
         self._store = SecretStore(self._engine, self._names)
         self._replicas = Replicas(self._engine, self._names, self._store)
         self._gateway = GatewayContainer(self._engine, self._names)
+        self._traffic = GatewayAdmin(self._admin_address, self._front, self._endpoints, app.objectives)
+        self._token: Secret | None = None
 
     def images(self, *, build: bool, say: Say) -> Images:
         app = self._around.app
@@ -102,7 +107,7 @@ class DockerTarget:
             case Gateway(None, _):
                 self._gateway.remove(self._around.app.gateway, say)
             case Gateway(str() as image, front):
-                self._gateway.configure(self._wanted(image, front), self._reload, say)
+                self._gateway.configure(self._wanted(image, front), self._traffic.reload, say)
             case Stop(release, service):
                 drain_s = _sections(self._around.release(release)).services[service].drain
                 self._replicas.stop(release, service, drain_s)
@@ -110,7 +115,7 @@ class DockerTarget:
                 self._remove(self._around.release(release))
 
     def traffic(self) -> Traffic:
-        return self._admin()
+        return self._traffic
 
     def _pulled(self, reference: str, *, build: bool, say: Say) -> Image:
         image = self._engine.image(reference)
@@ -161,7 +166,9 @@ class DockerTarget:
 
     def _wanted(self, image: str, front: tuple[int, ...]) -> Wanted:
         releases = [self._around.release(number) for number in front]
-        table = with_addresses(front_table(releases), self._replicas.addresses, {one.name: one.number for one in releases})
+        table = with_addresses(
+            front_table(releases), self._replicas.addresses, {one.name: one.number for one in releases}
+        )
         sections, findings = validated(table)
         if sections is None:
             raise TargetError(f"the gateway's configuration would be wrong: {findings[0].message}")
@@ -185,15 +192,22 @@ class DockerTarget:
         scheme = "https" if sections.gateway.tls else "http"
         return f"{scheme}://{self._replicas.network().gateway}:{sections.gateway.port}/v1"
 
-    def _admin(self):
-        raise NotImplementedError
+    def _admin_address(self) -> AdminAddress:
+        current = self._gateway.current()
+        if current is None:
+            raise TrafficError("there is no gateway", f"shipway deploy {self._names.environment}")
+        host, _, port = label(current.labels, "admin").rpartition(":")
+        if self._token is None:
+            self._token = Secret(self._store.needed(ADMIN_TOKEN))
+        return AdminAddress(_REACHABLE.get(host, host), int(port), self._token)
 
-    def _reload(self) -> None:
-        import http.client, json
-        g=self._around.app.gateway
-        c=http.client.HTTPConnection('127.0.0.1', g.admin_port, timeout=10); c.request('POST','/v1/reload',headers={'Authorization':'Bearer '+self._store.needed(ADMIN_TOKEN)})
-        r=c.getresponse(); b=r.read()
-        if r.status!=200: raise TargetError(b.decode())
+    def _front(self) -> list[Release]:
+        return [self._around.release(number) for number in self._gateway.front()]
+
+    def _endpoints(self, release: int) -> list[str]:
+        services = self._around.release(release).images.services
+        urls = [url for service in services for url in self._replicas.addresses(release, service)]
+        return [url.removeprefix("http://") for url in urls]
 
 
 def with_addresses(
