@@ -163,7 +163,7 @@ def _dependency_stage(recipe: Recipe) -> list[str]:
     source = f" from {recipe.requirements.source}" if recipe.requirements else ""
     lines = [
         f"FROM {recipe.base} AS dependencies",
-        "ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore",
+        "ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_PROGRESS_BAR=off PIP_ROOT_USER_ACTION=ignore",
         "RUN python3 -m venv /opt/venv",
     ]
     options = ["--only-binary=:all:"] if recipe.has_wheels else []
@@ -176,7 +176,7 @@ def _dependency_stage(recipe: Recipe) -> list[str]:
         lines += [
             f"# Made{source}.",
             "COPY requirements/ /requirements/",
-            f"RUN {' '.join(['/opt/venv/bin/pip install', *exact, *options, '-r /{REQUIREMENTS_FILE}'])}",
+            f"RUN {' '.join(['/opt/venv/bin/pip install', *exact, *options, f'-r /{REQUIREMENTS_FILE}'])}",
         ]
     if recipe.server:
         lines.append(f"RUN {' '.join(['/opt/venv/bin/pip install', *options, *recipe.server])}")

@@ -1,9 +1,9 @@
 FROM python:3.13-slim AS dependencies
-ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_PROGRESS_BAR=off PIP_ROOT_USER_ACTION=ignore
 RUN python3 -m venv /opt/venv
 # Made from here.
 COPY requirements/ /requirements/
-RUN /opt/venv/bin/pip install -r /{REQUIREMENTS_FILE}
+RUN /opt/venv/bin/pip install -r /requirements/requirements.txt
 
 COPY shipway/ /opt/venv/shipway-source/shipway/
 # The package goes where its dependencies are, whatever the base image's Python is called.

@@ -1,9 +1,9 @@
 FROM python:3.13-slim AS dependencies
-ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_PROGRESS_BAR=off PIP_ROOT_USER_ACTION=ignore
 RUN python3 -m venv /opt/venv
 # Made from uv.lock.
 COPY requirements/ /requirements/
-RUN /opt/venv/bin/pip install --no-deps --require-hashes -r /{REQUIREMENTS_FILE}
+RUN /opt/venv/bin/pip install --no-deps --require-hashes -r /requirements/requirements.txt
 RUN /opt/venv/bin/pip install uvicorn==0.54.0
 
 FROM python:3.13-slim

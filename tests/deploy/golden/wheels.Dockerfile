@@ -1,10 +1,10 @@
 FROM python:3.13-slim AS dependencies
-ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_PROGRESS_BAR=off PIP_ROOT_USER_ACTION=ignore
 RUN python3 -m venv /opt/venv
 COPY wheels/ /wheels/
 # Made from requirements.txt.
 COPY requirements/ /requirements/
-RUN /opt/venv/bin/pip install --only-binary=:all: --no-index --find-links=/wheels -r /{REQUIREMENTS_FILE}
+RUN /opt/venv/bin/pip install --only-binary=:all: --no-index --find-links=/wheels -r /requirements/requirements.txt
 
 FROM python:3.13-slim
 LABEL org.opencontainers.image.title="assistant api" \

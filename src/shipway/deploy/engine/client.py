@@ -1,6 +1,7 @@
 """What Shipway asks of the engine, as typed calls and values. Knows nothing of apps or releases."""
 
 import json
+import re
 import tarfile
 import time
 from collections.abc import Iterator, Mapping
@@ -16,6 +17,7 @@ from shipway.errors import BuildError, ShipwayError
 _BUILD_SILENCE_S = 600.0
 _BUILD_S = 3600.0
 _TAIL_LINES = 30
+_COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +189,7 @@ class Engine:
         try:
             deadline_s = time.monotonic() + _BUILD_S
             for event in self._http.events("/build", query, context, _BUILD_SILENCE_S, deadline_s, {}):
-                for line in str(event.get("stream", event.get("status", ""))).splitlines():
+                for line in _COLOUR.sub("", str(event.get("stream", event.get("status", "")))).splitlines():
                     if line.strip():
                         said = [*said[-_TAIL_LINES:], line]
                         yield line
