@@ -41,10 +41,19 @@ def front_table(releases: Sequence[Release]) -> Table:
     return {key: value for key, value in front.items() if value or key == "name"}
 
 
+def splits(table: Table) -> dict[str, frozenset[str]]:
+    """What has releases in the front *table*, by the name that the admin API has for it: `services.api` to `v3`, `v4`."""
+    return {
+        f"{section}.{name}": frozenset(part["releases"])
+        for section in ("services", "models")
+        for name, part in table.get(section, {}).items()
+        if part.get("releases")
+    }
+
+
 def shares_anything(table: Table) -> bool:
     """Whether there is something in the front *table* of two releases that both take part in."""
-    parts = [*table.get("services", {}).values(), *table.get("models", {}).values()]
-    return any(len(part.get("releases", {})) > 1 for part in parts)
+    return any(len(releases) > 1 for releases in splits(table).values())
 
 
 def as_toml(table: Mapping[str, Any]) -> str:

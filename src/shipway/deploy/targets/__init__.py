@@ -1,6 +1,6 @@
 """What an environment can run on. A target is one file here, one line in `TARGETS`, one folder of cases.
 
-`shipway.testing.target_contract` has the tests that every target passes.
+`tests/deploy/targets/contract.py` has the tests that every target passes.
 """
 
 from collections.abc import Callable, Mapping
@@ -78,7 +78,7 @@ class Target(Protocol):
         """Do *step*; when its effect is there already, do nothing. Raises TargetError, NotReadyError."""
 
     def traffic(self) -> Traffic:
-        """The gateway of this environment; asked only after `observe` has seen one."""
+        """The gateway of this environment, the same object each time; asked only once there is one."""
 
 
 def open_target(name: str, surroundings: Surroundings, targets: Mapping[str, str] = TARGETS) -> Target:
