@@ -6,6 +6,7 @@ import tarfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from io import BytesIO
 from typing import IO, Any, Self
 from urllib.parse import quote
@@ -327,6 +328,17 @@ class Engine:
         except MissingError:
             return []
         return data.decode(errors="replace").splitlines()[-count:]
+
+    def error_lines(self, name: str, since: str) -> list[str]:
+        """What the container wrote to standard error since the time *since*, RFC 3339; nothing when it is gone."""
+        moment = datetime.fromisoformat(since[:19] + "+00:00").timestamp() if since[:4] > "0001" else 0.0
+        query: dict[str, str | int | bool] = {"stderr": True, "since": int(moment)}
+        try:
+            with self._http.open("GET", f"/containers/{name}/logs", query) as response:
+                data = b"".join(piece for _, piece in frames(response))
+        except MissingError:
+            return []
+        return data.decode(errors="replace").splitlines()
 
     def run_inside(self, name: str, command: tuple[str, ...], *, user: str = "") -> Iterator[tuple[int, bytes] | int]:
         """Run a command in a running container. Yields the pieces of its output, and at last its exit code."""

@@ -92,8 +92,9 @@ class GatewayContainer:
         containers = self.all()
         current = containers[0] if containers else None
         if current is not None and current.is_running and label(current.labels, "fingerprint") == wanted.fingerprint:
-            self._await_listening(current)
-            self._end(containers[1:], wanted.settings, say)
+            if len(containers) > 1:  # a hand-over that was broken off
+                self._await_listening(current)
+                self._end(containers[1:], wanted.settings, say)
             self._reconfigure(current, wanted, reload)
             return
         if not any(one.is_running for one in containers):
@@ -152,11 +153,12 @@ class GatewayContainer:
         deadline_s = time.monotonic() + _START_S
         while True:
             now = self.engine.container(container.id)
-            lines = self.engine.last_lines(container.id, 200) if now is not None else []
-            since = [index for index, line in enumerate(lines) if _LISTENS in line]
-            if now is not None and now.is_running and since:
+            lines = self.engine.error_lines(container.id, now.started_at) if now is not None else []
+            if now is not None and now.is_running and any(_LISTENS in line for line in lines):
                 return
-            if now is None or now.restarts > 0 or now.state in ("exited", "dead") or time.monotonic() > deadline_s:
+            ended = now is None or now.restarts > 0 or now.state in ("exited", "dead")
+            if ended or time.monotonic() > deadline_s:
+                lines = self.engine.last_lines(container.id, 200)
                 taken = next((line for line in lines if "cannot be listened on" in line), None)
                 if taken is not None:
                     raise PortTakenError(taken.removeprefix("error: "), "stop who listens there, or set gateway.port")

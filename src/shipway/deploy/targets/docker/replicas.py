@@ -3,6 +3,7 @@
 import ipaddress
 import time
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from shipway.deploy.build import PORT, SECRETS_FOLDER, USER
@@ -19,7 +20,10 @@ from shipway.spec.app import Sections
 from shipway.spec.health import Health
 
 LAST_LINES = 20
-_POLL_S = 0.1
+_POLL_S = 0.05
+_AT_ONCE = 8
+"""How many containers the engine is asked to start at the same time."""
+
 _MAX_RESTARTS = 2
 """A replica that ended so often while it was to become healthy will not do so."""
 
@@ -54,25 +58,25 @@ class Replicas:
                 self._end(container, sections.services[service].drain)
         alive = {replica.index for replica, one in present if one.is_running and one.health != "unhealthy"}
         network = self.network()
-        for index in range(1, count + 1):
-            if index in alive:
-                continue
+        taken = [one.addresses[network.name] for _, one in self.all() if network.name in one.addresses]
+        urls = {
+            name: f"http://{self.names.alias(name, release.number)}:{PORT}"
+            for name, other in sections.services.items()
+            if name != service and not other.runs_elsewhere
+        }
+        missing = []
+        for index in sorted(set(range(1, count + 1)) - alive):
             replica = Replica(service, release.number, index)
             old = next((container for one, container in present if one == replica), None)
             address = old.addresses.get(network.name) if old else None
             if old is not None:
                 self.engine.remove(old.id)
-            place = Place(
-                network.name,
-                address or self._free_address(network),
-                gateway_url,
-                {
-                    name: f"http://{self.names.alias(name, release.number)}:{PORT}"
-                    for name, other in sections.services.items()
-                    if name != service and not other.runs_elsewhere
-                },
-            )
-            self._run(release, sections, replica, place)
+            if address is None:
+                address = next_address(network.subnet, network.gateway, taken)
+                taken.append(address)
+            missing.append((replica, Place(network.name, address, gateway_url, urls)))
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            list(pool.map(lambda one: self._run(release, sections, *one), missing))
 
     def verify(self, release: Release, sections: Sections, within_s: float) -> None:
         """Wait until every replica of *release* is healthy.
@@ -92,10 +96,8 @@ class Replicas:
     def stop(self, release: int, service: str, patience_s: float) -> None:
         """Stop and remove the replicas of a service, all at the same time as far as the engine allows."""
         containers = [container for _, container in self.of(release, service)]
-        for container in containers:
-            self.engine.signal(container.id, "SIGTERM")
-        for container in containers:
-            self._end(container, patience_s)
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            list(pool.map(lambda one: self._end(one, patience_s), containers))
 
     def addresses(self, release: int, service: str) -> list[str]:
         """Where the replicas of a service answer, as seen from the host."""
@@ -174,10 +176,6 @@ class Replicas:
     def _end(self, container: Container, patience_s: float) -> None:
         self.engine.stop(container.id, patience_s)
         self.engine.remove(container.id)
-
-    def _free_address(self, network: Network) -> str:
-        taken = [one.addresses[network.name] for _, one in self.all() if network.name in one.addresses]
-        return next_address(network.subnet, network.gateway, taken)
 
     def _called(self, replica: Replica) -> str:
         return f"{replica.service} {release_name(replica.release)} (replica {replica.index})"
