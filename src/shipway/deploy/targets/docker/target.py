@@ -127,7 +127,8 @@ class DockerTarget:
     def _built(self, builder: ImageBuilder, context: Context, *, build: bool, say: Say) -> Image:
         if build:
             for line in builder.build(context):
-                say(line)
+                if not line.startswith(" "):  # the steps; what they print is shown when one fails
+                    say(line)
         image = builder.built(context)
         return Image(builder.reference(context), image.id if image else None)
 
