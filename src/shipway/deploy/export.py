@@ -98,7 +98,7 @@ def _gateway(app: App) -> Table:
         volumes += [f"./{path}:/etc/shipway/{path}:ro" for path in (settings.tls.cert, settings.tls.key)]
     keys = f"${{SHIPWAY_API_KEYS:?set it in .env}},${{{APP_KEY}:?set it in .env}}"
     body: Table = {
-        "build": {"context": f"./{GATEWAY}"},
+        "build": _build(app, GATEWAY),
         "image": f"{app.name}-gateway",
         "environment": {
             "SHIPWAY_API_KEYS": keys,
@@ -137,6 +137,7 @@ def _service(app: App, name: str, service: Service) -> Table:
         "PORT": str(PORT),
         "SHIPWAY_SERVICE": name,
         "SHIPWAY_ENVIRONMENT": app.environment,
+        "SHIPWAY_RELEASE": "${SHIPWAY_RELEASE:-export}",
     }
     files = {key: one for key, one in service.env.items() if isinstance(one, SecretReference) and one.scheme == "file"}
     mounts = [{"source": _file_name(one), "target": key} for key, one in files.items()]
@@ -149,7 +150,7 @@ def _service(app: App, name: str, service: Service) -> Table:
         {"image": service.image}
         if service.image
         else {
-            "build": {"context": f"./{name}"},
+            "build": _build(app, name),
             "image": f"{app.name}-{name}",
         }
     )
@@ -163,6 +164,11 @@ def _service(app: App, name: str, service: Service) -> Table:
         **({"mem_limit": resources.memory} if resources.memory is not None else {}),
         **_hardened(service.drain + 5, drops=service.image is None and service.dockerfile is None),
     }
+
+
+def _build(app: App, folder: str) -> Table:
+    network = app.build.network
+    return {"context": f"./{folder}", **({} if network == "default" else {"network": network})}
 
 
 def _hardened(patience_s: float, *, drops: bool = True) -> Table:
