@@ -10,10 +10,6 @@ from shipway.errors import UsageError
 if TYPE_CHECKING:
     from shipway.deploy.targets.operations import Operations, Part
 
-Environment = Annotated[str, typer.Argument(metavar="ENV", help="The environment.", show_default=False)]
-AppOption = Annotated[
-    Path, typer.Option("--app", metavar="PATH", help="The app file, or its folder.", exists=True, show_default=False)
-]
 Service = Annotated[
     str | None, typer.Argument(metavar="SERVICE", help="Only this service, or `gateway`.", show_default=False)
 ]

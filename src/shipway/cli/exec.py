@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from shipway.cli.environments import AppOption, Environment, ReleaseOption
+from shipway.cli.environments import ReleaseOption
+from shipway.cli.options import AppOption, Environment
 
 
 def exec_(

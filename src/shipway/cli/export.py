@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from shipway.cli.environments import AppOption, Environment
+from shipway.cli.options import AppOption, Environment
 
 
 def export(

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from shipway.cli.environments import AppOption, Environment, ReleaseOption, Service
+from shipway.cli.environments import ReleaseOption, Service
+from shipway.cli.options import AppOption, Environment
 
 
 def logs(

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import typer
 
-from shipway.cli.environments import AppOption, Environment, ReleaseOption, Service
+from shipway.cli.environments import ReleaseOption, Service
+from shipway.cli.options import AppOption, Environment
 
 
 def restart(

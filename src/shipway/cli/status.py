@@ -2,11 +2,9 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from shipway.cli.environments import AppOption, Environment
+from shipway.cli.options import AppOption, AsJson, Environment
 from shipway.cli.output import make_console, print_json
 
 if TYPE_CHECKING:
@@ -16,7 +14,7 @@ if TYPE_CHECKING:
 def status(
     environment: Environment,
     path: AppOption = Path("."),
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    as_json: AsJson = False,
 ) -> int:
     """Show what runs in an environment. Exits with 1 when something that should run does not, or is ill."""
     from shipway.cli.environments import operations_of

@@ -31,11 +31,16 @@ class Change(msgspec.Struct, frozen=True):
 
 
 def difference(before: Release | None, after: Release) -> tuple[Change, ...]:
-    """All that differs, the app file first. Values that may hold a secret are not shown, references to them are."""
-    old, new = _facts(before) if before else {}, _facts(after)
+    """All that differs, the app file first. Values that may hold a secret are not shown, references to them are.
+
+    Versions of secrets are compared within an environment only: across environments they tell nothing.
+    """
+    with_versions = before is None or before.environment == after.environment
+    old = _facts(before, with_versions=with_versions) if before else {}
+    new = _facts(after, with_versions=with_versions)
     return tuple(
         Change(_what(fact), _showable(fact, old.get(fact)), _showable(fact, new.get(fact)))
-        for fact in dict.fromkeys((*old, *new))
+        for fact in sorted({**old, **new}, key=_is_no_setting)
         if old.get(fact) != new.get(fact)
     )
 
@@ -44,18 +49,25 @@ _Fact = tuple[str, ...]
 """The place of a setting in the app file, or one of our own words for what else there is."""
 
 
-def _facts(release: Release) -> Mapping[_Fact, Any]:
+def _is_no_setting(fact: _Fact) -> bool:
+    return len(fact) == 1 and " " in fact[0]
+
+
+def _facts(release: Release, *, with_versions: bool) -> Mapping[_Fact, Any]:
     return {
         **flat(release.resolved),
         **{("image of " + name,): image.reference for name, image in release.images.services.items()},
         ("image of the gateway",): release.images.gateway.reference,
-        **{("secret " + reference,): f"version {version}" for reference, version in release.secrets.items()},
+        **{
+            ("secret " + reference,): f"version {version}" if with_versions else "set"
+            for reference, version in release.secrets.items()
+        },
         **{("weights of " + model,): digest for model, digest in release.weights.items()},
     }
 
 
 def _what(fact: _Fact) -> str:
-    return path_text(fact) if len(fact) > 1 or " " not in fact[0] else fact[0]
+    return fact[0] if _is_no_setting(fact) else path_text(fact)
 
 
 def _showable(fact: _Fact, value: Any) -> Any:

@@ -21,7 +21,7 @@ from shipway.spec.wording import did_you_mean, found, listed
 Say = Callable[[str], None]
 """Told what is going on in long work, a line at a time."""
 
-TARGETS: Mapping[str, str] = {"docker": "shipway.deploy.targets.docker:DockerTarget"}
+TARGETS: dict[str, str] = {"docker": "shipway.deploy.targets.docker:DockerTarget"}
 """Import string of each target's class; it is called with `Surroundings`."""
 
 

@@ -49,9 +49,7 @@ def test_the_container_of_a_service() -> None:
             "Memory": 1024,
         },
         "NetworkingConfig": {
-            "EndpointsConfig": {
-                "shop.prod.network": {"Aliases": ["api.v4"], "IPAMConfig": {"IPv4Address": "10.0.0.2"}}
-            }
+            "EndpointsConfig": {"shop.prod.network": {"Aliases": ["api.v4"], "IPAMConfig": {"IPv4Address": "10.0.0.2"}}}
         },
     }
 
