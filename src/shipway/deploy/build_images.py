@@ -2,7 +2,7 @@
 
 import importlib.metadata
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,11 +97,9 @@ def project_requirements(app: App) -> Requirements | None:
 class ImageBuilder:
     """Builds contexts on one engine, each only once."""
 
-    def __init__(self, engine: Engine, network: str, labels: Mapping[str, str]) -> None:
-        """*labels* are put on what is built, and change nothing of its name."""
+    def __init__(self, engine: Engine, network: str) -> None:
         self._engine = engine
         self._network = network
-        self._labels = labels
 
     def reference(self, context: Context) -> str:
         base = self._engine.image(context.base) if context.base else None
@@ -121,7 +119,7 @@ class ImageBuilder:
             self._engine.pull(context.base)
         if self.built(context) is None:
             reference = self.reference(context)
-            yield from self._engine.build(archive_of(context.entries), reference, self._labels, self._network)
+            yield from self._engine.build(archive_of(context.entries), reference, self._network)
 
 
 def _project(app: App) -> dict[str, Entry]:

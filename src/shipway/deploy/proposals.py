@@ -8,7 +8,7 @@ from shipway.deploy.candidate import Inputs, candidate, rendered, secret_version
 from shipway.deploy.capabilities import Setting, losses, refuse_losses
 from shipway.deploy.diff import Change, difference
 from shipway.deploy.front import front_table, shares_anything
-from shipway.deploy.goal import goal_of, intended
+from shipway.deploy.goal import budget_of, goal_of, intended
 from shipway.deploy.journal import Entry, Kind
 from shipway.deploy.layout import Layout
 from shipway.deploy.plan import is_settled, moves_of, plan
@@ -152,7 +152,7 @@ def _towards(
     # Where both have nothing to share out (a model's gateway whose models did not change), a canary would wait for ever.
     if gradual and serving is not None and shares_anything(front_table([serving, release])):
         moves = moves_of(app.settings.rollout, release.number, serving.number)
-    budgets = site.budgets({*observed.installed, *goal.installed})
+    budgets = site.budgets({*observed.installed, *goal.installed}) | {release.number: budget_of(app)}
     before = intended(observed, site.replicas(observed.front))
     return Proposal(kind, release, is_new, current, lost, before, goal, plan(goal, observed, moves, budgets))
 

@@ -59,7 +59,7 @@ class Deployment:
     admin_port: int
     name: str
     replicas: int = 1
-    rollout: str = '"blue_green"'
+    rollout: str = '{ strategy = "blue_green", watch = "1s" }'
     more: str = ""
     docker_host: str = ""
     environ: dict[str, str] = field(default_factory=dict)

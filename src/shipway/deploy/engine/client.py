@@ -170,7 +170,7 @@ class Engine:
                 found.setdefault(repository, set()).add(tag)
         return found
 
-    def build(self, context: bytes, tag: str, labels: Mapping[str, str], network: str) -> Iterator[str]:
+    def build(self, context: bytes, tag: str, network: str) -> Iterator[str]:
         """Build the image of *context*, a tar archive with a Dockerfile, with the engine's own builder.
 
         Yields:
@@ -179,13 +179,7 @@ class Engine:
         Raises:
             BuildError: A step failed. NoSpaceError, RegistryError: as they say.
         """
-        query: dict[str, str | bool | Mapping[str, Any]] = {
-            "t": tag,
-            "labels": dict(labels),
-            "networkmode": network,
-            "rm": True,
-            "forcerm": True,
-        }
+        query: dict[str, str | bool] = {"t": tag, "networkmode": network, "rm": True, "forcerm": True}
         said: list[str] = []
         try:
             deadline_s = time.monotonic() + _BUILD_S
