@@ -1,6 +1,7 @@
 """What Shipway asks of the engine, as typed calls and values. Knows nothing of apps or releases."""
 
 import json
+import os
 import re
 import tarfile
 import time
@@ -115,6 +116,15 @@ class Engine:
     def version(self) -> EngineVersion:
         raw = self._http.json("GET", "/version", timeout_s=10)
         return EngineVersion(raw["Version"], raw["ApiVersion"], f"{raw['Os']}/{raw['Arch']}")
+
+    def free_bytes(self) -> int | None:
+        """What is left on the engine's disk, where that can be seen from here."""
+        root = str(self._http.json("GET", "/info")["DockerRootDir"])
+        try:
+            status = os.statvfs(root)
+        except OSError:
+            return None
+        return status.f_bavail * status.f_frsize
 
     # Images
 
