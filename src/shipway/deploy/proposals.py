@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import msgspec
 
 from shipway.deploy.candidate import Inputs, candidate, rendered, secret_versions, version_key
-from shipway.deploy.capabilities import Setting, losses, refuse_losses
+from shipway.deploy.capabilities import Setting, losses, refuse_losses, refuse_unchecked
 from shipway.deploy.diff import Change, difference
 from shipway.deploy.front import front_table, shares_anything
 from shipway.deploy.goal import goal_of, intended
@@ -160,4 +160,5 @@ def _towards(
 def _losses(site: Site, app: App, table: dict[str, object]) -> tuple[Setting, ...]:
     lost = losses(table, site.target.capabilities)
     refuse_losses(lost, app, site.target.capabilities)
+    refuse_unchecked(app)
     return lost
