@@ -125,6 +125,12 @@ class StartError(ShipwayError):
     code = "start"
 
 
+class BuildError(ShipwayError):
+    """An image could not be built from the app; the message has the last lines of the build."""
+
+    code = "build"
+
+
 class TargetError(ShipwayError):
     """What an environment runs on refused or failed at a step. The rollout can be resumed or aborted."""
 
@@ -135,6 +141,30 @@ class NotReadyError(TargetError):
     """A release did not become healthy in its time. The message ends with the last lines of its log."""
 
     code = "not-ready"
+
+
+class EngineError(TargetError):
+    """The container engine refused or failed at what it was asked."""
+
+    code = "engine"
+
+
+class EngineUnavailableError(EngineError):
+    """No container engine answers here."""
+
+    code = "engine-unavailable"
+
+
+class NoSpaceError(EngineError):
+    """The engine's disk is full."""
+
+    code = "no-space"
+
+
+class RegistryError(EngineError):
+    """An image cannot be had from its registry: refused, unreachable, not there, or not for this platform."""
+
+    code = "registry"
 
 
 class TrafficError(ShipwayError):

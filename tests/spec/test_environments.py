@@ -94,8 +94,8 @@ def test_an_environment_changes_one_release_and_the_others_stay(load: Callable[.
     """
     prod = load(text, "prod")
     assert prod.services["api"].releases == {
-        "v1": ServiceRelease(url="http://one", weight=9.0),
-        "v2": ServiceRelease(url="http://two", weight=0.0),
+        "v1": ServiceRelease(url=("http://one",), weight=9.0),
+        "v2": ServiceRelease(url=("http://two",), weight=0.0),
     }
     weights = {name: release.weight for name, release in prod.models["m"].releases.items()}
     assert weights == {"v1": 9.0, "v2": 3.0, "v3": 1.0}

@@ -113,8 +113,8 @@ def test_a_service_may_be_given_by_its_releases(load: Callable[..., App]) -> Non
         next = { url = "http://two:9" }
     """).services["api"]
     assert service.releases == {
-        "v1.2": ServiceRelease(url="http://one:9", weight=9.0),
-        "next": ServiceRelease(url="http://two:9", weight=1.0),
+        "v1.2": ServiceRelease(url=("http://one:9",), weight=9.0),
+        "next": ServiceRelease(url=("http://two:9",), weight=1.0),
     }
     assert (service.source, service.runs_elsewhere, service.url) == ("releases", True, None)
 

@@ -21,15 +21,22 @@ from shipway.cli import (
     abort,
     check,
     deploy,
+    destroy,
     diff,
+    exec,
+    export,
     gateway,
     init,
+    logs,
     plan,
     promote,
     releases,
+    restart,
     resume,
     rollback,
     schema,
+    status,
+    stop,
     up,
 )
 from shipway.cli.output import print_error, print_json
@@ -48,6 +55,13 @@ COMMANDS = (
     abort.abort,
     releases.releases,
     diff.diff,
+    status.status,
+    logs.logs,
+    exec.exec_,
+    restart.restart,
+    stop.stop,
+    destroy.destroy,
+    export.export,
     gateway.gateway,
     schema.schema,
 )
@@ -65,7 +79,7 @@ def build_app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     for command in COMMANDS:
-        app.command()(command)
+        app.command(command.__name__.rstrip("_"))(command)
     return app
 
 

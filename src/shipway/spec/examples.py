@@ -222,7 +222,9 @@ name = "assistant"
 app = "assistant.main:app"
 
 [build]
-base_image = "registry.internal/python:3.12"
+base_image = "registry.example.com/python:3.13-slim"
+requirements = "requirements/production.txt"
+exclude = ["notebooks/", "*.parquet"]
 """,
     "Rollout": """
 name = "assistant"

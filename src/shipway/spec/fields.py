@@ -125,7 +125,8 @@ def _base_url(value: str) -> str:
     return value.rstrip("/")
 
 
-def _one_or_more(value: Any) -> Any:
+def one_or_more(value: Any) -> Any:
+    """For validators: a single address as the tuple of it."""
     if not isinstance(value, (str, list, tuple)):
         raise mistake(
             f'expected an address such as "https://api.example.com/v1", or a list of them, found {kind_of(value)}'
@@ -133,7 +134,8 @@ def _one_or_more(value: Any) -> Any:
     return (value,) if isinstance(value, str) else tuple(value)
 
 
-def _distinct(urls: tuple[str, ...]) -> tuple[str, ...]:
+def distinct(urls: tuple[str, ...]) -> tuple[str, ...]:
+    """For validators: *urls*, of which none is there twice."""
     for index, url in enumerate(urls):
         if url in urls[:index]:
             raise mistake(f"{found(url)} is listed twice")
@@ -231,8 +233,8 @@ _BASE_URL_SCHEMA = {"type": "string", "pattern": "^https?://[^@?# ]+$", "example
 BaseUrls = Annotated[
     tuple[Annotated[str, AfterValidator(_base_url)], ...],
     Field(min_length=1),
-    BeforeValidator(_one_or_more),
-    AfterValidator(_distinct),
+    BeforeValidator(one_or_more),
+    AfterValidator(distinct),
     WithJsonSchema(
         {"anyOf": [_BASE_URL_SCHEMA, {"type": "array", "items": _BASE_URL_SCHEMA, "minItems": 1, "uniqueItems": True}]}
     ),
