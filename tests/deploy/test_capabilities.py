@@ -58,7 +58,7 @@ def test_a_service_that_nobody_can_tell_to_be_ready_is_refused_unless_that_is_ac
         "archive": Service(url="http://archive"),
     }
     app = App(name="shop", environment="prod", services=services, root=Path("/"))
-    with pytest.raises(UnsupportedError, match="services.web has no health.path, so nothing tells") as error:
+    with pytest.raises(UnsupportedError, match=r"services\.web has no health\.path, so nothing tells") as error:
         refuse_unchecked(app)
     assert error.value.hint == (
         'set it; or if an open port is enough: accept_loss = ["services.web.health"] in [environments.prod]'
