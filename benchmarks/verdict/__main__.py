@@ -37,7 +37,7 @@ class Effort:
     side_by_side: int
 
 
-FULL = Effort(nulls=1000, detections=400, late=200, promotions=400, side_by_side=200)
+FULL = Effort(nulls=800, detections=400, late=200, promotions=400, side_by_side=200)
 QUICK = Effort(nulls=100, detections=60, late=20, promotions=60, side_by_side=20)
 
 
