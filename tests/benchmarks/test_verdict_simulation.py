@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import statistics
+from pathlib import Path
 
 import pytest
 
+from benchmarks.verdict.guide import RESULT, guide_tables
 from benchmarks.verdict.nulls import NULLS
 from benchmarks.verdict.rates import Share, middle
 from benchmarks.verdict.report import as_plain
@@ -85,3 +88,10 @@ def test_a_share_is_kept_with_its_interval() -> None:
 
 def test_the_middle_is_a_value_that_was_found() -> None:
     assert (middle([3.0, 1.0, 2.0]), middle([3.0, 1.0, 2.0], 0.9)) == (2.0, 3.0)
+
+
+def test_the_guide_has_the_tables_of_the_kept_result() -> None:
+    guide = (Path(__file__).parents[2] / "docs/guides/verdict.md").read_text(encoding="utf-8")
+    document = json.loads(RESULT.read_text(encoding="utf-8"))
+    assert [table for table in guide_tables(document) if table not in guide] == [], "python -m benchmarks.verdict.guide"
+    assert all(document["properties"].values())
