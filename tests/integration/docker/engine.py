@@ -79,13 +79,13 @@ class RealEngine:
         """Have the base image, which is made once for a machine."""
         if self.client.image(BASE_IMAGE) is None:
             subprocess.run(
-                ["docker", "--host", self.docker_host, "import", str(_base_archive()), BASE_IMAGE],
+                ["docker", "--host", self.docker_host, "import", str(base_archive()), BASE_IMAGE],
                 check=True,
                 stdout=subprocess.DEVNULL,
             )
 
 
-def _base_archive() -> Path:
+def base_archive() -> Path:
     """Debian with Python as an archive; a minute to make, and kept in the user's cache."""
     system = dict(line.split("=", 1) for line in Path("/etc/os-release").read_text().splitlines() if "=" in line)
     codename = system["VERSION_CODENAME"].strip('"')
@@ -95,7 +95,7 @@ def _base_archive() -> Path:
     _CACHE.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="python-base-") as name:
         root = Path(name) / "root"
-        command = ["debootstrap", "--variant=minbase", f"--include={_PACKAGES}", codename, str(root), _mirror()]
+        command = ["debootstrap", "--variant=minbase", f"--include={_PACKAGES}", codename, str(root), _mirror(codename)]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         # What the machine trusts and where it installs from holds in its images too.
         for file in (Path("/etc/ssl/certs/ca-certificates.crt"), Path("/etc/pip.conf")):
@@ -109,13 +109,17 @@ def _base_archive() -> Path:
     return archive
 
 
-def _mirror() -> str:
-    """Where this machine's own packages come from."""
-    files = [Path("/etc/apt/sources.list"), *Path("/etc/apt/sources.list.d").glob("*")]
-    words = [word for file in files if file.is_file() for word in _source_words(file.read_text())]
-    return next(word for word in words if word.startswith(("http://", "https://")))
-
-
-def _source_words(text: str) -> list[str]:
-    lines = [line for line in text.splitlines() if not line.startswith("#")]
-    return [word for line in lines if line.startswith(("deb ", "URIs:")) for word in line.split()]
+def _mirror(codename: str) -> str:
+    """Where this machine's own packages of that suite come from."""
+    files = [Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt/sources.list.d").glob("*"))]
+    for file in files:
+        for stanza in (file.read_text() if file.is_file() else "").split("\n\n"):
+            lines = [line for line in stanza.splitlines() if not line.startswith("#")]
+            fields = {key: value.split() for key, _, value in (line.partition(":") for line in lines)}
+            if codename in fields.get("Suites", ()):
+                return fields["URIs"][0]
+            for line in lines:
+                words = [word for word in line.split() if not word.startswith("[") and not word.endswith("]")]
+                if len(words) > 2 and words[0] == "deb" and words[2] == codename:
+                    return words[1]
+    raise AssertionError(f"no source of packages of {codename} in {files}")
