@@ -2,11 +2,14 @@
 
 import pytest
 
+from shipway.deploy.archive import Standing
+from shipway.deploy.diff import difference
 from shipway.deploy.layout import Layout
-from shipway.deploy.operations import abort, deploy, promote, resume, retained_release, rollback
+from shipway.deploy.operations import abort, deploy, destroying, promote, resume, retained_release, rollback
 from shipway.deploy.proposals import propose_deploy
 from shipway.deploy.verdict import Outcome
 from shipway.errors import NotReadyError, RolledBackError, UnknownReleaseError
+from shipway.testing.fake_target import World
 from tests.deploy.conftest import MakeStage, Stage, judged
 
 STRATEGIES = ("rolling", "blue_green", "canary")
@@ -241,15 +244,11 @@ def test_a_release_is_promoted_under_its_number_and_only_overrides_differ(make_s
     staging = stage.world
     deploy(stage.site("staging"))
     release = retained_release(stage.site("staging"), 1)
-    from shipway.testing.fake_target import World
-
     stage.world = World(built=staging.built)
     done = promote(stage.site("prod"), release)
     assert (done.release.number, done.release.promoted_from) == (1, "staging")
     assert done.release.images == release.images
     assert stage.world.layout().running == {1: {"api": 7, "web": 1}}
-    from shipway.deploy.diff import difference
-
     assert [str(change) for change in difference(release, done.release)] == ["~ services.api.replicas: 2 -> 7"]
 
 
@@ -261,6 +260,29 @@ def test_what_never_served_is_not_promoted(make_stage: MakeStage) -> None:
     with pytest.raises(UnknownReleaseError, match="v1 never served in staging"):
         retained_release(stage.site("staging"), 1)
     assert stage.world.layout() == Layout()
+
+
+def test_releases_whose_images_are_gone_are_not_kept_and_hinder_nothing(make_stage: MakeStage) -> None:
+    stage = make_stage()
+    deploy(stage.site())
+    stage.change("replicas = 2", "replicas = 3")
+    deploy(stage.site())
+    stage.world.installed.discard(1)
+    stage.change("replicas = 3", "replicas = 4")
+    done = deploy(stage.site())
+    assert done.steps[0].describe() == "bring v3 to the target"
+    assert stage.site().standing == Standing(3, (2, 3))
+
+
+def test_after_everything_was_removed_a_deploy_begins_anew(make_stage: MakeStage) -> None:
+    stage = make_stage()
+    deploy(stage.site())
+    with destroying(stage.site()):
+        stage.world = World()
+    assert stage.site().standing == Standing()
+    done = deploy(stage.site())
+    assert (done.release.number, done.current, stage.world.layout()) == (2, None, done.goal)
+    assert list(stage.site().archive.all("prod")) == [1, 2]
 
 
 def test_there_may_be_nothing_to_resume_or_abort(make_stage: MakeStage) -> None:

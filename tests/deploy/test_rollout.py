@@ -1,5 +1,7 @@
 """What is decided while a new release gets traffic."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,7 +10,7 @@ from shipway.deploy.counts import Arms, Counts, Tally
 from shipway.deploy.rollout import LOOK_EVERY_S, Look, Next, Watch, decide, fails_outright
 from shipway.deploy.steps import Drain, Hold, Shift
 from shipway.deploy.verdict import Outcome, Verdict
-from shipway.errors import LeaseLostError, RolledBackError
+from shipway.errors import LeaseLostError, RolledBackError, TrafficError
 from shipway.testing.fake_clock import FakeClock
 from shipway.testing.fake_target import FakeTraffic, World
 from tests.deploy.conftest import judged
@@ -80,7 +82,9 @@ class Scene:
         self.said: list[str] = []
         self.confirmed = 0
         traffic = FakeTraffic(self.world)
-        self.watch = Watch(lambda: traffic, judged(outcome), self.time.clock, self._confirm, self.said.append)
+        self.watch = Watch(
+            lambda: traffic, lambda release: judged(outcome), self.time.clock, self._confirm, self.said.append
+        )
 
     def _confirm(self) -> None:
         self.confirmed += 1
@@ -101,6 +105,24 @@ def test_a_gateway_that_does_not_answer_for_a_while_ends_nothing() -> None:
     assert set(scene.said) == {"the gateway does not answer"}
 
 
+def test_traffic_is_shifted_once_the_gateway_answers_again() -> None:
+    scene = Scene()
+    scene.world.unreachable = True
+    scene.time.clock = replace(scene.time.clock, sleep=lambda seconds: setattr(scene.world, "unreachable", False))
+    traffic = FakeTraffic(scene.world)
+    watch = Watch(lambda: traffic, lambda release: judged(UNKNOWN), scene.time.clock, lambda: None, scene.said.append)
+    watch.shift(Shift({5: 1.0}))
+    assert (scene.world.shares, scene.said) == ({5: 1.0}, ["the gateway does not answer"])
+
+
+def test_a_gateway_that_never_answers_is_an_error_after_a_while() -> None:
+    scene = Scene()
+    scene.world.unreachable = True
+    with pytest.raises(TrafficError):
+        scene.watch.shift(Shift({5: 1.0}))
+    assert 10 <= scene.time.now_s - FakeClock().now_s < 12
+
+
 def test_what_was_counted_before_a_hold_is_not_held_against_it() -> None:
     scene = Scene()
     looks: list[str] = []
@@ -118,7 +140,7 @@ def test_a_lost_lease_ends_a_hold() -> None:
         raise LeaseLostError("gone")
 
     traffic = FakeTraffic(scene.world)
-    watch = Watch(lambda: traffic, judged(UNKNOWN), scene.time.clock, lost, scene.said.append)
+    watch = Watch(lambda: traffic, lambda release: judged(UNKNOWN), scene.time.clock, lost, scene.said.append)
     with pytest.raises(LeaseLostError):
         watch.hold(WATCH)
     with pytest.raises(LeaseLostError):
@@ -134,7 +156,7 @@ def test_a_verdict_is_reached_on_all_steps_of_the_rollout() -> None:
         return judged(PROMOTE)(counts, elapsed_s)
 
     traffic = FakeTraffic(scene.world)
-    watch = Watch(lambda: traffic, judge, scene.time.clock, lambda: None, scene.said.append)
+    watch = Watch(lambda: traffic, lambda release: judge, scene.time.clock, lambda: None, scene.said.append)
     for share in (0.05, 0.5):
         watch.shift(Shift({4: 1 - share, 5: share}))
         watch.hold(JUDGE)

@@ -65,7 +65,7 @@ class Archive:
             records.write(self._store, key, release, None)
         except ConflictError:
             kept = self.get(release.number, release.environment)
-            if kept.content != release.content:
+            if not kept.is_same_as(release):
                 raise StateError(
                     f"{release.name} of {release.environment} is kept already and is another release",
                     f"shipway releases {release.environment}",

@@ -1,5 +1,9 @@
 """What the commands do: each function holds the lease, finds out what is to be done, and does it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from shipway.deploy.archive import Standing
 from shipway.deploy.journal import Entry
 from shipway.deploy.proposals import Proposal, propose_deploy, propose_promotion, propose_rollback
 from shipway.deploy.releases import Release, release_name
@@ -61,6 +65,18 @@ def abort(site: Site, *, take_over: bool = False) -> Entry | None:
         if entry is not None:
             runner.abort(entry)
         return entry
+
+
+@contextmanager
+def destroying(site: Site) -> Iterator[None]:
+    """Hold the lease while everything is removed; then nothing is deployed any more. The records of releases stay."""
+    with site.change() as runner:
+        runner.audit.note("destroy")
+        yield
+        site.archive.stand(site.environment, Standing())
+        entry = runner.journal.unfinished()
+        if entry is not None:
+            runner.journal.finish(entry)
 
 
 def refuse_unfinished(site: Site) -> None:

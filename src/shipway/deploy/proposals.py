@@ -80,7 +80,7 @@ def propose_deploy(site: Site, number: int, *, build: bool) -> Proposal:
     key = version_key(site.store, site.folder, make=build)
     release = candidate(site.app, number, inputs, site.target, key, build=build, say=site.progress.line)
     current = site.current
-    if current is not None and current.content == release.content:
+    if current is not None and current.is_same_as(release):
         return _towards(site, "repair", current, site.app, is_new=False, lost=lost, gradual=False)
     return _towards(site, "deploy", release, site.app, is_new=True, lost=lost, gradual=True)
 
@@ -105,7 +105,7 @@ def propose_promotion(site: Site, release: Release) -> Proposal:
         promoted_from=release.environment,
     )
     current = site.current
-    is_here = current is not None and (current.number, current.content) == (here.number, here.content)
+    is_here = current is not None and current.number == here.number and current.is_same_as(here)
     return _towards(site, "promote", rendered(here, site.target), app, is_new=not is_here, lost=lost, gradual=True)
 
 

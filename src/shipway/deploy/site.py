@@ -134,8 +134,14 @@ class Site:
             else:
                 yield runner
 
+    def _judge_of(self, release: int) -> Judge:
+        """By the objectives of the release itself, which on a promotion are not those of the file that is here."""
+        if self.judge is not None:
+            return self.judge
+        app = self.app_of(self.archive.get(release, self.environment))
+        return judge_of(app.objectives, app.settings.rollout)
+
     def _runner(self, lease: Lease, audit: Audit) -> Runner:
-        judge = self.judge or judge_of(self.app.objectives, self.app.settings.rollout)
         return Runner(
             environment=self.environment,
             target=self.target,
@@ -143,7 +149,7 @@ class Site:
             journal=Journal(self.store, self.folder),
             lease=lease,
             audit=audit,
-            watch=Watch(self.target.traffic, judge, self.clock, lease.confirm, self.progress.line),
+            watch=Watch(self.target.traffic, self._judge_of, self.clock, lease.confirm, self.progress.line),
             budgets=self.budgets,
             progress=self.progress,
             observe=self.observe,
