@@ -7,6 +7,7 @@ from shipway.deploy.diff import difference
 from shipway.deploy.layout import Layout
 from shipway.deploy.operations import abort, deploy, destroying, promote, resume, retained_release, rollback
 from shipway.deploy.proposals import propose_deploy
+from shipway.deploy.steps import Hold, Shift
 from shipway.deploy.verdict import Outcome
 from shipway.errors import NotReadyError, RolledBackError, UnknownReleaseError
 from shipway.testing.fake_target import World
@@ -51,9 +52,11 @@ def test_what_died_is_started_again_by_the_next_deploy(make_stage: MakeStage) ->
     whole = stage.world.layout()
     stage.world.running[1]["api"] = 1
     done = deploy(stage.site())
-    assert [step.describe() for step in done.steps][:2] == [
+    assert [step.describe() for step in done.steps] == [
         "start api v1 (2 replicas)",
         "verify that v1 is healthy, within 1m",
+        "configure the gateway for v1",  # what was made anew may have another address
+        "note v1 as the current release",
     ]
     assert stage.world.layout() == whole
 
@@ -102,6 +105,36 @@ def test_a_canary_moves_in_steps_that_are_judged(make_stage: MakeStage) -> None:
         "stop api v1",
         "stop web v1",
     ]
+
+
+def test_from_a_release_that_is_dead_traffic_moves_at_once(make_stage: MakeStage) -> None:
+    stage = make_stage("canary")
+    deploy(stage.site())
+    stage.world.running[1] = {"api": 0, "web": 0}
+    stage.change("replicas = 2", "replicas = 3")
+    traffic = [
+        step.describe() for step in propose_deploy(stage.site(), 2, build=False).steps if isinstance(step, Shift)
+    ]
+    assert traffic == ["traffic: v2 100 %"]
+
+
+def test_releases_that_share_nothing_need_no_canary(make_stage: MakeStage) -> None:
+    text = """
+        name = "shop"
+        [models.chat]
+        upstreams = ["openai/a"]
+        [limits.default]
+        requests = "60/min"
+        [environments.prod]
+        target = "docker"
+        rollout = "canary"
+    """
+    stage = make_stage(text=text, secrets={"env:OPENAI_API_KEY": "x"})
+    deploy(stage.site())
+    stage.change("60/min", "90/min")
+    assert not any(isinstance(step, Hold) for step in propose_deploy(stage.site(), 2, build=False).steps)
+    stage.change('"openai/a"', '"openai/b"')
+    assert any(isinstance(step, Hold) for step in propose_deploy(stage.site(), 2, build=False).steps)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)

@@ -147,14 +147,24 @@ def _towards(
     standing, current, observed = site.standing, site.current, site.observe()
     standby = kind != "rollback" and app.settings.rollout.keeps_standby
     goal = goal_of(release, app, standing, observed, standby=standby)
-    serving = current if current is not None and current.number in observed.front else None
     moves: tuple[Step, ...] = ()
-    # Where both have nothing to share out (a model's gateway whose models did not change), a canary would wait for ever.
-    if gradual and serving is not None and shares_anything(front_table([serving, release])):
-        moves = moves_of(app.settings.rollout, release.number, serving.number)
+    if gradual and current is not None and _is_comparable(site, current, release, observed):
+        moves = moves_of(app.settings.rollout, release.number, current.number)
     budgets = site.budgets({*observed.installed, *goal.installed})
     before = intended(observed, site.replicas(observed.front))
     return Proposal(kind, release, is_new, current, lost, before, goal, plan(goal, observed, moves, budgets))
+
+
+def _is_comparable(site: Site, current: Release, release: Release, observed: Layout) -> bool:
+    """Whether traffic can move by and by.
+
+    From a release of which nothing answers it moves at once, and so it does where both have nothing to share out (a gateway
+    for models that did not change), as a canary would wait for ever.
+    """
+    wanted = site.replicas([current.number]).get(current.number)
+    runs = observed.running.get(current.number, {})
+    answers = current.number in observed.front and (not wanted or any(runs.values()))
+    return answers and shares_anything(front_table([current, release]))
 
 
 def _losses(site: Site, app: App, table: dict[str, object]) -> tuple[Setting, ...]:
