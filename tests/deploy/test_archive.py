@@ -53,6 +53,13 @@ def test_an_environment_has_its_own_records_and_the_app_its_numbers() -> None:
     assert error.value.hint == "shipway releases prod"
 
 
+def test_a_number_that_came_from_elsewhere_is_not_given_again() -> None:
+    archive = Archive(MemoryStore(), "shop")
+    archive.take_number(4)
+    archive.take_number(2)
+    assert archive.claim_number() == 5
+
+
 def test_where_an_environment_stands_is_kept_by_environment() -> None:
     archive = Archive(MemoryStore(), "shop")
     archive.stand("prod", Standing(2, (1, 2)))

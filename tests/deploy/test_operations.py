@@ -3,13 +3,14 @@
 import pytest
 
 from shipway.deploy.archive import Standing
+from shipway.deploy.counts import Counts
 from shipway.deploy.diff import difference
 from shipway.deploy.layout import Layout
 from shipway.deploy.operations import abort, deploy, destroying, promote, resume, retained_release, rollback
 from shipway.deploy.proposals import propose_deploy
 from shipway.deploy.steps import Hold, Shift
-from shipway.deploy.verdict import Outcome
-from shipway.errors import NotReadyError, RolledBackError, UnknownReleaseError
+from shipway.deploy.verdict import Outcome, Verdict
+from shipway.errors import LeaseLostError, NotReadyError, RolledBackError, UnknownReleaseError
 from shipway.testing.fake_target import World
 from tests.deploy.conftest import MakeStage, Stage, judged
 
@@ -293,6 +294,33 @@ def test_what_never_served_is_not_promoted(make_stage: MakeStage) -> None:
     with pytest.raises(UnknownReleaseError, match="v1 never served in staging"):
         retained_release(stage.site("staging"), 1)
     assert stage.world.layout() == Layout()
+
+
+def test_a_new_release_has_its_own_budgets(make_stage: MakeStage) -> None:
+    stage = make_stage()
+    stage.change('health = "/up"\nreplicas', 'health = { path = "/up", start = "7m" }\ndrain = "9s"\nreplicas')
+    steps = [step.describe() for step in deploy(stage.site()).steps]
+    assert "verify that v1 is healthy, within 7m" in steps
+
+
+def test_a_deployer_that_was_taken_over_from_takes_nothing_back(make_stage: MakeStage) -> None:
+    stage = make_stage("canary")
+    deploy(stage.site())
+    stage.change("replicas = 2", "replicas = 3")
+    ends: list[Layout] = []
+
+    def judge(counts: Counts, elapsed_s: float) -> Verdict:
+        """Against ann's release, just when bob has taken over."""
+        if not ends:
+            rollback(stage.site(by="bob"), 1, take_over=True)
+            ends.append(stage.world.layout())
+        return judged(Outcome.ROLL_BACK)(counts, elapsed_s)
+
+    stage.judge = judge
+    with pytest.raises(LeaseLostError, match="somebody else took the rollout in prod over; nothing more was done here"):
+        deploy(stage.site(by="ann"))
+    assert stage.world.layout() == ends[0]
+    assert (stage.site().standing.current, stage.site().unfinished()) == (1, None)
 
 
 def test_releases_whose_images_are_gone_are_not_kept_and_hinder_nothing(make_stage: MakeStage) -> None:

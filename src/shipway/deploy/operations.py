@@ -35,6 +35,7 @@ def promote(site: Site, release: Release) -> Proposal:
     """Have *release*, which another environment has, serve here. Raises: as `deploy`."""
     with changing(site) as runner:
         refuse_unfinished(site)
+        site.archive.take_number(release.number)
         return _done(site, runner, propose_promotion(site, release))
 
 

@@ -8,7 +8,7 @@ from shipway.deploy.candidate import Inputs, candidate, rendered, secret_version
 from shipway.deploy.capabilities import Setting, losses, refuse_losses, refuse_unchecked
 from shipway.deploy.diff import Change, difference
 from shipway.deploy.front import front_table, shares_anything
-from shipway.deploy.goal import goal_of, intended
+from shipway.deploy.goal import budget_of, goal_of, intended
 from shipway.deploy.journal import Entry, Kind
 from shipway.deploy.layout import Layout
 from shipway.deploy.plan import is_settled, moves_of, plan
@@ -150,7 +150,7 @@ def _towards(
     moves: tuple[Step, ...] = ()
     if gradual and current is not None and _is_comparable(site, current, release, observed):
         moves = moves_of(app.settings.rollout, release.number, current.number)
-    budgets = site.budgets({*observed.installed, *goal.installed})
+    budgets = {**site.budgets({*observed.installed, *goal.installed}), release.number: budget_of(app)}
     before = intended(observed, site.replicas(observed.front))
     return Proposal(kind, release, is_new, current, lost, before, goal, plan(goal, observed, moves, budgets))
 

@@ -96,7 +96,8 @@ class Runner:
             if entry.kind == "abort":
                 raise
             self.site.progress.line(f"{error.message}")
-            self.abort(self.journal.read() or entry)
+            # Not read anew: what somebody who took over has written by now is not ours to abort.
+            self.abort(self.journal.last or entry)
             serves = f"{release_name(entry.stood.current)} serves" if entry.stood.current else "nothing is deployed"
             raise type(error)(
                 f"{error.message}\n{self.site.environment} is as it was before: {serves}", error.hint
