@@ -37,13 +37,13 @@ class Effort:
     side_by_side: int
 
 
-FULL = Effort(nulls=1000, detections=400, late=200, promotions=400, side_by_side=200)
+FULL = Effort(nulls=800, detections=400, late=200, promotions=400, side_by_side=200)
 QUICK = Effort(nulls=100, detections=60, late=20, promotions=60, side_by_side=20)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/bench verdict", description="Simulate verdicts on canaries.")
-    parser.add_argument("--quick", action="store_true", help="some ten seconds instead of minutes, and less certain")
+    parser.add_argument("--quick", action="store_true", help="seconds instead of minutes; less certain, and not kept")
     parser.add_argument("--seed", type=int, default=1, help="another seed simulates other rollouts")
     parser.add_argument("--output", type=Path, default=RESULT, help="result file")
     parser.add_argument("--no-output", dest="output", action="store_const", const=None, help="write no file")
@@ -61,7 +61,7 @@ def main() -> int:
     )
     found = properties(results)
     print(tables(results) + "\n\n" + failures(found) + f" ({time.perf_counter() - start_s:.0f} s)")
-    if arguments.output is not None:
+    if arguments.output is not None and not arguments.quick:
         document = {
             "seed": arguments.seed,
             "rollouts": asdict(effort),

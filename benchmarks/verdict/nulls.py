@@ -64,6 +64,19 @@ def _failing_sessions(rng: random.Random) -> Rollout:
     return _sessions(rng, longest=20, fail_whole=True)
 
 
+def _slow_answers(rng: random.Random) -> Rollout:
+    """Errors come at once and answers after 10 s; at first they are those of requests from before the rollout."""
+    ended = []
+    for number in range(-100, 400):  # ten a second
+        share = 0.0 if number < 0 else 0.5
+        is_canary, is_bad = rng.random() < share, rng.random() < 0.05
+        ended.append((number if is_bad else number + 100, is_canary, is_bad))
+    for number, is_canary, is_bad in sorted(ended):
+        if number >= 0:
+            tally = Tally(not is_bad, is_bad)
+            yield 0.5, {"errors": Arms(canary=tally) if is_canary else Arms(baseline=tally)}
+
+
 _RAMP = ramp(0.05, 0.1, 0.25, 0.5, every=1000)
 _MANY = Declaration((Objective("errors", guarded=True), *(Objective(f"other-{number}") for number in range(4))))
 _TOGETHER = Declaration((Objective("errors", max_bad_rate=0.02, together=20, guarded=True),))
@@ -85,6 +98,7 @@ NULLS = (
         "everything fails for the first 300 requests",
         _errors(World(constant(0.2), both(lambda done: 1.0 if done < 300 else 0.0), 600)),
     ),
+    Null("5% errors at once, answers after 10 s", _slow_answers),
     Null("canary better: 0.5% instead of 1%", _errors(steady(0.01, 0.005, share=0.5, requests=10_000))),
     Null("5 objectives, mostly bad together", _five_objectives, _MANY),
     Null("sticky sessions of up to 1,000 requests", lambda rng: _sessions(rng, longest=1000, fail_whole=False)),

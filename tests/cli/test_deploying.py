@@ -262,6 +262,16 @@ def test_state_of_a_later_shipway_is_refused(shipway: Shipway, root: Path) -> No
     assert outcome.json["error"]["hint"] == "pip install --upgrade shipway"
 
 
+def test_the_guide_shows_the_steps_of_a_canary_as_they_are(shipway: Shipway, root: Path) -> None:
+    guide = (Path(__file__).parents[2] / "docs/guides/deploy.md").read_text()
+    app_file, steps = (re.findall(rf"```{kind}\n(.*?)```", guide, re.DOTALL)[0] for kind in ("toml", "text"))
+    (root / "shipway.toml").write_text(app_file.replace("SEARCH_KEY", "SHOP_TOKEN"))
+    shipway("deploy", "prod")
+    _edit(root, "replicas = 2", "replicas = 3")
+    planned = shipway("plan", "prod").stdout.splitlines()
+    assert [line for line in planned if re.match(r" +\d+\. ", line)] == steps.splitlines()
+
+
 # -- real processes
 
 

@@ -14,7 +14,7 @@ from shipway.deploy.audit import Audit, Event
 from shipway.deploy.layout import Layout
 from shipway.deploy.operations import abort, deploy, resume, rollback
 from shipway.deploy.verdict import Outcome
-from shipway.errors import LeaseHeldError, ShipwayError
+from shipway.errors import LeaseHeldError, ShipwayError, StateError, TargetError
 from shipway.testing.memory_store import MemoryStore
 from tests.deploy.conftest import APP, MakeStage, Stage, judged
 
@@ -36,6 +36,23 @@ class Fuse:
             self.burnt = True
             raise Killed(name)
         self.left -= 1
+
+
+@dataclass
+class Fault:
+    """The engine or the disk refuses once, at the moment of this number; with *lasting*, from then on."""
+
+    left: int
+    lasting: bool
+    happened: bool = False
+
+    def __call__(self, name: str) -> None:
+        self.left -= 1
+        if self.left == -1 or (self.left < -1 and self.lasting):
+            self.happened = True
+            if "writing" in name:
+                raise StateError(f"cannot write: No space left on device ({name})")
+            raise TargetError(f"the engine does not answer ({name})")
 
 
 Act = Callable[[Stage], object]
@@ -215,6 +232,42 @@ def test_an_abort_that_dies_is_finished_by_resume(make_stage: MakeStage, case: s
         finished_aborts += was_abort
         number += 1
     assert finished_aborts > 8
+
+
+@pytest.mark.parametrize("lasting", [False, True], ids=["once", "lasting"])
+@pytest.mark.parametrize("case", ["first deploy", "blue_green", "canary", "rollback", "release that is never healthy"])
+def test_an_engine_or_disk_that_refuses_at_any_moment_leaves_what_can_be_finished_or_taken_back(
+    make_stage: MakeStage, case: str, lasting: bool
+) -> None:
+    act = CASES[case][2]
+    before = _end(_stage(make_stage, case))
+    act(whole := _stage(make_stage, case))
+    number = 0
+    while True:
+        ends = []
+        for recover in (resume, abort):
+            stage = _stage(make_stage, case)
+            assert isinstance(stage.store, MemoryStore)
+            stage.world.moment = stage.store.moment = fault = Fault(number, lasting)
+            try:
+                act(stage)
+            except ShipwayError:
+                pass
+            stage.world.moment = stage.store.moment = lambda name: None
+            stage.time.advance(31)  # the lease could not be released on a full disk
+            begun = stage.site().unfinished() is not None
+            try:
+                recover(stage.site())
+            except ShipwayError:
+                assert "release that" in case
+            ends.append((begun, _end(stage)))
+        if not fault.happened:
+            break
+        for (begun, end), wanted in zip(ends, (_end(whole), before), strict=True):
+            # Without an entry nothing was done, all was, or it was taken back by itself.
+            assert end == wanted or (not begun and end in (before, _end(whole))), f"moment {number}"
+        number += 1
+    assert number > 8
 
 
 def test_the_environment_of_a_dead_deployer_is_held_until_its_lease_expires(make_stage: MakeStage) -> None:

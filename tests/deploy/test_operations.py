@@ -2,11 +2,16 @@
 
 import pytest
 
+from shipway.deploy.archive import Standing
+from shipway.deploy.counts import Counts
+from shipway.deploy.diff import difference
 from shipway.deploy.layout import Layout
-from shipway.deploy.operations import abort, deploy, promote, resume, retained_release, rollback
+from shipway.deploy.operations import abort, deploy, destroying, promote, resume, retained_release, rollback
 from shipway.deploy.proposals import propose_deploy
-from shipway.deploy.verdict import Outcome
-from shipway.errors import NotReadyError, RolledBackError, UnknownReleaseError
+from shipway.deploy.steps import Hold, Shift
+from shipway.deploy.verdict import Outcome, Verdict
+from shipway.errors import LeaseLostError, NotReadyError, RolledBackError, UnknownReleaseError
+from shipway.testing.fake_target import World
 from tests.deploy.conftest import MakeStage, Stage, judged
 
 STRATEGIES = ("rolling", "blue_green", "canary")
@@ -48,9 +53,11 @@ def test_what_died_is_started_again_by_the_next_deploy(make_stage: MakeStage) ->
     whole = stage.world.layout()
     stage.world.running[1]["api"] = 1
     done = deploy(stage.site())
-    assert [step.describe() for step in done.steps][:2] == [
+    assert [step.describe() for step in done.steps] == [
         "start api v1 (2 replicas)",
         "verify that v1 is healthy, within 1m",
+        "configure the gateway for v1",  # what was made anew may have another address
+        "note v1 as the current release",
     ]
     assert stage.world.layout() == whole
 
@@ -99,6 +106,36 @@ def test_a_canary_moves_in_steps_that_are_judged(make_stage: MakeStage) -> None:
         "stop api v1",
         "stop web v1",
     ]
+
+
+def test_from_a_release_that_is_dead_traffic_moves_at_once(make_stage: MakeStage) -> None:
+    stage = make_stage("canary")
+    deploy(stage.site())
+    stage.world.running[1] = {"api": 0, "web": 0}
+    stage.change("replicas = 2", "replicas = 3")
+    traffic = [
+        step.describe() for step in propose_deploy(stage.site(), 2, build=False).steps if isinstance(step, Shift)
+    ]
+    assert traffic == ["traffic: v2 100 %"]
+
+
+def test_releases_that_share_nothing_need_no_canary(make_stage: MakeStage) -> None:
+    text = """
+        name = "shop"
+        [models.chat]
+        upstreams = ["openai/a"]
+        [limits.default]
+        requests = "60/min"
+        [environments.prod]
+        target = "docker"
+        rollout = "canary"
+    """
+    stage = make_stage(text=text, secrets={"env:OPENAI_API_KEY": "x"})
+    deploy(stage.site())
+    stage.change("60/min", "90/min")
+    assert not any(isinstance(step, Hold) for step in propose_deploy(stage.site(), 2, build=False).steps)
+    stage.change('"openai/a"', '"openai/b"')
+    assert any(isinstance(step, Hold) for step in propose_deploy(stage.site(), 2, build=False).steps)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -241,15 +278,11 @@ def test_a_release_is_promoted_under_its_number_and_only_overrides_differ(make_s
     staging = stage.world
     deploy(stage.site("staging"))
     release = retained_release(stage.site("staging"), 1)
-    from shipway.testing.fake_target import World
-
     stage.world = World(built=staging.built)
     done = promote(stage.site("prod"), release)
     assert (done.release.number, done.release.promoted_from) == (1, "staging")
     assert done.release.images == release.images
     assert stage.world.layout().running == {1: {"api": 7, "web": 1}}
-    from shipway.deploy.diff import difference
-
     assert [str(change) for change in difference(release, done.release)] == ["~ services.api.replicas: 2 -> 7"]
 
 
@@ -261,6 +294,56 @@ def test_what_never_served_is_not_promoted(make_stage: MakeStage) -> None:
     with pytest.raises(UnknownReleaseError, match="v1 never served in staging"):
         retained_release(stage.site("staging"), 1)
     assert stage.world.layout() == Layout()
+
+
+def test_a_new_release_has_its_own_budgets(make_stage: MakeStage) -> None:
+    stage = make_stage()
+    stage.change('health = "/up"\nreplicas', 'health = { path = "/up", start = "7m" }\ndrain = "9s"\nreplicas')
+    steps = [step.describe() for step in deploy(stage.site()).steps]
+    assert "verify that v1 is healthy, within 7m" in steps
+
+
+def test_a_deployer_that_was_taken_over_from_takes_nothing_back(make_stage: MakeStage) -> None:
+    stage = make_stage("canary")
+    deploy(stage.site())
+    stage.change("replicas = 2", "replicas = 3")
+    ends: list[Layout] = []
+
+    def judge(counts: Counts, elapsed_s: float) -> Verdict:
+        """Against ann's release, just when bob has taken over."""
+        if not ends:
+            rollback(stage.site(by="bob"), 1, take_over=True)
+            ends.append(stage.world.layout())
+        return judged(Outcome.ROLL_BACK)(counts, elapsed_s)
+
+    stage.judge = judge
+    with pytest.raises(LeaseLostError, match="somebody else took the rollout in prod over; nothing more was done here"):
+        deploy(stage.site(by="ann"))
+    assert stage.world.layout() == ends[0]
+    assert (stage.site().standing.current, stage.site().unfinished()) == (1, None)
+
+
+def test_releases_whose_images_are_gone_are_not_kept_and_hinder_nothing(make_stage: MakeStage) -> None:
+    stage = make_stage()
+    deploy(stage.site())
+    stage.change("replicas = 2", "replicas = 3")
+    deploy(stage.site())
+    stage.world.installed.discard(1)
+    stage.change("replicas = 3", "replicas = 4")
+    done = deploy(stage.site())
+    assert done.steps[0].describe() == "bring v3 to the target"
+    assert stage.site().standing == Standing(3, (2, 3))
+
+
+def test_after_everything_was_removed_a_deploy_begins_anew(make_stage: MakeStage) -> None:
+    stage = make_stage()
+    deploy(stage.site())
+    with destroying(stage.site()):
+        stage.world = World()
+    assert stage.site().standing == Standing()
+    done = deploy(stage.site())
+    assert (done.release.number, done.current, stage.world.layout()) == (2, None, done.goal)
+    assert list(stage.site().archive.all("prod")) == [1, 2]
 
 
 def test_there_may_be_nothing_to_resume_or_abort(make_stage: MakeStage) -> None:

@@ -13,8 +13,7 @@ from shipway.cli.output import make_console, print_hint, print_json
 if TYPE_CHECKING:
     from shipway.deploy.archive import Archive
     from shipway.deploy.proposals import Proposal
-    from shipway.deploy.runner import Progress
-    from shipway.deploy.site import Site
+    from shipway.deploy.site import Progress, Site
     from shipway.deploy.steps import Step
     from shipway.secret import Secret
     from shipway.spec.app import App
@@ -95,7 +94,7 @@ def who() -> str:
 
 def progress() -> "Progress":
     """On standard error: a line for each step, and what is said meanwhile below it."""
-    from shipway.deploy.runner import Progress
+    from shipway.deploy.site import Progress
 
     console = make_console(sys.stderr)
 

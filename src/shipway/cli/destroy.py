@@ -17,7 +17,9 @@ def destroy(
 
     The records of its releases stay, so it can be deployed anew.
     """
+    from shipway.cli.deploying import interruptible, open_site
     from shipway.cli.environments import operations_of
+    from shipway.deploy.operations import destroying
     from shipway.errors import UsageError
 
     operations = operations_of(path, environment)
@@ -28,6 +30,7 @@ def destroy(
             typer.confirm(f"Remove {environment} with {running} running containers and its secrets?", abort=True)
         except typer.Abort:
             raise UsageError("nothing was removed", f"shipway destroy {environment} --yes") from None
-    for gone in operations.destroy():
-        typer.echo(f"removed {gone}")
+    with interruptible(environment), destroying(open_site(path, environment)):
+        for gone in operations.destroy():
+            typer.echo(f"removed {gone}")
     return 0

@@ -50,13 +50,25 @@ class Archive:
     def claim_number(self) -> int:
         """The next free number, which from now on is taken, whatever becomes of the release."""
         while True:
-            found = records.read(self._store, f"{self._app}/last", _Last)
-            number = (found.value.number if found else 0) + 1
-            try:
-                records.write(self._store, f"{self._app}/last", _Last(number), found.version if found else None)
-            except ConflictError:
-                continue
-            return number
+            number = self.next_number()
+            if self._raise_to(number):
+                return number
+
+    def take_number(self, number: int) -> None:
+        """Have `claim_number` give only later ones than *number*, which came from where the state is another one."""
+        while number >= self.next_number():
+            self._raise_to(number)
+
+    def _raise_to(self, number: int) -> bool:
+        """Whether nobody was faster."""
+        found = records.read(self._store, f"{self._app}/last", _Last)
+        if found is not None and found.value.number >= number:
+            return False
+        try:
+            records.write(self._store, f"{self._app}/last", _Last(number), found.version if found else None)
+        except ConflictError:
+            return False
+        return True
 
     def add(self, release: Release) -> None:
         """Keep the record of *release*; the same one may be added twice. Raises: StateError."""
@@ -65,7 +77,7 @@ class Archive:
             records.write(self._store, key, release, None)
         except ConflictError:
             kept = self.get(release.number, release.environment)
-            if kept.content != release.content:
+            if not kept.is_same_as(release):
                 raise StateError(
                     f"{release.name} of {release.environment} is kept already and is another release",
                     f"shipway releases {release.environment}",

@@ -61,6 +61,30 @@ def refuse_losses(lost: tuple[Setting, ...], app: App, capabilities: Capabilitie
         )
 
 
+def refuse_unchecked(app: App) -> None:
+    """Do nothing when Shipway can tell when each service is ready to take over. Raises: UnsupportedError.
+
+    An `app` is served by Shipway, so that its port opens when its start-up is complete; what opens a port otherwise may
+    still be loading, and a rollout would send it requests.
+    """
+    unchecked = [
+        name
+        for name, service in app.services.items()
+        if service.source in ("command", "image") and service.health.path is None
+    ]
+    accepted = app.settings.accept_loss
+    refused = [name for name in unchecked if not any(matches(one, ("services", name, "health")) for one in accepted)]
+    if refused:
+        patterns = ", ".join(f'"services.{name}.health"' for name in refused)
+        raise UnsupportedError(
+            "\n".join(
+                f"services.{name} has no health.path, so nothing tells when a release of it is ready"
+                for name in refused
+            ),
+            f"set it; or if an open port is enough: accept_loss = [{patterns}] in [environments.{app.environment}]",
+        )
+
+
 def matches(pattern: str, keys: Setting) -> bool:
     """Whether *pattern* names the setting at *keys*, or a table that it is in."""
     parts = pattern.split(".")

@@ -40,13 +40,21 @@ def difference(before: Release | None, after: Release) -> tuple[Change, ...]:
     new = _facts(after, with_versions=with_versions)
     return tuple(
         Change(_what(fact), _showable(fact, old.get(fact)), _showable(fact, new.get(fact)))
-        for fact in sorted({**old, **new}, key=_is_no_setting)
+        for fact in sorted({**old, **new}, key=_group)
         if old.get(fact) != new.get(fact)
     )
 
 
 _Fact = tuple[str, ...]
 """The place of a setting in the app file, or one of our own words for what else there is."""
+
+
+_GROUPS = ("image", "secret", "weights")
+
+
+def _group(fact: _Fact) -> int:
+    """Settings come first, in the order of the app file; then what else there is, by kind."""
+    return 1 + _GROUPS.index(fact[0].partition(" ")[0]) if _is_no_setting(fact) else 0
 
 
 def _is_no_setting(fact: _Fact) -> bool:

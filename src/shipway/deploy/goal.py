@@ -18,7 +18,9 @@ def goal_of(release: Release, app: App, standing: Standing, observed: Layout, *,
         app: What the release's app file says.
         standby: Whether the release before goes on running behind it.
     """
-    kept = retained(standing, release.number, app.settings.retain)
+    # What is not on the target any more (images were removed by hand) cannot be brought there again.
+    there = {*observed.installed, release.number}
+    kept = tuple(number for number in retained(standing, release.number, app.settings.retain) if number in there)
     behind = _standby(release.number, standing, observed, kept) if standby else None
     running = {release.number: replicas_of(app)}
     if behind is not None:

@@ -66,12 +66,15 @@ class Journal:
         self._key = f"{folder}/journal"
         self._environment = folder.rpartition("/")[2]
         self._version: str | None = None
+        self.last: Entry | None = None
+        """What this process last read or wrote; somebody else may have written since."""
 
     def read(self) -> Entry | None:
         """What was last done or begun."""
         found = records.read(self._store, self._key, Entry)
         self._version = found.version if found else None
-        return found.value if found else None
+        self.last = found.value if found else None
+        return self.last
 
     def unfinished(self) -> Entry | None:
         """What was begun and is not done."""
@@ -87,6 +90,7 @@ class Journal:
                 f"somebody else took the rollout in {self._environment} over; nothing more was done here",
                 f"shipway releases {self._environment}",
             ) from None
+        self.last = entry
         return entry
 
     def advance(self, entry: Entry, at: int) -> Entry:

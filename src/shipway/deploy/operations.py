@@ -1,9 +1,13 @@
 """What the commands do: each function holds the lease, finds out what is to be done, and does it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from shipway.deploy.archive import Standing
 from shipway.deploy.journal import Entry
 from shipway.deploy.proposals import Proposal, propose_deploy, propose_promotion, propose_rollback
 from shipway.deploy.releases import Release, release_name
-from shipway.deploy.runner import Runner
+from shipway.deploy.runner import Runner, changing
 from shipway.deploy.site import Site
 from shipway.errors import UnfinishedError, UnknownReleaseError
 
@@ -19,7 +23,7 @@ def deploy(site: Site) -> Proposal:
         NotReadyError, RolledBackError: The release was found wanting; the environment is as it was before.
         ShipwayError: It could not be made or brought there; the message says what is to be done.
     """
-    with site.change() as runner:
+    with changing(site) as runner:
         refuse_unfinished(site)
         proposal = propose_deploy(site, site.archive.next_number(), build=True)
         if proposal.is_new and (number := site.archive.claim_number()) != proposal.release.number:
@@ -29,8 +33,9 @@ def deploy(site: Site) -> Proposal:
 
 def promote(site: Site, release: Release) -> Proposal:
     """Have *release*, which another environment has, serve here. Raises: as `deploy`."""
-    with site.change() as runner:
+    with changing(site) as runner:
         refuse_unfinished(site)
+        site.archive.take_number(release.number)
         return _done(site, runner, propose_promotion(site, release))
 
 
@@ -40,14 +45,14 @@ def rollback(site: Site, number: int | None, *, take_over: bool = False) -> Prop
     Raises:
         UnknownReleaseError: There is no such release, or it is not kept any more.
     """
-    with site.change(take_over=take_over) as runner:
+    with changing(site, take_over=take_over) as runner:
         proposal = propose_rollback(site, number)
         return _done(site, runner, proposal, superseded=runner.journal.unfinished())
 
 
 def resume(site: Site, *, take_over: bool = False) -> Entry | None:
     """Finish what was begun. Returns it, or None when there was nothing."""
-    with site.change(take_over=take_over) as runner:
+    with changing(site, take_over=take_over) as runner:
         entry = runner.journal.unfinished()
         if entry is not None:
             runner.resume(entry)
@@ -56,11 +61,23 @@ def resume(site: Site, *, take_over: bool = False) -> Entry | None:
 
 def abort(site: Site, *, take_over: bool = False) -> Entry | None:
     """Return to what was there before what was begun. Returns it, or None when there was nothing."""
-    with site.change(take_over=take_over) as runner:
+    with changing(site, take_over=take_over) as runner:
         entry = runner.journal.unfinished()
         if entry is not None:
             runner.abort(entry)
         return entry
+
+
+@contextmanager
+def destroying(site: Site) -> Iterator[None]:
+    """Hold the lease while everything is removed; then nothing is deployed any more. The records of releases stay."""
+    with changing(site) as runner:
+        runner.audit.note("destroy")
+        yield
+        site.archive.stand(site.environment, Standing())
+        entry = runner.journal.unfinished()
+        if entry is not None:
+            runner.journal.finish(entry)
 
 
 def refuse_unfinished(site: Site) -> None:

@@ -59,7 +59,11 @@ def _hand_over(goal: Layout, observed: Layout, moves: Sequence[Step], budgets: M
     coming = tuple(release for release in goal.front if release not in observed.front)
     leaving = tuple(release for release in observed.front if release not in goal.front)
     at = observed.front if observed.gateway == goal.gateway else None
-    if coming or at is None:
+    # A replica that was made anew may answer at another address.
+    healed = any(
+        isinstance(step, Start) and step.release in observed.front for step in _starts(goal, observed, budgets)
+    )
+    if coming or healed or at is None:
         at = (*observed.front, *coming)
         yield Gateway(goal.gateway, at)
     if not _has_traffic(goal, observed):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import msgspec
 
 from shipway.deploy.candidate import Inputs, candidate, rendered, secret_versions, version_key
-from shipway.deploy.capabilities import Setting, losses, refuse_losses
+from shipway.deploy.capabilities import Setting, losses, refuse_losses, refuse_unchecked
 from shipway.deploy.diff import Change, difference
 from shipway.deploy.front import front_table, shares_anything
 from shipway.deploy.goal import budget_of, goal_of, intended
@@ -80,7 +80,7 @@ def propose_deploy(site: Site, number: int, *, build: bool) -> Proposal:
     key = version_key(site.store, site.folder, make=build)
     release = candidate(site.app, number, inputs, site.target, key, build=build, say=site.progress.line)
     current = site.current
-    if current is not None and current.content == release.content:
+    if current is not None and current.is_same_as(release):
         return _towards(site, "repair", current, site.app, is_new=False, lost=lost, gradual=False)
     return _towards(site, "deploy", release, site.app, is_new=True, lost=lost, gradual=True)
 
@@ -105,7 +105,7 @@ def propose_promotion(site: Site, release: Release) -> Proposal:
         promoted_from=release.environment,
     )
     current = site.current
-    is_here = current is not None and (current.number, current.content) == (here.number, here.content)
+    is_here = current is not None and current.number == here.number and current.is_same_as(here)
     return _towards(site, "promote", rendered(here, site.target), app, is_new=not is_here, lost=lost, gradual=True)
 
 
@@ -147,17 +147,28 @@ def _towards(
     standing, current, observed = site.standing, site.current, site.observe()
     standby = kind != "rollback" and app.settings.rollout.keeps_standby
     goal = goal_of(release, app, standing, observed, standby=standby)
-    serving = current if current is not None and current.number in observed.front else None
     moves: tuple[Step, ...] = ()
-    # Where both have nothing to share out (a model's gateway whose models did not change), a canary would wait for ever.
-    if gradual and serving is not None and shares_anything(front_table([serving, release])):
-        moves = moves_of(app.settings.rollout, release.number, serving.number)
-    budgets = site.budgets({*observed.installed, *goal.installed}) | {release.number: budget_of(app)}
+    if gradual and current is not None and _is_comparable(site, current, release, observed):
+        moves = moves_of(app.settings.rollout, release.number, current.number)
+    budgets = {**site.budgets({*observed.installed, *goal.installed}), release.number: budget_of(app)}
     before = intended(observed, site.replicas(observed.front))
     return Proposal(kind, release, is_new, current, lost, before, goal, plan(goal, observed, moves, budgets))
+
+
+def _is_comparable(site: Site, current: Release, release: Release, observed: Layout) -> bool:
+    """Whether traffic can move by and by.
+
+    From a release of which nothing answers it moves at once, and so it does where both have nothing to share out (a gateway
+    for models that did not change), as a canary would wait for ever.
+    """
+    wanted = site.replicas([current.number]).get(current.number)
+    runs = observed.running.get(current.number, {})
+    answers = current.number in observed.front and (not wanted or any(runs.values()))
+    return answers and shares_anything(front_table([current, release]))
 
 
 def _losses(site: Site, app: App, table: dict[str, object]) -> tuple[Setting, ...]:
     lost = losses(table, site.target.capabilities)
     refuse_losses(lost, app, site.target.capabilities)
+    refuse_unchecked(app)
     return lost

@@ -39,6 +39,12 @@ class Images(msgspec.Struct, frozen=True):
     def built(self) -> bool:
         return all(image.digest for image in (self.gateway, *self.services.values()))
 
+    @property
+    def digests(self) -> dict[str, str]:
+        """Those that are known; the gateway's is under the empty name."""
+        images = {"": self.gateway, **self.services}
+        return {name: image.digest for name, image in images.items() if image.digest is not None}
+
 
 class Rendered(msgspec.Struct, frozen=True):
     """What a target makes of a release before anything runs.
@@ -92,8 +98,19 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def content(self) -> str:
-        """A digest of all that would make a difference to who calls the app; two releases with the same are the same."""
+        """A digest of all that would make a difference to who calls the app, as far as it is known without a build."""
         return digest_of(self._decisive())
+
+    def is_same_as(self, other: "Release") -> bool:
+        """Whether *other* would serve just so: the same content and, where they are known, the same images.
+
+        A tag that follows from what an image is built from is the same after a build anew, and a tag of the user's own may be
+        moved; the digest tells.
+        """
+        ours, theirs = self.images.digests, other.images.digests
+        return self.content == other.content and all(
+            theirs.get(name, digest) == digest for name, digest in ours.items()
+        )
 
     def _decisive(self) -> str:
         images = {name: image.reference for name, image in sorted(self.images.services.items())}

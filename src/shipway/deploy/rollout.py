@@ -18,6 +18,8 @@ from shipway.errors import RolledBackError, TrafficError
 LOOK_EVERY_S = 0.2
 """A release that fails outright is to be noticed within a second."""
 
+PATIENCE_S = 10.0
+
 OUTRIGHT_BAD = 10
 OUTRIGHT_RATE = 0.5
 SHARED_RATE = 0.25
@@ -85,13 +87,16 @@ class Watch:
     def __init__(
         self,
         traffic: Callable[[], Traffic],
-        judge: Judge,
+        judge: Callable[[int], Judge],
         clock: Clock,
         confirm: Callable[[], None],
         say: Callable[[str], None],
     ) -> None:
-        """*traffic* is asked for anew each time, as the gateway may be another by then; *confirm* raises when the
-        environment is not ours any more."""
+        """
+        Args:
+            judge: Gives the judge of a release.
+            confirm: Raises when the environment is not ours any more.
+        """
         self._traffic = traffic
         self._judge = judge
         self._clock = clock
@@ -106,8 +111,20 @@ class Watch:
         self._shares = shares
 
     def shift(self, step: Shift) -> None:
-        self._traffic().shift(step.shares)
-        self._shares = step.shares
+        """Move traffic. A gateway that does not answer is asked again for a while: it may be changing itself."""
+        until_s = self._clock.monotonic_s() + PATIENCE_S
+        while True:
+            try:
+                self._traffic().shift(step.shares)
+            except TrafficError as error:
+                if self._clock.monotonic_s() >= until_s:
+                    raise
+                self._say(error.message)
+                self._clock.sleep(1.0)
+                self._confirm()
+            else:
+                self._shares = step.shares
+                return
 
     def hold(self, step: Hold) -> None:
         """Return when the rollout may go on.
@@ -118,6 +135,7 @@ class Watch:
         began_s = self._clock.monotonic_s()
         self._began_s = began_s if self._began_s is None else self._began_s
         arms: dict[str, Arms] = {}
+        judge = self._judge(step.release)
         self._counted(step)  # what came before belongs to another share, or to nobody
         said = ""
         while True:
@@ -127,7 +145,7 @@ class Watch:
             self._counts = self._counts.plus(self._shares.get(step.release, 0.0), more)
             now_s = self._clock.monotonic_s()
             look = Look(now_s - began_s, now_s - self._began_s, arms)
-            verdict = self._judge(self._counts, look.rollout_s) if step.judged else None
+            verdict = judge(self._counts, look.rollout_s) if step.judged else None
             decision, why = decide(step, look, verdict)
             if decision is Next.ROLL_BACK:
                 raise RolledBackError(f"{release_name(step.release)} is rolled back: {why}")

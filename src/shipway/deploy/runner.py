@@ -3,48 +3,50 @@
 A step may be done twice, because a crash between its effect and the next note leaves no trace of the effect.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import msgspec
 
-from shipway.deploy.archive import Archive, Standing
+from shipway.deploy.archive import Standing
 from shipway.deploy.audit import Audit
 from shipway.deploy.journal import Entry, Journal
-from shipway.deploy.layout import Layout
+from shipway.deploy.judging import judge_of
 from shipway.deploy.lease import Lease
-from shipway.deploy.plan import Budget, plan
+from shipway.deploy.plan import plan
 from shipway.deploy.releases import release_name
-from shipway.deploy.rollout import Watch
+from shipway.deploy.rollout import Judge, Watch
+from shipway.deploy.site import Site
 from shipway.deploy.steps import Commit, Drain, Hold, Install, Shift, Start, Step, Stop, Verify
-from shipway.deploy.targets import Say, Target
 from shipway.errors import NotReadyError, RolledBackError
 
-Budgets = Callable[[Iterable[int]], dict[int, Budget]]
 
-
-@dataclass(frozen=True)
-class Progress:
-    """Where long work is told: *step* before each step (its number from 1, how many there are), *line* in between."""
-
-    step: Callable[[int, int, Step], None]
-    line: Say
+@contextmanager
+def changing(site: Site, *, take_over: bool = False) -> Iterator["Runner"]:
+    """Hold the lease of *site* meanwhile; the runner does what is planned. Raises: LeaseHeldError."""
+    audit = Audit(site.store, site.folder, site.by, site.clock)
+    lease = Lease(site.store, site.folder, site.by, site.clock, audit)
+    lease.acquire(take_over=take_over)
+    watch = Watch(site.target.traffic, _judges(site), site.clock, lease.confirm, site.progress.line)
+    runner = Runner(site, lease, audit, Journal(site.store, site.folder), watch)
+    with lease:
+        if site.in_background:
+            with lease.heartbeat():
+                yield runner
+        else:
+            yield runner
 
 
 @dataclass(frozen=True)
 class Runner:
     """Changes one environment; made anew for each command, while it holds the lease."""
 
-    environment: str
-    target: Target
-    archive: Archive
-    journal: Journal
+    site: Site
     lease: Lease
     audit: Audit
+    journal: Journal
     watch: Watch
-    budgets: Budgets
-    progress: Progress
-    observe: Callable[[], Layout]
 
     def run(self, entry: Entry) -> None:
         """Do *entry*, which was not begun yet. A release that is found wanting is taken back before this raises.
@@ -69,8 +71,8 @@ class Runner:
     def abort(self, entry: Entry) -> None:
         """Return to what was there before *entry* began."""
         self.audit.note(f"abort: {entry.describe()}")
-        observed = self.observe()
-        budgets = self.budgets({*entry.before.installed, *observed.installed})
+        observed = self.site.observe()
+        budgets = self.site.budgets({*entry.before.installed, *observed.installed})
         steps = [
             Commit(entry.stood.current, entry.stood.retained) if isinstance(step, Commit) else step
             for step in plan(entry.before, observed, budgets=budgets)
@@ -93,11 +95,12 @@ class Runner:
         except (NotReadyError, RolledBackError) as error:
             if entry.kind == "abort":
                 raise
-            self.progress.line(f"{error.message}")
-            self.abort(self.journal.read() or entry)
+            self.site.progress.line(f"{error.message}")
+            # Not read anew: what somebody who took over has written by now is not ours to abort.
+            self.abort(self.journal.last or entry)
             serves = f"{release_name(entry.stood.current)} serves" if entry.stood.current else "nothing is deployed"
             raise type(error)(
-                f"{error.message}\n{self.environment} is as it was before: {serves}", error.hint
+                f"{error.message}\n{self.site.environment} is as it was before: {serves}", error.hint
             ) from error
 
     def _do(self, entry: Entry, first: tuple[Step, ...] = ()) -> None:
@@ -110,7 +113,7 @@ class Runner:
             self.lease.confirm()
             if index > entry.at:
                 entry = self.journal.advance(entry, index)
-            self.progress.step(index + 1, len(entry.steps), step)
+            self.site.progress.step(index + 1, len(entry.steps), step)
             self._apply(step)
         self.journal.finish(entry)
         self.audit.note(f"{entry.kind} done: {_goal(entry)}")
@@ -124,9 +127,20 @@ class Runner:
             case Drain():
                 self.watch.drain(step)
             case Commit():
-                self.archive.stand(self.environment, Standing(step.release, step.retained))
+                self.site.archive.stand(self.site.environment, Standing(step.release, step.retained))
             case _:
-                self.target.apply(step, self.progress.line)
+                self.site.target.apply(step, self.site.progress.line)
+
+
+def _judges(site: Site) -> Callable[[int], Judge]:
+    """The judge of a release, by its own objectives: on a promotion they are not those of the file that is here."""
+
+    def judge(number: int) -> Judge:
+        app = site.app_of(site.archive.get(number, site.environment))
+        return judge_of(app.objectives, app.settings.rollout)
+
+    fixed = site.judge
+    return judge if fixed is None else lambda number: fixed
 
 
 def _repairs(done: tuple[Step, ...]) -> tuple[Step, ...]:

@@ -1,31 +1,34 @@
 """One environment with its state and its target: all that a command needs, without a terminal."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
 from shipway.deploy.archive import Archive, Standing
-from shipway.deploy.audit import Audit
 from shipway.deploy.candidate import Reveal
 from shipway.deploy.clock import Clock
 from shipway.deploy.goal import budget_of, replicas_of
 from shipway.deploy.journal import Entry, Journal
-from shipway.deploy.judging import judge_of
 from shipway.deploy.layout import Layout
-from shipway.deploy.lease import Lease
 from shipway.deploy.plan import Budget
 from shipway.deploy.releases import Release
-from shipway.deploy.rollout import Judge, Watch
-from shipway.deploy.runner import Progress, Runner
+from shipway.deploy.rollout import Judge
 from shipway.deploy.state import Store
 from shipway.deploy.steps import Step
-from shipway.deploy.targets import Target
+from shipway.deploy.targets import Say, Target
 from shipway.errors import UnknownReleaseError
 from shipway.spec.app import App
 from shipway.spec.load import app_of
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where long work is told: *step* before each step (its number from 1, how many there are), *line* in between."""
+
+    step: Callable[[int, int, Step], None]
+    line: Say
 
 
 def _no_step(number: int, total: int, step: Step) -> None:
@@ -119,32 +122,3 @@ class Site:
                 yield number, self.app_of(self.archive.get(number, self.environment))
             except UnknownReleaseError:
                 continue
-
-    @contextmanager
-    def change(self, *, take_over: bool = False) -> Iterator[Runner]:
-        """Hold the lease meanwhile; the runner does what is planned. Raises: LeaseHeldError."""
-        audit = Audit(self.store, self.folder, self.by, self.clock)
-        lease = Lease(self.store, self.folder, self.by, self.clock, audit)
-        lease.acquire(take_over=take_over)
-        with lease:
-            runner = self._runner(lease, audit)
-            if self.in_background:
-                with lease.heartbeat():
-                    yield runner
-            else:
-                yield runner
-
-    def _runner(self, lease: Lease, audit: Audit) -> Runner:
-        judge = self.judge or judge_of(self.app.objectives, self.app.settings.rollout)
-        return Runner(
-            environment=self.environment,
-            target=self.target,
-            archive=self.archive,
-            journal=Journal(self.store, self.folder),
-            lease=lease,
-            audit=audit,
-            watch=Watch(self.target.traffic, judge, self.clock, lease.confirm, self.progress.line),
-            budgets=self.budgets,
-            progress=self.progress,
-            observe=self.observe,
-        )

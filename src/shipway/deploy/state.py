@@ -79,6 +79,8 @@ class DirectoryStore:
         with self._changing(path):
             self._compare(key, version)
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for left in path.parent.glob(f"{_TEMPORARY}*"):
+                left.unlink()  # by a write that was killed: nobody else is writing now
             _replace(path, _encoded(value, new))
         return new
 
