@@ -24,6 +24,11 @@ SECRETS_FOLDER = "/run/secrets"
 """The entry point exports each file here as an environment variable of its name; Compose mounts secrets here too."""
 
 IGNORE_FILE = ".dockerignore"
+_PACKAGES = "/opt/shipway"
+_COPIES = (
+    "COPY entrypoint.sh /usr/local/bin/entrypoint.sh",
+    "COPY --from=dependencies /opt/venv /opt/venv",
+)
 REQUIREMENTS_FILE = "requirements/requirements.txt"
 """Files that it includes lie beside it."""
 
@@ -80,25 +85,22 @@ def service_files(recipe: Recipe, service: Service) -> dict[str, str]:
 
 def gateway_files(recipe: Recipe, requirements: Requirements, version: str) -> dict[str, str]:
     """The generated files of the gateway's context. The package itself lies in `shipway/` beside them."""
-    base = recipe.base
+    health = Health(path="/readyz", interval=10.0, timeout=3.0, start=30.0)
     lines = [
         *_dependency_stage(replace(recipe, requirements=requirements)),
-        "COPY shipway/ /opt/venv/shipway-source/shipway/",
-        "# The package goes where its dependencies are, whatever the base image's Python is called.",
-        "RUN mv /opt/venv/shipway-source/shipway "
-        '"$(/opt/venv/bin/python -c \'import sysconfig; print(sysconfig.get_path("purelib"))\')/shipway" \\\n'
-        "    && rmdir /opt/venv/shipway-source \\\n"
-        "    && /opt/venv/bin/python -m compileall -q /opt/venv/lib",
+        f"COPY shipway/ {_PACKAGES}/shipway/",
+        f"RUN /opt/venv/bin/python -m compileall -q {_PACKAGES}",
         "",
-        *_runtime_stage(base, {"title": recipe.title, "version": version}),
-        "# A volume that is mounted here starts as this folder is, so it belongs to the user below.",
-        f"COPY --chown={USER}:{USER} state/ /var/lib/shipway/",
+        *_runtime_stage(recipe.base, {"title": recipe.title, "version": version}),
+        f"ENV PYTHONPATH={_PACKAGES}",
         "WORKDIR /etc/shipway",
         f"USER {USER}:{USER}",
-        'HEALTHCHECK --interval=10s --timeout=3s --start-period=30s CMD ["python", "-c", '
-        f"{_json(_probe_code(Health(path='/readyz'), 'SHIPWAY_ADMIN_PORT'))}]",
-        *_ending(),
+        *_health_check(health, "SHIPWAY_ADMIN_PORT"),
         'CMD ["python", "-m", "shipway", "gateway", "/etc/shipway", "--state", "/var/lib/shipway"]',
+        "# A volume that is mounted here starts as this folder is, so it belongs to the user above.",
+        f"COPY --chown={USER}:{USER} state/ /var/lib/shipway/",
+        *_COPIES,
+        f"COPY --from=dependencies {_PACKAGES} {_PACKAGES}",
     ]
     return {
         "Dockerfile": _text(lines),
@@ -140,20 +142,20 @@ def folder_of(service: Service) -> str:
 
 
 def _dockerfile(recipe: Recipe, service: Service) -> str:
+    """What changes with the code comes last, so that new code costs one layer."""
     health = service.health
     lines = [
         *_dependency_stage(recipe),
+        "",
         *_runtime_stage(recipe.base, {"title": recipe.title}),
         f"ENV PORT={PORT} HOME=/tmp" + (" PYTHONPATH=/app/src" if recipe.has_src else ""),
-        "COPY app/ /app/",
         f"WORKDIR {folder_of(service)}",
         f"USER {USER}:{USER}",
         f"EXPOSE {PORT}",
-        f"HEALTHCHECK --interval={_seconds(max(health.interval, 10))} --timeout={_seconds(health.timeout)} "
-        f"--start-period={_seconds(health.start)} --retries={health.failures} \\\n"
-        f'    CMD ["python", "-c", {_json(_probe_code(health, "PORT"))}]',
-        *_ending(),
+        *_health_check(health.model_copy(update={"interval": max(health.interval, 10.0)}), "PORT"),
         f"CMD [{', '.join(_json(word) for word in command_of(service))}]",
+        *_COPIES,
+        "COPY app/ /app/",
     ]
     return _text(lines)
 
@@ -180,7 +182,7 @@ def _dependency_stage(recipe: Recipe) -> list[str]:
         ]
     if recipe.server:
         lines.append(f"RUN {' '.join(['/opt/venv/bin/pip install', *options, *recipe.server])}")
-    return [*lines, ""]
+    return lines
 
 
 def _runtime_stage(base: str, labels: Mapping[str, str]) -> list[str]:
@@ -190,13 +192,17 @@ def _runtime_stage(base: str, labels: Mapping[str, str]) -> list[str]:
         f"FROM {base}",
         f"LABEL {pairs}",
         "ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1",
-        "COPY --from=dependencies /opt/venv /opt/venv",
-        "COPY entrypoint.sh /usr/local/bin/entrypoint.sh",
+        "STOPSIGNAL SIGTERM",
+        'ENTRYPOINT ["/bin/sh", "/usr/local/bin/entrypoint.sh"]',
     ]
 
 
-def _ending() -> list[str]:
-    return ["STOPSIGNAL SIGTERM", 'ENTRYPOINT ["/bin/sh", "/usr/local/bin/entrypoint.sh"]']
+def _health_check(health: Health, port_variable: str) -> list[str]:
+    return [
+        f"HEALTHCHECK --interval={_seconds(health.interval)} --timeout={_seconds(health.timeout)} "
+        f"--start-period={_seconds(health.start)} --retries={health.failures} \\",
+        f'    CMD ["python", "-c", {_json(_probe_code(health, port_variable))}]',
+    ]
 
 
 def _probe_code(health: Health, port_variable: str) -> str:

@@ -2,7 +2,7 @@
 
 import importlib.metadata
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,13 +12,16 @@ from shipway.deploy.build_context import Entries, Entry, archive_of, content_key
 from shipway.deploy.build_ignore import Ignored, patterns_of
 from shipway.deploy.build_requirements import KNOWN_FILES, Requirements, included_files, normal, requirements_of
 from shipway.deploy.engine.client import Engine, Image
-from shipway.errors import BuildError
+from shipway.errors import BuildError, NoSpaceError
 from shipway.secret import SecretReference
 from shipway.spec.app import App
 from shipway.spec.services import Service
 
 REPOSITORY = "shipway-build"
 """Images that were built here are called `shipway-build/APP/SERVICE:KEY`."""
+
+_FULL_BYTES = 64 << 20
+"""A build that failed with so little left failed for want of more."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SHIPWAY_FILES = Ignored(("**/__pycache__", "**/*.pyc"))
@@ -97,11 +100,9 @@ def project_requirements(app: App) -> Requirements | None:
 class ImageBuilder:
     """Builds contexts on one engine, each only once."""
 
-    def __init__(self, engine: Engine, network: str, labels: Mapping[str, str]) -> None:
-        """*labels* are put on what is built, and change nothing of its name."""
+    def __init__(self, engine: Engine, network: str) -> None:
         self._engine = engine
         self._network = network
-        self._labels = labels
 
     def reference(self, context: Context) -> str:
         base = self._engine.image(context.base) if context.base else None
@@ -120,8 +121,17 @@ class ImageBuilder:
             yield f"pulling {context.base}"
             self._engine.pull(context.base)
         if self.built(context) is None:
-            reference = self.reference(context)
-            yield from self._engine.build(archive_of(context.entries), reference, self._labels, self._network)
+            try:
+                yield from self._engine.build(archive_of(context.entries), self.reference(context), self._network)
+            except BuildError as error:
+                # Installers have their own words for a full disk, or none at all.
+                free = self._engine.free_bytes()
+                if free is not None and free < _FULL_BYTES:
+                    raise NoSpaceError(
+                        f"the engine has no space left on its disk ({free >> 20} MiB): {error}",
+                        "docker system df; then docker image prune, or a larger disk",
+                    ) from error
+                raise
 
 
 def _project(app: App) -> dict[str, Entry]:

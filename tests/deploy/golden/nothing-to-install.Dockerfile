@@ -6,15 +6,15 @@ FROM python:3.13-slim
 LABEL org.opencontainers.image.title="assistant api" \
       org.opencontainers.image.base.name="python:3.13-slim"
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
-COPY --from=dependencies /opt/venv /opt/venv
-COPY entrypoint.sh /usr/local/bin/entrypoint.sh
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["/bin/sh", "/usr/local/bin/entrypoint.sh"]
 ENV PORT=8000 HOME=/tmp
-COPY app/ /app/
 WORKDIR /app
 USER 10001:10001
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=2s --start-period=60s --retries=3 \
     CMD ["python", "-c", "import os, socket; socket.create_connection(('127.0.0.1', int(os.environ.get('PORT', 8000))), 2)"]
-STOPSIGNAL SIGTERM
-ENTRYPOINT ["/bin/sh", "/usr/local/bin/entrypoint.sh"]
 CMD ["python", "-m", "http.server"]
+COPY entrypoint.sh /usr/local/bin/entrypoint.sh
+COPY --from=dependencies /opt/venv /opt/venv
+COPY app/ /app/

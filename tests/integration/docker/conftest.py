@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -22,18 +23,20 @@ APP = Path(__file__).with_name("answering_app.py")
 
 
 @pytest.fixture(scope="session")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealEngine]:
+def engine() -> Iterator[RealEngine]:
     """A real engine with a base image."""
     reason = why_not()
     if reason is not None:
         pytest.skip(reason)
-    engine = RealEngine(tmp_path_factory.mktemp("engine"))
-    engine.start()
-    try:
-        engine.import_base()
-        yield engine
-    finally:
-        engine.stop()
+    # Not in pytest's own folder, which would keep a gigabyte for each of the last runs.
+    with tempfile.TemporaryDirectory(prefix="engine-", ignore_cleanup_errors=True) as folder:
+        engine = RealEngine(Path(folder))
+        engine.start()
+        try:
+            engine.import_base()
+            yield engine
+        finally:
+            engine.stop()
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ class Deployment:
     admin_port: int
     name: str
     replicas: int = 1
-    rollout: str = '"blue_green"'
+    rollout: str = '{ strategy = "blue_green", watch = "1s" }'
     more: str = ""
     docker_host: str = ""
     environ: dict[str, str] = field(default_factory=dict)

@@ -74,6 +74,9 @@ class RealEngine:
             self.process.terminate()
             self.process.wait(60)
             self.process = None
+            # The engine leaves this mounted, and then its folder cannot be removed.
+            netns = str(self.folder / "exec" / "netns" / "default")
+            subprocess.run(["umount", netns], stderr=subprocess.DEVNULL, check=False)
 
     def import_base(self) -> None:
         """Have the base image, which is made once for a machine."""

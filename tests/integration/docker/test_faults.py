@@ -1,8 +1,10 @@
 """Faults of the engine and its host: each is said in a sentence, and what served before goes on serving."""
 
 import os
+import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -134,10 +136,10 @@ def test_everything_is_back_after_a_restart_of_the_engine(deployment: Deployment
 
 
 @pytest.fixture
-def small_engine(engine: RealEngine, tmp_path: Path) -> Iterator[RealEngine]:
+def small_engine(engine: RealEngine) -> Iterator[RealEngine]:
     """An engine whose disk has hardly more room than its base image takes."""
-    folder = tmp_path / "small"
-    (folder / "data").mkdir(parents=True)
+    folder = Path(tempfile.mkdtemp(prefix="small-engine-"))
+    (folder / "data").mkdir()
     size = base_archive().stat().st_size + (25 << 20)
     mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder / "data")]
     if subprocess.run(mount, capture_output=True).returncode != 0:
@@ -150,6 +152,7 @@ def small_engine(engine: RealEngine, tmp_path: Path) -> Iterator[RealEngine]:
     finally:
         small.stop()
         subprocess.run(["umount", "--lazy", str(folder / "data")], check=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_an_engine_without_space(small_engine: RealEngine, deployment: Deployment) -> None:

@@ -1,6 +1,7 @@
 """What Shipway asks of the engine, as typed calls and values. Knows nothing of apps or releases."""
 
 import json
+import os
 import re
 import tarfile
 import time
@@ -116,6 +117,15 @@ class Engine:
         raw = self._http.json("GET", "/version", timeout_s=10)
         return EngineVersion(raw["Version"], raw["ApiVersion"], f"{raw['Os']}/{raw['Arch']}")
 
+    def free_bytes(self) -> int | None:
+        """What is left on the engine's disk, where that can be seen from here."""
+        root = str(self._http.json("GET", "/info")["DockerRootDir"])
+        try:
+            status = os.statvfs(root)
+        except OSError:
+            return None
+        return status.f_bavail * status.f_frsize
+
     # Images
 
     def image(self, reference: str) -> Image | None:
@@ -170,7 +180,7 @@ class Engine:
                 found.setdefault(repository, set()).add(tag)
         return found
 
-    def build(self, context: bytes, tag: str, labels: Mapping[str, str], network: str) -> Iterator[str]:
+    def build(self, context: bytes, tag: str, network: str) -> Iterator[str]:
         """Build the image of *context*, a tar archive with a Dockerfile, with the engine's own builder.
 
         Yields:
@@ -179,13 +189,7 @@ class Engine:
         Raises:
             BuildError: A step failed. NoSpaceError, RegistryError: as they say.
         """
-        query: dict[str, str | bool | Mapping[str, Any]] = {
-            "t": tag,
-            "labels": dict(labels),
-            "networkmode": network,
-            "rm": True,
-            "forcerm": True,
-        }
+        query: dict[str, str | bool] = {"t": tag, "networkmode": network, "rm": True, "forcerm": True}
         said: list[str] = []
         try:
             deadline_s = time.monotonic() + _BUILD_S

@@ -169,7 +169,7 @@ class Replicas:
                     [f"{self._called(replica)} did not become healthy: {reason}", *(f"  {line}" for line in lines)]
                 )
                 + ("" if lines else "\n  (it printed nothing)"),
-                f"shipway logs {self.names.environment} {replica.service} --release {release_name(replica.release)}",
+                f"services.{replica.service}.health says what is asked, and how long the start may take",
             )
         return reason is None
 

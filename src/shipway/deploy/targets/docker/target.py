@@ -63,8 +63,7 @@ class DockerTarget:
     def images(self, *, build: bool, say: Say) -> Images:
         app = self._around.app
         _refuse_local_models(app)
-        labels = {"org.opencontainers.image.vendor": app.name}
-        builder = ImageBuilder(self._engine, app.build.network, labels)
+        builder = ImageBuilder(self._engine, app.build.network)
         services = {}
         for name, service in app.services.items():
             if service.image is not None:
@@ -127,7 +126,7 @@ class DockerTarget:
     def _built(self, builder: ImageBuilder, context: Context, *, build: bool, say: Say) -> Image:
         if build:
             for line in builder.build(context):
-                if not line.startswith(" "):  # the steps; what they print is shown when one fails
+                if line.startswith(("Step ", "pulling ")):  # what a step prints is shown when it fails
                     say(line)
         image = builder.built(context)
         return Image(builder.reference(context), image.id if image else None)
