@@ -13,13 +13,12 @@ from benchmarks.verdict.characteristics import (
     BAD_RATES,
     LATE,
     SHARES,
-    WORLDS,
     detection,
     false_rollbacks,
     late_failure,
-    promotion,
 )
 from benchmarks.verdict.nulls import NULLS
+from benchmarks.verdict.promotions import CANDIDATES, promotion
 from benchmarks.verdict.report import Results, as_plain, failures, properties, tables
 from benchmarks.verdict.side_by_side import CASES, RULES, decided
 
@@ -37,7 +36,7 @@ class Effort:
     side_by_side: int
 
 
-FULL = Effort(nulls=800, detections=400, late=200, promotions=400, side_by_side=200)
+FULL = Effort(nulls=600, detections=400, late=200, promotions=200, side_by_side=150)
 QUICK = Effort(nulls=100, detections=60, late=20, promotions=60, side_by_side=20)
 
 
@@ -53,7 +52,7 @@ def main() -> int:
         [false_rollbacks(null, effort.nulls, seed) for null in NULLS],
         [detection(share, rate, effort.detections, seed) for share in SHARES for rate in BAD_RATES],
         {f"share {share:.0%}, then {then:.0%}": late_failure(share, then, effort.late, seed) for share, then in LATE},
-        [promotion(*world, effort.promotions, seed) for world in WORLDS],
+        [promotion(one, effort.promotions, seed) for one in CANDIDATES],
         {
             case.name: {name: decided(case, rule, effort.side_by_side, seed) for name, rule in RULES.items()}
             for case in CASES

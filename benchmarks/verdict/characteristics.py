@@ -10,7 +10,7 @@ from benchmarks.verdict.nulls import ERRORS, Null
 from benchmarks.verdict.rates import Share, middle
 from benchmarks.verdict.traffic import World, batch, batches, seeded, steady
 from shipway.deploy.counts import Arms, Counts, Step, Tally, whole
-from shipway.deploy.sequential import log_below, log_less_than, log_worse
+from shipway.deploy.sequential import log_worse
 from shipway.deploy.verdict import log_evidence
 
 SHARES = (0.05, 0.1, 0.5)
@@ -114,50 +114,4 @@ def _rolled_back(world: World, rng: random.Random) -> Tally | None:
         canary = whole(counts.of("errors")).canary
         if (arms.canary.bad or not canary.good) and log_evidence(ERRORS, counts) >= -math.log(ERRORS.alpha):
             return canary
-    return None
-
-
-@dataclass(frozen=True)
-class Promotion:
-    """How often, and after how many canary requests (median), one is said to be good enough."""
-
-    name: str
-    is_false: bool
-    promoted: Share
-    requests: float
-
-
-WORLDS = (
-    ("errors 2% of 1%, at both limits; share 50%", True, steady(0.01, 0.02, share=0.5, requests=20_000)),
-    ("errors 2% of 1%, at both limits; share 10%", True, steady(0.01, 0.02, share=0.1, requests=50_000)),
-    ("errors 4% of 2%, beyond one, at the other; 50%", True, steady(0.02, 0.04, share=0.5, requests=20_000)),
-    ("errors 0.1% of 0.1%; share 10%", False, steady(0.001, 0.001, share=0.1, requests=100_000)),
-    ("errors 1% of 1%; share 10%", False, steady(0.01, 0.01, share=0.1, requests=100_000)),
-    ("errors 1% of 1%; share 50%", False, steady(0.01, 0.01, share=0.5, requests=100_000)),
-    ("errors 5% of 5%, beyond one limit; share 50%", False, steady(0.05, 0.05, share=0.5, requests=100_000)),
-)
-
-
-def promotion(name: str, is_false: bool, world: World, runs: int, seed: int) -> Promotion:
-    found = [_promoted(world, seeded(seed + run)) for run in range(runs)]
-    times = [float(one) for one in found if one is not None]
-    return Promotion(name, is_false, Share(len(times), runs), middle(times + [math.inf] * (runs - len(times))))
-
-
-def _promoted(world: World, rng: random.Random) -> int | None:
-    """The number of canary requests when both limits' evidence says so: the same as bounds below them, and cheaper."""
-    objective, counts = ERRORS.objectives[0], Counts()
-    assert objective.max_bad_rate is not None
-    assert objective.max_ratio is not None
-    threshold = math.log(2 / ERRORS.promotion_alpha)
-    for share, arms in batches(rng, world):
-        counts = counts.plus(share, {"errors": arms})
-        steps, canary = counts.of("errors"), whole(counts.of("errors")).canary
-        if canary.total < ERRORS.minimum_requests:
-            continue
-        if (
-            log_below(canary, objective.max_bad_rate) >= threshold
-            or log_less_than(steps, objective.max_ratio) >= threshold
-        ):
-            return canary.total
     return None

@@ -6,8 +6,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 
-from benchmarks.verdict.characteristics import BAD_RATES, SHARES, Detection, FalseRollbacks, Promotion
+from benchmarks.verdict.characteristics import BAD_RATES, SHARES, Detection, FalseRollbacks
 from benchmarks.verdict.nulls import ERRORS
+from benchmarks.verdict.promotions import Promotion
 from benchmarks.verdict.rates import Share
 from benchmarks.verdict.side_by_side import CASES, Decided
 
@@ -45,7 +46,7 @@ def properties(results: Results) -> list[Property]:
             one.promoted.is_at_most(ERRORS.promotion_alpha),
         )
         for one in results.promotions
-        if one.is_false
+        if one.is_false and one.is_claimed
     ]
     found += [
         Property(f"promoted at least 95%: {one.name}", one.promoted.interval[1] >= 0.95)
@@ -79,7 +80,7 @@ def tables(results: Results) -> str:
 
 def _nulls(nulls: Sequence[FalseRollbacks]) -> str:
     lines = [
-        "Rolled back although no worse, at any look (alpha 5%; of 95% intervals)",
+        "Rolled back although no worse, at any look (alpha 5%; 95% intervals)",
         f"  {'':42}{'verdict':>16}{'one pool':>10}{'z-test':>8}",
     ]
     for one in nulls:
@@ -113,12 +114,13 @@ def _late(late: Mapping[str, float]) -> str:
 
 def _promotions(promotions: Sequence[Promotion]) -> str:
     lines = [
-        "Promoted (limits: below 2%, or below twice the baseline's rate)",
-        f"  {'':46}{'promoted':>16}{'requests':>12}",
+        "Promoted (limits: below 2%, or below twice the baseline's rate; alpha 5%)",
+        f"  {'':50}{'promoted':>18}{'requests':>10}",
     ]
     for one in promotions:
-        requests = f"{one.requests:.0f}" if math.isfinite(one.requests) else "-"
-        lines.append(f"  {one.name:46}{_interval(one.promoted):>16}{requests:>12}")
+        requests = "false" if one.is_false else f"{one.requests:.0f}"
+        name = one.name if one.is_claimed else one.name + " *"
+        lines.append(f"  {name:50}{_interval(one.promoted):>18}{requests:>10}")
     return "\n".join(lines)
 
 

@@ -20,6 +20,20 @@ def test_a_share_that_comes_back_is_a_step_of_its_own() -> None:
     assert counts.of("errors") == (Step(0.1, ONE), Step(0.0, Arms()), Step(0.1, ONE))
 
 
+def test_what_is_not_settled_is_a_step_of_its_own_under_the_larger_share() -> None:
+    counts = Counts().plus(0.1, {"errors": ONE}, settled=False).plus(0.1, {"errors": ONE})
+    counts = counts.plus(0.5, {"errors": ONE}, settled=False).plus(0.5, {"errors": ONE}, settled=False)
+    counts = counts.plus(0.5, {"errors": ONE}).plus(0.2, {"errors": ONE}, settled=False).plus(0.2, {"errors": ONE})
+    assert [(step.share, step.settled, step.arms.canary.bad) for step in counts.of("errors")] == [
+        (0.1, False, 1),
+        (0.1, True, 1),
+        (0.5, False, 2),
+        (0.5, True, 1),
+        (0.5, False, 1),
+        (0.2, True, 1),
+    ]
+
+
 def test_an_objective_may_come_later_and_be_missing() -> None:
     counts = Counts().plus(0.1, {"errors": ONE}).plus(0.1, {"latency": ONE})
     assert (counts.of("errors"), counts.of("latency"), counts.of("cost")) == ((Step(0.1, ONE),), (Step(0.1, ONE),), ())

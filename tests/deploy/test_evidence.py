@@ -19,8 +19,10 @@ from shipway.deploy.evidence import (
 )
 from shipway.deploy.scrape import Scrape, parse_scrape
 from shipway.gateway.refusals import CODES
+from shipway.gateway.telemetry import Telemetry
 from shipway.monitoring import metrics
 from shipway.monitoring.exposition import render
+from shipway.monitoring.logging import AccessRecord
 from shipway.monitoring.metrics import gateway_registry
 from shipway.monitoring.registry import Registry
 
@@ -88,6 +90,19 @@ def test_a_call_is_bad_by_its_error_also_after_its_status_was_sent() -> None:
     for code in ("upstream_cut", "internal_error", "client_gone", "refused_by_model", "rate_limited"):
         gateway.calls("v2", code)
     assert _counted(before, gateway.scrape(), model_errors("chat")) == {"errors": Arms(Tally(1, 2), Tally(20, 0))}
+
+
+def test_what_the_gateway_records_of_a_cut_stream_counts_against_its_release() -> None:
+    gateway = Gateway()
+    telemetry = Telemetry(gateway.registry, None)
+    before = gateway.scrape()
+    for release, error in (("v1", None), ("v2", "upstream_cut")):
+        record = AccessRecord(b"POST", b"/v1/chat/completions", b"id")
+        record.model, record.upstream, record.release, record.status = "chat", "openai/x", release, 200
+        record.error, record.duration_s, record.first_token_s = error, 3.0, 0.4
+        telemetry.finished(record)
+    found = _counted(before, gateway.scrape(), model_errors("chat"), model_first_token("chat", 0.25))
+    assert found == {"errors": Arms(Tally(0, 1), Tally(1, 0)), "first_token": Arms(Tally(0, 1), Tally(0, 1))}
 
 
 def test_what_takes_longer_than_the_edge_of_a_bucket_is_bad() -> None:

@@ -73,6 +73,14 @@ def test_too_little_traffic_is_said_and_never_promoted() -> None:
     assert judge(declaration, _counts(Arms(Tally(100, 0), Tally(900, 0))), 60).outcome is Outcome.PROMOTE
 
 
+def test_what_is_not_settled_is_a_reason_to_roll_back_and_none_to_promote() -> None:
+    declaration = Declaration((ERRORS,))
+    good = Counts().plus(0.1, {"errors": GOOD}, settled=False)
+    assert judge(declaration, good, 60).reasons == ("errors: too little traffic, 0 canary requests of at least 100",)
+    bad = good.plus(0.1, {"errors": Arms(Tally(80, 20), Tally(900, 1))}, settled=False)
+    assert judge(declaration, bad, 60).outcome is Outcome.ROLL_BACK
+
+
 def test_one_objective_without_traffic_keeps_the_others_waiting() -> None:
     verdict = judge(DECLARATION, _counts(GOOD, Arms()), 60)
     assert verdict.outcome is Outcome.NOT_ENOUGH_EVIDENCE

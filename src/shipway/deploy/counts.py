@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +47,13 @@ class Step:
 
     Attributes:
         share: Part of the requests that were sent to the canary, from 0 to 1: the weight, not what was observed.
+        settled: Whether what ended was also begun under this share. Soon after a change of it much was not: of slow errors
+            the first ones are the baseline's, from before. That is no proof of a canary that has few.
     """
 
     share: float
     arms: Arms
+    settled: bool = True
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.share <= 1.0:
@@ -67,13 +70,17 @@ class Counts:
         """The steps of *objective*; none where nothing was counted."""
         return self.steps.get(objective, ())
 
-    def plus(self, share: float, more: Mapping[str, Arms]) -> Counts:
+    def plus(self, share: float, more: Mapping[str, Arms], *, settled: bool = True) -> Counts:
         """These and *more*, which was counted since the last time, all of it while the canary had *share*.
 
         What comes under another share than before begins a new step.
+
+        Args:
+            settled: Whether the share has been the same for longer than answers take. What comes before that counts
+                towards rolling back only, under the larger of the shares, which needs more evidence.
         """
         names = dict.fromkeys((*self.steps, *more))
-        return Counts({name: _continued(self.of(name), share, more.get(name, Arms())) for name in names})
+        return Counts({name: _continued(self.of(name), Step(share, more.get(name, Arms()), settled)) for name in names})
 
 
 def whole(steps: tuple[Step, ...]) -> Arms:
@@ -81,7 +88,12 @@ def whole(steps: tuple[Step, ...]) -> Arms:
     return sum((step.arms for step in steps), Arms())
 
 
-def _continued(steps: tuple[Step, ...], share: float, more: Arms) -> tuple[Step, ...]:
-    if steps and steps[-1].share == share:
-        return (*steps[:-1], Step(share, steps[-1].arms + more))
-    return (*steps, Step(share, more))
+def _continued(steps: tuple[Step, ...], more: Step) -> tuple[Step, ...]:
+    if not steps:
+        return (more,)
+    last = steps[-1]
+    if not more.settled:
+        more = replace(more, share=max(last.share, more.share))
+    if (last.share, last.settled) == (more.share, more.settled):
+        return (*steps[:-1], replace(last, arms=last.arms + more.arms))
+    return (*steps, more)

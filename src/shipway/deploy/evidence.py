@@ -5,7 +5,8 @@ Counters are cumulative, so a scrape that is missing loses nothing: the next one
 beyond the bound on label values, belongs to no arm and is left out.
 
 Scrape just before the canary's share changes, so that what was counted belongs to one share. Where that scrape fails,
-leave out what lies between the last one before the change and the first one after it.
+leave out what lies between the last one before the change and the first one after it. And count as not settled what ends
+soon after a change (`Counts.plus`).
 """
 
 from __future__ import annotations

@@ -50,6 +50,7 @@ class Finding:
     Attributes:
         arms: Requests of all steps. To be read, not to be compared: shares and times differ between steps.
         log_e_value: Logarithm of the evidence that the canary is worse than tolerated.
+        requests: The canary's in settled steps: those that can be a reason to promote.
         highest_rate: The canary's bad rate is surely below this; 1 while nothing is known.
         highest_ratio: It is surely below this multiple of the baseline's; infinite while nothing is known.
     """
@@ -57,6 +58,7 @@ class Finding:
     objective: Objective
     arms: Arms
     log_e_value: float
+    requests: int
     highest_rate: float
     highest_ratio: float
 
@@ -74,15 +76,17 @@ class Finding:
 
 def finding(objective: Objective, steps: tuple[Step, ...], alpha: float) -> Finding:
     """What *steps* say of *objective*; that it is within its limits is wrong with a chance of at most *alpha*."""
-    arms = whole(steps)
+    settled = tuple(step for step in steps if step.settled)
+    canary = whole(settled).canary
     # Either bound will do for a promotion, so where there are two each has a half of the chance to be wrong.
     part = alpha / 2 if objective.max_bad_rate is not None and objective.max_ratio is not None else alpha
     return Finding(
         objective,
-        arms,
+        whole(steps),
         log_worse(steps, objective.tolerated_ratio, objective.together),
-        highest_rate(arms.canary, part, objective.together),
-        highest_ratio(steps, part, objective.together),
+        canary.total,
+        highest_rate(canary, part, objective.together),
+        highest_ratio(settled, part, objective.together),
     )
 
 
@@ -112,8 +116,7 @@ def what_is_known(found: Finding) -> str:
 
 
 def what_is_missing(found: Finding, minimum_requests: int) -> str:
-    total = found.arms.canary.total
-    return f"{found.objective.name}: too little traffic, {total:,} canary requests of at least {minimum_requests:,}"
+    return f"{found.objective.name}: too little traffic, {found.requests:,} canary requests of at least {minimum_requests:,}"
 
 
 def _bad(tally: Tally) -> str:

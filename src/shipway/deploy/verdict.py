@@ -118,7 +118,7 @@ def judge(declaration: Declaration, counts: Counts, elapsed_s: float) -> Verdict
         found = next(one for one in findings if one.objective is best.objective)
         said = what_fails_outright(found) if best.is_guard else what_is_worse(found)
         return verdict(Outcome.ROLL_BACK, [said, _chance(declaration.alpha)], best.objective.name)
-    short = [one for one in findings if one.arms.canary.total < declaration.minimum_requests]
+    short = [one for one in findings if one.requests < declaration.minimum_requests]
     if not short and all(one.is_within_limits for one in findings):
         return verdict(Outcome.PROMOTE, [what_is_known(one) for one in findings])
     lacking = [what_is_missing(one, declaration.minimum_requests) for one in short]

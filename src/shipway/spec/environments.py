@@ -30,7 +30,8 @@ def _target(value: str) -> str:
 
 
 class Environment(Section):
-    """A target and what differs there: any part of the sections below, in the same form.
+    """A target, how releases reach it, and what differs there: any part of `services`, `providers`, `models`, `limits`,
+    `gateway` and `objectives`, in the same form.
 
     Tables are merged key by key; lists and single values replace. A service that gets another of `app`, `command`,
     `image`, `url` and `releases`, a model that gets the other of `upstreams` and `releases`, or a provider that gets

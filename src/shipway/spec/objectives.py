@@ -61,7 +61,10 @@ WithinTime = Annotated[
 
 
 class Objectives(Section):
-    """What counts as good. Each answer is good or bad by each objective, and a canary must not have more bad ones."""
+    """What counts as good. Each answer is good or bad by each objective, and a canary must not have more bad ones.
+
+    Times are judged at the bound of the metric's bucket that is nearest below; the reference of metrics has the bounds.
+    """
 
     availability: Percentage = Field(
         default=0.99, description="Share of requests that are answered without a server's error."

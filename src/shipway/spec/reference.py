@@ -142,7 +142,7 @@ def _scalar(value: Schema) -> str:
 
 
 def _plural(text: str) -> str:
-    return text.replace("string", "strings").replace("table", "tables")
+    return text.replace("string", "strings").replace("table", "tables").replace("percentage", "percentages")
 
 
 def write(docs: Path) -> None:
