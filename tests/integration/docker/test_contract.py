@@ -1,7 +1,6 @@
 """The target docker keeps the contract of targets, on a real engine."""
 
 import os
-from collections.abc import Iterator
 
 import msgspec
 import pytest
@@ -19,7 +18,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
 class TestDockerTarget(TargetContract):
     @pytest.fixture
-    def scene(self, deployment: Deployment) -> Iterator[Scene]:
+    def scene(self, deployment: Deployment) -> Scene:
         """v1 and v2 are good, v3 is never healthy; each is built from its own state of the project."""
         app = load_app(deployment.folder, "prod")
         source, resolved = tables(deployment.folder, "prod")
@@ -39,4 +38,4 @@ class TestDockerTarget(TargetContract):
                 secrets={"env:TOKEN": "v1"},
             )
             releases[number] = msgspec.structs.replace(made, rendered=target.render(made))
-        yield Scene(target, releases)
+        return Scene(target, releases)
