@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from shipway.deploy.build import PORT
+from shipway.deploy.build import PORT, USER
 from shipway.deploy.build_context import Entry
 from shipway.deploy.build_images import gateway_context, service_context
 from shipway.deploy.front import as_toml
@@ -155,8 +155,10 @@ def _service(app: App, name: str, service: Service) -> Table:
         }
     )
     resources = service.resources
+    told: Table = {"command": list(service.command)} if service.dockerfile and service.command else {}
     return {
         **made,
+        **told,
         "environment": environment,
         **({"secrets": mounts} if mounts else {}),
         **({"scale": service.replicas} if service.replicas > 1 else {}),
@@ -230,7 +232,7 @@ def _variables(app: App) -> str:
 
 def _readme(app: App) -> str:
     files = sorted({one.name for one in _references(app) if one.scheme == "file"})
-    secrets = f"Put these files here too: {', '.join(files)}.\n" if files else ""
+    secrets = f"Put these files here too, readable for user {USER}: {', '.join(files)}.\n" if files else ""
     return (
         f"# {app.name} in {app.environment}\n\n"
         "Plain files, made by `shipway export`. They need a Docker engine with Compose, and not Shipway.\n\n"

@@ -209,8 +209,8 @@ class Service(Section):
     )
     dockerfile: FilePath | None = Field(
         default=None,
-        description="Dockerfile of your own, from the app file's folder, instead of one that Shipway writes; its image listens "
-        "on PORT.",
+        description="Dockerfile of your own, from the app file's folder, instead of one that Shipway writes. Its image "
+        "listens on PORT; `command` is run in it, and for `app` its own command has to serve the app.",
     )
     drain: Seconds = Field(default=30.0, description="How long running requests may take to end when a replica stops.")
     resources: Resources = Field(default=Resources(), description="What one replica needs.")

@@ -68,8 +68,11 @@ def service_container(
     hardened = (
         {"CapDrop": ["ALL"], "SecurityOpt": ["no-new-privileges"]} if made_here and not service.dockerfile else {}
     )
+    # An image that Shipway made has its command in it; one from the user's Dockerfile is told.
+    told = {"Cmd": list(service.command)} if service.dockerfile and service.command else {}
     return {
         "Image": image_id,
+        **told,
         "Labels": names.replica_labels(replica),
         "Env": [f"{name}={value}" for name, value in sorted(environ.items())],
         "StopTimeout": round(service.drain) + 5,

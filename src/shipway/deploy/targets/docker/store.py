@@ -1,6 +1,7 @@
 """Secrets on the engine: files in a volume of their own, written and read over the engine's socket and nowhere else."""
 
 import secrets as random
+import threading
 from collections.abc import Mapping
 
 from shipway.deploy.build import USER
@@ -22,6 +23,8 @@ class SecretStore:
     def __init__(self, engine: Engine, names: Names) -> None:
         self._engine = engine
         self._names = names
+        self._known: dict[str, str] = {}
+        self._lock = threading.Lock()
 
     def open(self, image_id: str) -> None:
         """Have the volumes exist, and the way into them; the image is one of ours that is here."""
@@ -44,13 +47,20 @@ class SecretStore:
     def write(self, files: Mapping[str, str]) -> None:
         """Put values under their names, readable for the gateway alone."""
         if files:
-            content = {f"{SECRETS_FOLDER}/{name}": value.encode() for name, value in files.items()}
+            content = {
+                f"{SECRETS_FOLDER}/{name}": value.encode("utf-8", "surrogatepass") for name, value in files.items()
+            }
             self._engine.put_files(self._names.store, content, owner=USER)
 
     def read(self, name: str) -> str | None:
-        """The value under *name*, if there is one."""
-        data = self._engine.get_file(self._names.store, f"{SECRETS_FOLDER}/{name}")
-        return None if data is None else data.decode("utf-8", "surrogatepass")
+        """The value under *name*, if there is one. It never changes, and the engine takes 50 ms: it is asked once."""
+        with self._lock:
+            if name not in self._known:
+                data = self._engine.get_file(self._names.store, f"{SECRETS_FOLDER}/{name}")
+                if data is None:
+                    return None
+                self._known[name] = data.decode("utf-8", "surrogatepass")
+            return self._known[name]
 
     def needed(self, name: str) -> str:
         """The value under *name*. Raises: TargetError, when there is none."""
