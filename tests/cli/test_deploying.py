@@ -134,6 +134,24 @@ def test_a_rollback_and_the_list_of_releases(shipway: Shipway, root: Path) -> No
     )
 
 
+def test_a_fix_that_cannot_wait_gets_all_traffic_at_once(shipway: Shipway, root: Path) -> None:
+    _quick(root)
+    shipway("deploy", "prod")
+    _edit(root, "replicas = 2", "replicas = 3")
+    outcome = shipway("deploy", "prod", "--at-once", "--json")
+    assert outcome.code == 0
+    moves = [step["text"] for step in outcome.json["steps"] if step["step"] in ("shift", "hold")]
+    assert moves == ["traffic: v2 100 %", "watch v2 for 10ms"]
+
+
+def test_what_was_done_is_listed_the_latest_first(shipway: Shipway, root: Path) -> None:
+    shipway("deploy", "prod")
+    events = shipway("releases", "prod", "--events", "--json").json["events"]
+    assert [event["what"] for event in events] == ["deploy: v1", "deploy done: v1"]
+    lines = shipway("releases", "prod", "--events").stdout.splitlines()
+    assert [line.rpartition("  ")[2] for line in lines] == ["deploy done: v1", "deploy: v1"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "error"),
     [

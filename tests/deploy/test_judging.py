@@ -15,8 +15,8 @@ def test_each_objective_has_its_limit() -> None:
     assert declaration(objectives, rollout) == Declaration(
         objectives=(
             Objective("availability", max_bad_rate=0.005, guarded=True),
-            Objective("first_token", max_bad_rate=0.05),
-            Objective("latency", max_bad_rate=0.01),
+            Objective("first_token", max_bad_rate=0.05, tolerated_ratio=1.2),
+            Objective("latency", max_bad_rate=0.01, tolerated_ratio=1.2),
         ),
         minimum_requests=50,
         deadline_s=120.0,

@@ -12,8 +12,10 @@ from shipway.cli.output import make_console, print_hint, print_json
 
 if TYPE_CHECKING:
     from shipway.deploy.archive import Archive
+    from shipway.deploy.audit import Event
     from shipway.deploy.proposals import Proposal
     from shipway.deploy.site import Progress, Site
+    from shipway.deploy.state import Store
     from shipway.deploy.steps import Step
     from shipway.secret import Secret
     from shipway.spec.app import App
@@ -31,13 +33,12 @@ def open_site(path: Path, environment: str) -> "Site":
     from shipway.deploy.archive import Archive
     from shipway.deploy.git import revision
     from shipway.deploy.site import Site
-    from shipway.deploy.state import DirectoryStore
     from shipway.deploy.targets import Surroundings, open_target
     from shipway.secret import SecretReference
     from shipway.spec.load import load_app, tables
 
     app = load_app(path, environment)
-    store = DirectoryStore(app.root / app.settings.state)
+    store = _store_of(app)
     archive = Archive(store, app.name)
 
     def secret(reference: str) -> "Secret":
@@ -59,11 +60,28 @@ def open_site(path: Path, environment: str) -> "Site":
 def archive_of(path: Path, environment: str) -> "Archive":
     """The records of releases that *environment* has, whatever its target. Raises: AppFileError."""
     from shipway.deploy.archive import Archive
-    from shipway.deploy.state import DirectoryStore
     from shipway.spec.load import load_app
 
     app = load_app(path, environment)
-    return Archive(DirectoryStore(app.root / app.settings.state), app.name)
+    return Archive(_store_of(app), app.name)
+
+
+def events_of(path: Path, environment: str) -> "list[Event]":
+    """What was done to *environment*, the oldest first. Raises: AppFileError."""
+    from shipway.deploy.archive import Archive
+    from shipway.deploy.audit import Audit
+    from shipway.deploy.clock import Clock
+    from shipway.spec.load import load_app
+
+    app = load_app(path, environment)
+    store = _store_of(app)
+    return Audit(store, Archive(store, app.name).folder(environment), who(), Clock()).events()
+
+
+def _store_of(app: "App") -> "Store":
+    from shipway.deploy.state import DirectoryStore
+
+    return DirectoryStore(app.root / app.settings.state)
 
 
 def weights_of(app: "App") -> dict[str, str]:

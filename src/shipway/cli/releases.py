@@ -1,20 +1,33 @@
 """`shipway releases`: the releases of an environment."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from shipway.cli.options import AppOption, AsJson, Environment
 from shipway.cli.output import make_console, print_json
 
 if TYPE_CHECKING:
     from shipway.deploy.archive import Standing
+    from shipway.deploy.audit import Event
     from shipway.deploy.releases import Release
 
 
-def releases(environment: Environment, path: AppOption = Path("."), as_json: AsJson = False) -> int:
+def releases(
+    environment: Environment,
+    path: AppOption = Path("."),
+    events: Annotated[
+        bool, typer.Option("--events", help="List what was done here instead: deploys, rollbacks, take-overs.")
+    ] = False,
+    as_json: AsJson = False,
+) -> int:
     """List the releases of an environment, the latest first: when, by whom, from which commit, and what is kept."""
-    from shipway.cli.deploying import archive_of
+    from shipway.cli.deploying import archive_of, events_of
 
+    if events:
+        _print_events(environment, events_of(path, environment), as_json=as_json)
+        return 0
     archive = archive_of(path, environment)
     standing = archive.standing(environment)
     rows = [_fields(release, standing) for _, release in sorted(archive.all(environment).items(), reverse=True)]
@@ -25,6 +38,16 @@ def releases(environment: Environment, path: AppOption = Path("."), as_json: AsJ
     else:
         make_console().print(f"nothing was deployed to {environment} yet")
     return 0
+
+
+def _print_events(environment: str, events: list["Event"], *, as_json: bool) -> None:
+    import msgspec
+
+    if as_json:
+        print_json({"environment": environment, "events": [msgspec.to_builtins(event) for event in events]})
+        return
+    for event in reversed(events):
+        make_console().print(f"{event.at}  {event.by}  {event.what}")
 
 
 def _fields(release: "Release", standing: "Standing") -> dict[str, Any]:

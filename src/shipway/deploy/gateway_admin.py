@@ -79,11 +79,8 @@ class GatewayAdmin:
             return {}
         result: dict[str, Arms] = {}
         for measure in measures(splits(front_table(self._front())), self._objectives):
-            arms = counted(
-                {"": last}, {"": scrape}, [measure], canary=release_name(canary), baseline=release_name(baseline)
-            )
-            name = measure.objective
-            result[name] = result.get(name, Arms()) + arms[name]
+            arms = _arms(last, scrape, measure, release_name(canary), release_name(baseline))
+            result[measure.objective] = result.get(measure.objective, Arms()) + arms
         return result
 
     def in_flight(self, release: int) -> int:
@@ -150,6 +147,13 @@ def measures(split: Iterable[str], objectives: Objectives) -> Iterator[Measure]:
 def bucket(metric: Metric[Any], under_s: float) -> float:
     """The largest bound of *metric*'s buckets that is not above *under_s*; the smallest when all are."""
     return max((bound for bound in metric.bounds if bound <= under_s), default=metric.bounds[0])
+
+
+def _arms(before: Scrape, after: Scrape, measure: Measure, canary: str, baseline: str) -> Arms:
+    try:
+        return counted({"": before}, {"": after}, [measure], canary, baseline)[measure.objective]
+    except ValueError as error:  # a gateway of another version, with other buckets
+        raise TrafficError(f"the gateway does not count what the objectives need: {error}") from error
 
 
 def _by_number(shares: Mapping[str, float]) -> dict[int, float]:

@@ -12,8 +12,11 @@ from shipway.deploy.site import Site
 from shipway.errors import UnfinishedError, UnknownReleaseError
 
 
-def deploy(site: Site) -> Proposal:
+def deploy(site: Site, *, at_once: bool = False) -> Proposal:
     """Make a release of the app file and have it serve; repair what is there when nothing has changed.
+
+    Args:
+        at_once: All traffic moves as soon as the release is healthy, whatever the strategy.
 
     Returns:
         What was done.
@@ -25,9 +28,10 @@ def deploy(site: Site) -> Proposal:
     """
     with changing(site) as runner:
         refuse_unfinished(site)
-        proposal = propose_deploy(site, site.archive.next_number(), build=True)
+        proposal = propose_deploy(site, site.archive.next_number(), build=True, at_once=at_once)
         if proposal.is_new and (number := site.archive.claim_number()) != proposal.release.number:
-            proposal = propose_deploy(site, number, build=True)  # another environment took the number meanwhile
+            # Another environment took the number meanwhile.
+            proposal = propose_deploy(site, number, build=True, at_once=at_once)
         return _done(site, runner, proposal)
 
 

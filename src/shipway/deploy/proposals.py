@@ -18,6 +18,7 @@ from shipway.deploy.steps import Step
 from shipway.errors import UnknownReleaseError
 from shipway.spec.app import App
 from shipway.spec.load import resolved
+from shipway.spec.rollout import Rollout
 
 
 @dataclass(frozen=True)
@@ -65,11 +66,12 @@ class Proposal:
         )
 
 
-def propose_deploy(site: Site, number: int, *, build: bool) -> Proposal:
+def propose_deploy(site: Site, number: int, *, build: bool, at_once: bool = False) -> Proposal:
     """What a deploy of the app file would do, as release *number* if it is a new one.
 
     Args:
         build: Make the images; without it nothing is changed anywhere.
+        at_once: All traffic moves as soon as the release is healthy, whatever the strategy.
 
     Raises:
         UnsupportedError: The target cannot honour a setting, and the file does not accept its loss.
@@ -81,8 +83,10 @@ def propose_deploy(site: Site, number: int, *, build: bool) -> Proposal:
     release = candidate(site.app, number, inputs, site.target, key, build=build, say=site.progress.line)
     current = site.current
     if current is not None and current.is_same_as(release):
-        return _towards(site, "repair", current, site.app, is_new=False, lost=lost, gradual=False)
-    return _towards(site, "deploy", release, site.app, is_new=True, lost=lost, gradual=True)
+        return _towards(site, "repair", current, site.app, is_new=False, lost=lost)
+    rollout = site.app.settings.rollout
+    rollout = rollout.model_copy(update={"strategy": "blue_green"}) if at_once else rollout
+    return _towards(site, "deploy", release, site.app, is_new=True, lost=lost, rollout=rollout)
 
 
 def propose_promotion(site: Site, release: Release) -> Proposal:
@@ -106,7 +110,8 @@ def propose_promotion(site: Site, release: Release) -> Proposal:
     )
     current = site.current
     is_here = current is not None and current.number == here.number and current.is_same_as(here)
-    return _towards(site, "promote", rendered(here, site.target), app, is_new=not is_here, lost=lost, gradual=True)
+    rollout = app.settings.rollout
+    return _towards(site, "promote", rendered(here, site.target), app, is_new=not is_here, lost=lost, rollout=rollout)
 
 
 def propose_rollback(site: Site, number: int | None) -> Proposal:
@@ -131,7 +136,7 @@ def propose_rollback(site: Site, number: int | None) -> Proposal:
             f"release {release.name} of {site.environment} is not kept any more (kept: {kept})",
             f"shipway releases {site.environment}",
         )
-    return _towards(site, "rollback", release, site.app_of(release), is_new=False, lost=(), gradual=False)
+    return _towards(site, "rollback", release, site.app_of(release), is_new=False)
 
 
 def _towards(
@@ -141,15 +146,16 @@ def _towards(
     app: App,
     *,
     is_new: bool,
-    lost: tuple[Setting, ...],
-    gradual: bool,
+    lost: tuple[Setting, ...] = (),
+    rollout: Rollout | None = None,
 ) -> Proposal:
+    """How *release* comes to serve; traffic moves at once and unwatched when there is no *rollout*."""
     standing, current, observed = site.standing, site.current, site.observe()
     standby = kind != "rollback" and app.settings.rollout.keeps_standby
     goal = goal_of(release, app, standing, observed, standby=standby)
     moves: tuple[Step, ...] = ()
-    if gradual and current is not None and _is_comparable(site, current, release, observed):
-        moves = moves_of(app.settings.rollout, release.number, current.number)
+    if rollout is not None and current is not None and _is_comparable(site, current, release, observed):
+        moves = moves_of(rollout, release.number, current.number)
     budgets = {**site.budgets({*observed.installed, *goal.installed}), release.number: budget_of(app)}
     before = intended(observed, site.replicas(observed.front))
     return Proposal(kind, release, is_new, current, lost, before, goal, plan(goal, observed, moves, budgets))
