@@ -9,6 +9,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -77,6 +79,19 @@ class RealEngine:
             # The engine leaves this mounted, and then its folder cannot be removed.
             netns = str(self.folder / "exec" / "netns" / "default")
             subprocess.run(["umount", netns], stderr=subprocess.DEVNULL, check=False)
+
+    @contextmanager
+    def let_through(self, network: str) -> Iterator[None]:
+        """Let containers of *network* talk to each other, which another engine's firewall rules on this machine may stop."""
+        found = self.client.network(network)
+        assert found is not None
+        bridge = f"br-{found.id[:12]}"
+        rule = ["FORWARD", "-i", bridge, "-o", bridge, "-j", "ACCEPT"]
+        subprocess.run(["iptables", "-I", *rule], check=True)
+        try:
+            yield
+        finally:
+            subprocess.run(["iptables", "-D", *rule], check=True)
 
     def import_base(self) -> None:
         """Have the base image, which is made once for a machine."""

@@ -1,6 +1,7 @@
 """Releases on a real engine: good ones, bad ones, returning, looking after them."""
 
 import json
+import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -147,4 +148,30 @@ def test_a_gateway_that_is_configured_anew_hands_its_port_over(deployment: Deplo
     after = [name for name in deployment.container_names() if ".gateway." in name]
     assert len(before) == len(after) == 1
     assert before != after
+    assert _served(deployment)[0] == 200
+
+
+def test_what_no_kept_release_needs_is_gone_from_the_engine(deployment: Deployment) -> None:
+    deployment.more = "retain = 1"
+    deployment.deploy(version=1)
+    deployment.environ["TOKEN"] = "another"
+    deployment.rollout = '{ strategy = "rolling", steps = ["50%"], watch = "1s" }'
+    assert deployment.deploy(version=2).code == 0
+    client = deployment.engine.client
+    tags = client.tags(f"shipway/{deployment.name}/prod/*", f"shipway-build/{deployment.name}/*")
+    assert {name: len(known) for name, known in tags.items()} == {
+        f"shipway/{deployment.name}/prod/api": 1,
+        f"shipway-build/{deployment.name}/api": 1,
+    }
+    kept = client.list_folder(f"{deployment.name}.prod.store", "/run/shipway/secrets")
+    assert sorted(name.partition("-")[0] for name in kept) == ["admin", "app", "env", "env"]
+    assert json.loads(deployment.get("/environment")[2])["TOKEN"] == "another"
+
+
+def test_records_that_are_lost_do_not_hinder_a_new_start(deployment: Deployment) -> None:
+    deployment.deploy(version=1)
+    shutil.rmtree(deployment.folder / ".shipway")
+    assert deployment.shipway("status", "prod").code == 0
+    assert deployment.shipway("destroy", "prod", "--yes").code == 0
+    assert deployment.deploy(version=2).code == 0
     assert _served(deployment)[0] == 200

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from shipway.deploy.engine.faults import BusyError, MissingError
 from shipway.deploy.engine.transport import TIMEOUT_S, Transport
-from shipway.errors import BuildError, ShipwayError
+from shipway.errors import BuildError, EngineError, ShipwayError
 
 _BUILD_SILENCE_S = 600.0
 _BUILD_S = 3600.0
@@ -236,6 +236,18 @@ class Engine:
             "Id"
         ]
         return identity
+
+    def run_once(self, specification: Mapping[str, Any]) -> None:
+        """Run a container without a name to its end and remove it. Raises: EngineError, when it fails."""
+        identity: str = self._http.json("POST", "/containers/create", body=specification, timeout_s=120)["Id"]
+        try:
+            self.start(identity)
+            status = self._http.json("POST", f"/containers/{identity}/wait", timeout_s=60)["StatusCode"]
+            if status != 0:
+                said = " ".join(self.last_lines(identity, 5))
+                raise EngineError(f"a container that does one thing ended with status {status}: {said}")
+        finally:
+            self.remove(identity)
 
     def start(self, name: str) -> None:
         """Start it; nothing happens when it runs."""

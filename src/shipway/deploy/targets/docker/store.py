@@ -2,7 +2,7 @@
 
 import secrets as random
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 
 from shipway.deploy.build import USER
 from shipway.deploy.engine.client import Engine
@@ -72,6 +72,20 @@ class SecretStore:
     def names(self) -> list[str]:
         """The names under which there are values."""
         return self._engine.list_folder(self._names.store, SECRETS_FOLDER)
+
+    def keep_only(self, names: Set[str]) -> None:
+        """Remove every value that is not under one of *names*, but for the environment's own."""
+        unneeded = [name for name in self.names() if name not in names and name not in (ADMIN_TOKEN, APP_KEY)]
+        store = self._engine.container(self._names.store)
+        if not unneeded or store is None:
+            return
+        # Files of a volume go away only from within a container that runs.
+        body = store_container(self._names, store.image_id)
+        paths = [f"{SECRETS_FOLDER}/{name}" for name in unneeded]
+        self._engine.run_once({**body, "User": "0:0", "Entrypoint": ["rm", "-f", "--"], "Cmd": paths})
+        with self._lock:
+            for name in unneeded:
+                self._known.pop(name, None)
 
     def _exists(self) -> bool:
         container = self._engine.container(self._names.store)

@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from shipway.deploy.build import PORT
-from shipway.deploy.build_images import Context, ImageBuilder, gateway_context, service_context
+from shipway.deploy.build_images import REPOSITORY, Context, ImageBuilder, gateway_context, service_context
 from shipway.deploy.capabilities import BY_THE_GATEWAY
 from shipway.deploy.engine.client import Engine
 from shipway.deploy.engine.transport import Transport, socket_of
 from shipway.deploy.front import as_toml, front_table
 from shipway.deploy.gateway_admin import AdminAddress, GatewayAdmin
 from shipway.deploy.layout import Layout
-from shipway.deploy.releases import Image, Images, Release, Rendered, release_number, secret_file_name
+from shipway.deploy.plan import Budget
+from shipway.deploy.releases import Image, Images, Release, Rendered, release_name, release_number, secret_file_name
 from shipway.deploy.steps import Gateway, Install, Remove, Start, Stop, TargetStep, Verify
 from shipway.deploy.targets import Capabilities, Say, Surroundings
 from shipway.deploy.targets.docker.gateway import GatewayContainer, Wanted
@@ -22,7 +23,7 @@ from shipway.deploy.targets.docker.replicas import Replicas
 from shipway.deploy.targets.docker.specification import CONFIGURATION_FOLDER
 from shipway.deploy.targets.docker.store import ADMIN_TOKEN, APP_KEY, SecretStore
 from shipway.deploy.traffic import Traffic
-from shipway.errors import TargetError, TrafficError, UnsupportedError
+from shipway.errors import TargetError, TrafficError, UnknownReleaseError, UnsupportedError
 from shipway.secret import Secret
 from shipway.spec.app import Sections
 from shipway.spec.gateway import Gateway as GatewaySettings
@@ -89,7 +90,7 @@ class DockerTarget:
             gateway=current.image_id if current is not None and current.is_running else None,
             front=self._gateway.front(),
             running=running,
-            installed=tuple(sorted(self._installed())),
+            installed=tuple(release.number for release in self._installed()),
         )
 
     def apply(self, step: TargetStep, say: Say) -> None:
@@ -108,10 +109,9 @@ class DockerTarget:
             case Gateway(str() as image, front):
                 self._gateway.configure(self._wanted(image, front), self._traffic.reload, say)
             case Stop(release, service):
-                drain_s = _sections(self._around.release(release)).services[service].drain
-                self._replicas.stop(release, service, drain_s)
+                self._replicas.stop(release, service, self._drain_s(release, service))
             case Remove(release):
-                self._remove(self._around.release(release))
+                self._remove(release)
 
     def traffic(self) -> Traffic:
         return self._traffic
@@ -148,21 +148,39 @@ class DockerTarget:
                 )
             self._engine.tag(found.id, *self._names.installed(part, release.number))
 
-    def _installed(self) -> Iterator[int]:
-        """The releases all of whose images are here under their names."""
+    def _installed(self) -> Iterator[Release]:
+        """The releases all of whose images are here under their names. One without a record cannot be returned to."""
         tags = self._engine.tags(*self._names.all_installed)
         gateways = self._names.installed(GATEWAY_PART, 0)[0]
-        numbers = {number for tag in tags.get(gateways, ()) if (number := release_number(tag)) is not None}
-        for number in numbers:
-            parts = self._around.release(number).images.services
+        for number in sorted(filter(None, map(release_number, tags.get(gateways, ())))):
+            release = self._record(number)
+            parts = release.images.services if release is not None else ()
             names = [self._names.installed(part, number) for part in parts]
-            if all(tag in tags.get(repository, ()) for repository, tag in names):
-                yield number
+            if release is not None and all(tag in tags.get(repository, ()) for repository, tag in names):
+                yield release
 
-    def _remove(self, release: Release) -> None:
-        for part in (*release.images.services, GATEWAY_PART):
-            repository, tag = self._names.installed(part, release.number)
+    def _remove(self, number: int) -> None:
+        """Its names first: what is left half removed is not installed."""
+        tags = self._engine.tags(*self._names.all_installed)
+        tag = release_name(number)
+        for repository in (name for name, known in tags.items() if tag in known):
             self._engine.remove_image(f"{repository}:{tag}")
+        release, kept = self._record(number), list(self._installed())
+        if release is not None:
+            needed = {reference for other in kept for reference in _built_references(other)}
+            for reference in _built_references(release) - needed:
+                self._engine.remove_image(reference)
+        self._store.keep_only({secret_file_name(*item) for other in kept for item in other.secrets.items()})
+
+    def _record(self, number: int) -> Release | None:
+        try:
+            return self._around.release(number)
+        except UnknownReleaseError:
+            return None
+
+    def _drain_s(self, number: int, service: str) -> float:
+        release = self._record(number)
+        return _sections(release).services[service].drain if release is not None else Budget().drain_s
 
     def _wanted(self, image: str, front: tuple[int, ...]) -> Wanted:
         releases = [self._around.release(number) for number in front]
@@ -231,6 +249,12 @@ def with_addresses(
         if releases:
             services[service] = {**part, "releases": releases}
     return {**table, "services": services} if services else dict(table)
+
+
+def _built_references(release: Release) -> set[str]:
+    """The names of its images that were built here; others are not ours to remove."""
+    images = (*release.images.services.values(), release.images.gateway)
+    return {image.reference for image in images if image.reference.startswith(f"{REPOSITORY}/")}
 
 
 def _certificates(settings: GatewaySettings, root: Path) -> Iterator[tuple[str, bytes]]:
