@@ -29,15 +29,17 @@ def status(
 
 
 def _print_table(environment: str, parts: list["Part"]) -> None:
-    from rich.table import Table
-
     console = make_console()
     if not parts:
         console.print(f"nothing runs in {environment}")
         return
-    table = Table("name", "release", "state", "health", "address", "restarts", "since", box=None, pad_edge=False)
-    for part in parts:
-        since = part.since.partition(".")[0].replace("T", " ")
-        row = (part.name, part.release, part.state, part.health, part.address, str(part.restarts), since)
-        table.add_row(*row)
-    console.print(table)
+    rows = [("name", "release", "state", "health", "address", "restarts", "since"), *map(_row, parts)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        console.print("  ".join(cells).rstrip())
+
+
+def _row(part: "Part") -> tuple[str, ...]:
+    since = part.since.partition(".")[0].replace("T", " ")
+    return (part.name, part.release, part.state, part.health, part.address, str(part.restarts), since)

@@ -7,6 +7,7 @@ import asyncio
 import json
 import os
 import sys
+import urllib.request
 from collections.abc import Awaitable, Callable
 from itertools import count
 from pathlib import Path
@@ -40,6 +41,10 @@ async def app(scope: Message, receive: Receive, send: Send) -> None:
     elif path == "/environment":
         names = ("TOKEN", "SHIPWAY_RELEASE", "SHIPWAY_SERVICE", "PORT")
         await _answer(send, 200, json.dumps({name: os.environ.get(name) for name in names}))
+    elif path == "/models":
+        await _answer(send, 200, await asyncio.to_thread(_fetched, f"{os.environ['OPENAI_BASE_URL']}/models"))
+    elif path == "/other":
+        await _answer(send, 200, await asyncio.to_thread(_fetched, f"{os.environ['SHIPWAY_URL_BACK_END']}/environment"))
     elif path == "/slow":
         await asyncio.sleep(1.0)
         await _answer(send, 200, "ok slow")
@@ -55,6 +60,12 @@ async def _lifespan(receive: Receive, send: Send) -> None:
         await send({"type": f"{message['type']}.complete"})
         if message["type"] == "lifespan.shutdown":
             return
+
+
+def _fetched(url: str) -> str:
+    request = urllib.request.Request(url, headers={"authorization": f"Bearer {os.environ.get('OPENAI_API_KEY')}"})
+    with urllib.request.urlopen(request, timeout=5) as answer:
+        return str(answer.read().decode())
 
 
 async def _answer(send: Send, status: int, body: str) -> None:

@@ -175,3 +175,22 @@ def test_records_that_are_lost_do_not_hinder_a_new_start(deployment: Deployment)
     assert deployment.shipway("destroy", "prod", "--yes").code == 0
     assert deployment.deploy(version=2).code == 0
     assert _served(deployment)[0] == 200
+
+
+def test_services_reach_the_models_and_each_other(deployment: Deployment) -> None:
+    deployment.environ["OPENAI_API_KEY"] = "sk-provider"
+    file = deployment.folder / "shipway.toml"
+    more = """
+[services.back-end]
+app = "answering_app:app"
+routes = []
+health = "/healthz"
+[models.chat]
+upstreams = ["openai/gpt-5-mini"]
+"""
+    file.write_text(file.read_text() + more)
+    deployed = deployment.shipway("deploy", "prod")
+    assert deployed.code == 0, deployed.stderr
+    assert [model["id"] for model in json.loads(deployment.get("/models")[2])["data"]] == ["chat"]
+    with deployment.engine.let_through(f"{deployment.name}.prod.network"):
+        assert json.loads(deployment.get("/other")[2])["SHIPWAY_SERVICE"] == "back-end"

@@ -377,11 +377,11 @@ class Engine:
             raw["Id"], raw["Name"], raw["Labels"] or {}, addresses.get("Subnet", ""), addresses.get("Gateway", "")
         )
 
-    def create_network(self, name: str, labels: Mapping[str, str], subnet: str = "") -> None:
-        """Make a bridge; the engine chooses an unused *subnet* when none is given."""
+    def create_network(self, name: str, labels: Mapping[str, str], subnet: str = "", gateway: str = "") -> None:
+        """Make a bridge; the engine chooses an unused *subnet*, and the host's address in it, when none are given."""
         body: dict[str, Any] = {"Name": name, "Driver": "bridge", "CheckDuplicate": True, "Labels": dict(labels)}
         if subnet:
-            body["IPAM"] = {"Driver": "default", "Config": [{"Subnet": subnet}]}
+            body["IPAM"] = {"Driver": "default", "Config": [{"Subnet": subnet, "Gateway": gateway}]}
         self._http.json("POST", "/networks/create", body=body)
 
     def networks(self, labels: Mapping[str, str]) -> list[str]:

@@ -116,7 +116,9 @@ class Replicas:
             self.engine.create_network(trial, labels)
             chosen = self.engine.network(trial)
             self.engine.remove_network(trial)
-            self.engine.create_network(name, labels, chosen.subnet if chosen else "")
+            if chosen is None or not chosen.gateway:
+                raise TargetError(f"the engine chose no addresses for the network {trial}", "docker network ls")
+            self.engine.create_network(name, labels, chosen.subnet, chosen.gateway)
             network = self.engine.network(name)
         if network is None or network.labels != labels:
             raise TargetError(f"a network that is not ours is called {name}", f"docker network rm {name}")
