@@ -58,7 +58,7 @@ def read_world(root: Path) -> World:
 
 
 def write_world(root: Path, world: World) -> None:
-    values = {name: value for name, value in vars(world).items() if name != "moment"}
+    values = {name: value for name, value in vars(world).items() if name not in ("moment", "secrets")}
     (root / "world.pickle").write_bytes(pickle.dumps(values))
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from shipway.deploy.archive import Archive
+from shipway.deploy.candidate import secret_of_version, version_key
 from shipway.deploy.counts import Counts
 from shipway.deploy.rollout import Judge
 from shipway.deploy.site import Site
@@ -79,7 +80,10 @@ class Stage:
         """A deployer, who has just come."""
         app, source = _read((self.root / "shipway.toml").read_text(), self.root, environment)
         archive = Archive(self.store, app.name)
-        around = Surroundings(app, lambda number: archive.get(number, environment), self._secret)
+        versioned = secret_of_version(
+            self._secret, lambda: version_key(self.store, archive.folder(environment), make=False)
+        )
+        around = Surroundings(app, lambda number: archive.get(number, environment), versioned)
         return Site(
             app=app,
             source=source,

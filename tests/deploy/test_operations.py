@@ -10,7 +10,7 @@ from shipway.deploy.operations import abort, deploy, destroying, promote, resume
 from shipway.deploy.proposals import propose_deploy
 from shipway.deploy.steps import Hold, Shift
 from shipway.deploy.verdict import Outcome, Verdict
-from shipway.errors import LeaseLostError, NotReadyError, RolledBackError, UnknownReleaseError
+from shipway.errors import LeaseLostError, NotReadyError, RolledBackError, SecretError, UnknownReleaseError
 from shipway.testing.fake_target import World
 from tests.deploy.conftest import MakeStage, Stage, judged
 
@@ -321,6 +321,45 @@ def test_a_deployer_that_was_taken_over_from_takes_nothing_back(make_stage: Make
         deploy(stage.site(by="ann"))
     assert stage.world.layout() == ends[0]
     assert (stage.site().standing.current, stage.site().unfinished()) == (1, None)
+
+
+SECRETS = """
+name = "shop"
+[services.api]
+app = "main:app"
+env = { TOKEN = "env:TOKEN" }
+[environments.prod]
+target = "docker"
+"""
+
+
+def test_a_rollback_brings_the_old_value_of_a_secret_along(make_stage: MakeStage) -> None:
+    stage = make_stage(text=SECRETS, secrets={"env:TOKEN": "one"})
+    deploy(stage.site())
+    stage.secrets["env:TOKEN"] = "two"
+    deploy(stage.site())
+    kept = {version: value.reveal() for (_, version), value in stage.world.secrets.items()}
+    stage.secrets.clear()  # whoever rolls back need not have any
+    done = rollback(stage.site(), None)
+    assert kept[done.release.secrets["env:TOKEN"]] == "one"
+
+
+def test_another_value_than_the_release_was_made_with_is_not_taken_for_it(make_stage: MakeStage) -> None:
+    stage = make_stage(text=SECRETS, secrets={"env:TOKEN": "one"})
+
+    def killed(name: str) -> None:
+        raise KeyboardInterrupt
+
+    stage.world.moment = killed
+    with pytest.raises(KeyboardInterrupt):
+        deploy(stage.site())
+    stage.world.moment = lambda name: None
+    stage.secrets["env:TOKEN"] = "two"
+    with pytest.raises(SecretError, match="env:TOKEN has another value here than the release was made with"):
+        resume(stage.site())
+    stage.secrets["env:TOKEN"] = "one"
+    resume(stage.site())
+    assert stage.site().standing.current == 1
 
 
 def test_releases_whose_images_are_gone_are_not_kept_and_hinder_nothing(make_stage: MakeStage) -> None:

@@ -31,6 +31,7 @@ def open_site(path: Path, environment: str) -> "Site":
     import os
 
     from shipway.deploy.archive import Archive
+    from shipway.deploy.candidate import secret_of_version, version_key
     from shipway.deploy.git import revision
     from shipway.deploy.site import Site
     from shipway.deploy.targets import Surroundings, open_target
@@ -44,11 +45,13 @@ def open_site(path: Path, environment: str) -> "Site":
     def secret(reference: str) -> "Secret":
         return SecretReference.parse(reference).resolve(app.root, os.environ)
 
+    versioned = secret_of_version(secret, lambda: version_key(store, archive.folder(environment), make=False))
+    around = Surroundings(app, lambda number: archive.get(number, environment), versioned)
     return Site(
         app=app,
         source=tables(path)[0],
         store=store,
-        target=open_target(app.target, Surroundings(app, lambda number: archive.get(number, environment), secret)),
+        target=open_target(app.target, around),
         secret=secret,
         weights=weights_of,
         by=who(),

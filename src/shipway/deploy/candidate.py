@@ -92,6 +92,24 @@ def secret_version(value: Secret, key: bytes) -> str:
     return hmac.digest(key, value.reveal().encode("utf-8", "surrogatepass"), "sha256").hex()[:16]
 
 
+def secret_of_version(secret: Reveal, key: Callable[[], bytes]) -> Callable[[str, str], Secret]:
+    """Gives the value of a reference if it still is the version that a release names.
+
+    A release may be brought to its target long after it was made, by another person on another machine (`resume`).
+    """
+
+    def value(reference: str, version: str) -> Secret:
+        found = secret(reference)
+        if secret_version(found, key()) != version:
+            raise SecretError(
+                f"{reference} has another value here than the release was made with",
+                "set it to that value, or give the release up: shipway abort ENV",
+            )
+        return found
+
+    return value
+
+
 def secret_references(app: App) -> list[str]:
     """The references of services that Shipway runs and of providers that a model uses, each once."""
     return list(dict.fromkeys(str(one) for one in _values(app) if isinstance(one, SecretReference)))

@@ -13,6 +13,7 @@ from shipway.deploy.releases import Image, Images, Release, Rendered, digest_of
 from shipway.deploy.steps import Gateway, Install, Remove, Start, Stop, TargetStep, Verify
 from shipway.deploy.targets import Capabilities, Say, Surroundings
 from shipway.errors import NotReadyError, TrafficError
+from shipway.secret import Secret
 
 EVERYTHING = Capabilities(frozenset({"name", "services", "providers", "models", "limits", "gateway"}))
 
@@ -40,6 +41,7 @@ class World:
     sick: set[int] = field(default_factory=set)
     bad: dict[int, float] = field(default_factory=dict)
     requests_per_look: int = 1000
+    secrets: dict[tuple[str, str], Secret] = field(default_factory=dict)
     under_way: dict[int, int] = field(default_factory=dict)
     built: set[str] = field(default_factory=set)
     unreachable: bool = False
@@ -94,7 +96,9 @@ class FakeTarget:
         world = self.world
         match step:
             case Install():
-                self._surroundings.release(step.release)
+                for item in self._surroundings.release(step.release).secrets.items():
+                    if item not in world.secrets:
+                        world.secrets[item] = self._surroundings.secret(*item)
                 world.installed.add(step.release)
             case Start():
                 self._need(step.release in world.installed, f"{step} without an install")

@@ -46,12 +46,12 @@ class Surroundings:
     Attributes:
         app: The app as the environment sees it, with the environment's own settings in `app.settings`.
         release: The record of a release by number. Raises UnknownReleaseError.
-        secret: The value of a reference as `env:NAME`, from where the command runs. Raises SecretError.
+        secret: The value that a reference (`env:NAME`) has where the command runs, if it has this version. Raises SecretError.
     """
 
     app: App
     release: Callable[[int], Release]
-    secret: Callable[[str], Secret]
+    secret: Callable[[str, str], Secret]
 
     @property
     def root(self) -> Path:

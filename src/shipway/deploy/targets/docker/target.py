@@ -136,9 +136,9 @@ class DockerTarget:
         gateway_image = release.images.gateway
         self._store.open(gateway_image.digest or gateway_image.reference)
         present = set(self._store.names())
-        wanted = {secret_file_name(*item): item[0] for item in release.secrets.items()}
-        new = {file: reference for file, reference in wanted.items() if file not in present}
-        self._store.write({file: self._around.secret(reference).reveal() for file, reference in new.items()})
+        wanted = {secret_file_name(*item): item for item in release.secrets.items()}
+        new = {file: item for file, item in wanted.items() if file not in present}
+        self._store.write({file: self._around.secret(*item).reveal() for file, item in new.items()})
         for part, image in {**release.images.services, GATEWAY_PART: gateway_image}.items():
             found = self._engine.image(image.digest or image.reference)
             if found is None:
