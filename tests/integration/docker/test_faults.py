@@ -106,6 +106,34 @@ def test_a_deployer_that_is_killed_leaves_what_can_be_resumed(deployment: Deploy
     assert deployment.get()[:2] == (200, "v2")
 
 
+@pytest.mark.timeout(600)
+def test_a_deployer_that_is_killed_at_any_step_is_recovered_from(deployment: Deployment) -> None:
+    deployment.rollout = '{ strategy = "rolling", steps = ["50%"], watch = "500ms" }'
+    deployment.deploy(version=1)
+    serving, number, total = "v1", 1, 2
+    while number <= total:
+        deployment.write(version=number + 1)
+        process = deployment.start("deploy", "prod")
+        line = _wait_for(process, f"[{number}/")
+        process.kill()
+        process.communicate()
+        total = int(line.partition("/")[2].partition("]")[0])
+        assert {deployment.get()[0] for _ in range(5)} == {200}, line
+        command = "resume" if number % 2 else "abort"
+        ended = deployment.shipway(command, "prod", "--take-over")
+        assert ended.code == 0, f"{command} after {line}: {ended.stderr}"
+        status, release, _ = deployment.get()
+        assert status == 200, line
+        if command == "abort" and number < total:
+            assert release == serving, line
+        elif command == "resume":
+            assert release != serving, line
+        serving = release
+        alive = [name for name in deployment.container_names() if ".api." in name]
+        assert alive == [f"{deployment.name}.prod.api.{serving}.1"], line
+        number += 1
+
+
 def test_an_engine_that_is_restarted_in_the_middle_of_a_rollout(deployment: Deployment) -> None:
     deployment.rollout = '{ strategy = "rolling", steps = ["50%"], watch = "4s" }'
     deployment.deploy(version=1)
@@ -165,12 +193,12 @@ def test_an_engine_without_space(small_engine: RealEngine, deployment: Deploymen
     assert "hint: docker system df" in failed.stderr
 
 
-def _wait_for(process: "subprocess.Popen[str]", text: str) -> None:
-    """Read what *process* says on standard error until *text* is among it."""
+def _wait_for(process: "subprocess.Popen[str]", text: str) -> str:
+    """Read what *process* says on standard error until *text* is among it; that line."""
     assert process.stderr is not None
     said = []
     for line in process.stderr:
         said.append(line)
         if text in line:
-            return
+            return line
     raise AssertionError("".join(said))
