@@ -20,6 +20,7 @@ NEXT_BASE = "python-base:next"
 def deploys(scene: Scene, count: int, rate: float, streams: float) -> dict[str, Any]:
     """So many good releases one after the other, strategies in turn, and then another gateway, all under traffic."""
     done = []
+    began_s, waited_s = time.monotonic(), _cpu_waited_s()
     with scene.load(rate, streams) as client:
         for number, strategy in enumerate(islice(cycle(STRATEGIES), count), start=2):
             scene.write(strategy, version=number)
@@ -32,7 +33,16 @@ def deploys(scene: Scene, count: int, rate: float, streams: float) -> dict[str, 
         print(f"  gateway upgrade       {seconds:5.1f} s, exit {code}", flush=True)
         assert code == 0, said
         assert "the new gateway has the port" in said, said
-    return {"deploys": done, "gateway_upgrade_s": round(seconds, 1), "client": client}
+    starved = (_cpu_waited_s() - waited_s) / (time.monotonic() - began_s)
+    return {"cpu_waited": round(starved, 2), "deploys": done, "gateway_upgrade_s": round(seconds, 1), "client": client}
+
+
+def _cpu_waited_s() -> float:
+    """Seconds so far in which somebody on this machine waited for a core: what a shared machine takes from a measurement."""
+    try:
+        return int(Path("/proc/pressure/cpu").read_text().split("total=")[1].split()[0]) / 1e6
+    except (OSError, IndexError):
+        return 0.0
 
 
 def bad_release(scene: Scene, rate: float, version: int) -> dict[str, Any]:
@@ -135,7 +145,7 @@ def _report(result: dict[str, Any]) -> int:
 {len(result["under_load"]["deploys"])} deploys and a gateway's upgrade under {result["rate"]:g} requests/s and \
 {result["streams_per_s"]:g} streams/s:
   lost {lost} of {client["requests"] + lost} requests, cut {cut} of {client["streams"] + cut} streams
-  latency {client["latency_ms"]}
+  latency {client["latency_ms"]}; somebody waited for a core in {result["under_load"]["cpu_waited"]:.0%} of the time
 a release with 10% errors: taken back by itself after {bad["seconds"]} s, \
 {bad["failed_requests"]} failed requests of {bad["requests"]}
 rollback, from command to traffic: {back["stands_by"]["first_answer_s"]} s to a release that stands by, \

@@ -15,12 +15,16 @@ def restart(
 
     The gateway is restarted only when it is named, or when it does not run.
     """
+    from shipway.cli.deploying import interruptible, open_site
     from shipway.cli.environments import chosen, operations_of
+    from shipway.deploy.runner import changing
 
     operations = operations_of(path, environment)
-    for part in chosen(operations, environment, service, release):
-        if part.service == "gateway" and service is None and part.runs:
-            continue
-        operations.restart(part)
-        typer.echo(f"restarted {part.name}")
+    parts = chosen(operations, environment, service, release)
+    with interruptible(environment), changing(open_site(path, environment)):
+        for part in parts:
+            if part.service == "gateway" and service is None and part.runs:
+                continue
+            operations.restart(part)
+            typer.echo(f"restarted {part.name}")
     return 0
