@@ -57,7 +57,7 @@ def test_a_page_made_from_the_code_is_fresh(name: str) -> None:
     assert _read(f"docs/{name}") == pages()[name], "stale: run scripts/fix"
 
 
-@pytest.mark.parametrize("name", [command.__name__ for command in COMMANDS])
+@pytest.mark.parametrize("name", [command.__name__.rstrip("_") for command in COMMANDS])
 def test_every_command_has_its_line_in_the_readme(name: str) -> None:
     assert f"| `shipway {name}` |" in _read("README.md")
 

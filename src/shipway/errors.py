@@ -125,6 +125,108 @@ class StartError(ShipwayError):
     code = "start"
 
 
+class BuildError(ShipwayError):
+    """An image could not be built from the app; the message has the last lines of the build."""
+
+    code = "build"
+
+
+class TargetError(ShipwayError):
+    """What an environment runs on refused or failed at a step. The rollout can be resumed or aborted."""
+
+    code = "target"
+
+
+class NotReadyError(TargetError):
+    """A release did not become healthy in its time. The message ends with the last lines of its log."""
+
+    code = "not-ready"
+
+
+class EngineError(TargetError):
+    """The container engine refused or failed at what it was asked."""
+
+    code = "engine"
+
+
+class EngineUnavailableError(EngineError):
+    """No container engine answers here."""
+
+    code = "engine-unavailable"
+
+
+class NoSpaceError(EngineError):
+    """The engine's disk is full."""
+
+    code = "no-space"
+
+
+class RegistryError(EngineError):
+    """An image cannot be had from its registry: refused, unreachable, not there, or not for this platform."""
+
+    code = "registry"
+
+
+class TrafficError(ShipwayError):
+    """The gateway of an environment cannot be asked, or refused."""
+
+    code = "traffic"
+
+
+class RolledBackError(ShipwayError):
+    """A new release was found wanting; the one before has all traffic again."""
+
+    code = "rolled-back"
+
+
+class UnsupportedError(ShipwayError):
+    """The target cannot honour settings of the app file, whose loss the file does not accept."""
+
+    code = "unsupported"
+
+
+class UnknownReleaseError(UsageError):
+    """There is no such release in the environment, or it is not kept any more."""
+
+    code = "unknown-release"
+
+
+class UnfinishedError(ShipwayError):
+    """An earlier rollout stopped on its way; it is to be resumed or aborted first."""
+
+    code = "unfinished"
+
+
+class LeaseHeldError(ShipwayError):
+    """Somebody else is changing the environment. The message says who, and since when."""
+
+    code = "lease-held"
+
+
+class LeaseLostError(ShipwayError):
+    """Somebody else took the environment over meanwhile; nothing more was done here."""
+
+    code = "lease-lost"
+
+
+class StateError(ShipwayError):
+    """The state of deployments cannot be read or written: damaged, no space left, not ours to write."""
+
+    code = "state"
+
+
+class NewerStateError(StateError):
+    """The state was written by a later Shipway, so this one does not touch it."""
+
+    code = "newer-state"
+
+
+class ConflictError(StateError):
+    """The state was changed by somebody else since it was read."""
+
+    code = "conflict"
+
+
 def _place(source: str, problem: Problem) -> str:
     if problem.line is None:
         return source

@@ -90,7 +90,7 @@ def test_an_interrupt_exits_130_without_a_word(shipway: Shipway, monkeypatch: py
     assert (outcome.code, outcome.stdout, outcome.stderr) == (130, "", "")
 
 
-@pytest.mark.parametrize("arguments", [["--help"], *[[each.__name__, "--help"] for each in cli.COMMANDS]])
+@pytest.mark.parametrize("arguments", [["--help"], *[[each.__name__.rstrip("_"), "--help"] for each in cli.COMMANDS]])
 def test_help_fits_80_columns(shipway: Shipway, arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     outcome = shipway(*arguments)

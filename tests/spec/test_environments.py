@@ -94,8 +94,8 @@ def test_an_environment_changes_one_release_and_the_others_stay(load: Callable[.
     """
     prod = load(text, "prod")
     assert prod.services["api"].releases == {
-        "v1": ServiceRelease(url="http://one", weight=9.0),
-        "v2": ServiceRelease(url="http://two", weight=0.0),
+        "v1": ServiceRelease(url=("http://one",), weight=9.0),
+        "v2": ServiceRelease(url=("http://two",), weight=0.0),
     }
     weights = {name: release.weight for name, release in prod.models["m"].releases.items()}
     assert weights == {"v1": 9.0, "v2": 3.0, "v3": 1.0}
@@ -149,7 +149,7 @@ def test_merging_leaves_both_sides_as_they_were() -> None:
         ("services = 3", ["environments.prod.services: expected a table, found a whole number"]),
         ("services.api = 3", ["environments.prod.services.api: expected a table, found a whole number"]),
         ('target = "lokal"', ['environments.prod.target: unknown target "lokal" (did you mean "local"?)']),
-        ('target = "mars"', ['environments.prod.target: unknown target "mars" (known: "local")']),
+        ('target = "mars"', ['environments.prod.target: unknown target "mars" (known: "local" or "docker")']),
         ('name = "b"', ['environments.prod.name: unknown key "name"']),
         ("gatway.port = 1", ['environments.prod.gatway: unknown key "gatway" (did you mean "gateway"?)']),
         ("gateway.port = 8081", ["environments.prod.gateway: port and admin_port are both 8081"]),

@@ -375,8 +375,8 @@ def test_a_secret_in_the_wrong_place_is_refused_and_not_repeated(
         ),
         (
             "nope = 1",
-            "known: app, command, image, url, releases, factory, routes, public, replicas, env, cwd, health, drain, resources, "
-            "example",
+            "known: app, command, image, url, releases, factory, routes, public, replicas, env, cwd, health, dockerfile, "
+            "drain, resources, example",
         ),
     ],
 )

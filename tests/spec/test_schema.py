@@ -60,6 +60,10 @@ def test_every_example_of_the_reference_loads_and_is_valid(
         'name = "a"\n[models.m]\nbalance = "lowest-latency"\nreleases."v1.2" = { upstreams = ["local/x"], weight = 9 }\n',
         API + "[environments.p.services.api.releases.v1]\nweight = 3\n",
         'name = "a"\nmodels.m.upstreams = ["local/a/b.gguf", { model = "openai/x", weight = 2.5 }]\n',
+        API + '[environments.p]\ntarget = "docker"\nrollout = "canary"\naccept_loss = ["services.*.resources.gpu"]\n',
+        API + '[environments.p.rollout]\nstrategy = "canary"\nsteps = ["1%", "12.5%"]\nmin_time = "5m"\n',
+        API + '[objectives]\navailability = "99.9%"\nlatency = "95% under 1.5s"\n[environments.p.objectives]\n',
+        API + '[build]\nbase_image = "python:3.13"\n',
     ],
 )
 def test_the_schema_accepts_what_the_file_may_say(validator: jsonschema.Draft202012Validator, text: str) -> None:
@@ -111,6 +115,14 @@ def test_the_schema_accepts_what_the_file_may_say(validator: jsonschema.Draft202
         'name = "a"\nmodels.m.upstreams = ["x"]\n',
         'name = "a"\nmodels.m.upstreams = [{ model = "local/x", weight = 0 }]\n',
         'name = "a"\nmodels.m.upstreams = [{ provider = "local", model = "x" }]\n',
+        API + '[environments.p]\nrollout = "carnary"\n',
+        API + "[environments.p]\nretain = 0\n",
+        API + '[environments.p]\naccept_loss = ["gpu"]\n',
+        API + '[environments.p.rollout]\nsteps = ["100%"]\n',
+        API + "[environments.p.rollout]\nsteps = []\n",
+        API + "[objectives]\navailability = 0.99\n",
+        API + '[objectives]\nlatency = "1.5s"\n',
+        API + '[environments.p.build]\nbase_image = "python:3.13"\n',
     ],
 )
 def test_the_schema_refuses_what_the_loader_refuses(validator: jsonschema.Draft202012Validator, text: str) -> None:

@@ -12,14 +12,16 @@ from shipway.spec.units import (
     Money,
     Rate,
     format_bytes,
+    format_percent,
     format_seconds,
     parse_bytes,
     parse_money,
+    parse_percent,
     parse_rate,
     parse_seconds,
 )
 
-PARSERS: list[Callable[[str], Any]] = [parse_seconds, parse_bytes, parse_rate, parse_money]
+PARSERS: list[Callable[[str], Any]] = [parse_seconds, parse_bytes, parse_rate, parse_money, parse_percent]
 
 
 @pytest.mark.parametrize(
@@ -124,3 +126,9 @@ def _refusal(parse: Callable[[str], object], text: str) -> str | None:
 )
 def test_durations_are_written_in_the_largest_unit_that_is_whole(seconds: float, text: str) -> None:
     assert format_seconds(seconds) == text
+
+
+@given(st.integers(1, 99_999_999))
+def test_percentages_survive_a_round_trip(millionths: int) -> None:
+    share = millionths / 100_000_000
+    assert parse_percent(format_percent(share)) == share

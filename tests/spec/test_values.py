@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from shipway.secret import SecretReference
 from shipway.spec.app import App
+from shipway.spec.environments import Environment
 from shipway.spec.gateway import Gateway, Timeouts, Tls
 from shipway.spec.health import Health
 from shipway.spec.limits import Limit, Limits
@@ -26,7 +27,7 @@ def test_the_shortest_file_gets_all_defaults(load: Callable[..., App], tmp_path:
         services={"api": Service(app="main:app", routes=(Route(path="/"),), health=Health(), resources=Resources())},
         environment="dev",
         environments=("dev",),
-        target="local",
+        settings=Environment(target="local"),
         root=tmp_path,
         source=tmp_path / "shipway.toml",
     )
@@ -112,8 +113,8 @@ def test_a_service_may_be_given_by_its_releases(load: Callable[..., App]) -> Non
         next = { url = "http://two:9" }
     """).services["api"]
     assert service.releases == {
-        "v1.2": ServiceRelease(url="http://one:9", weight=9.0),
-        "next": ServiceRelease(url="http://two:9", weight=1.0),
+        "v1.2": ServiceRelease(url=("http://one:9",), weight=9.0),
+        "next": ServiceRelease(url=("http://two:9",), weight=1.0),
     }
     assert (service.source, service.runs_elsewhere, service.url) == ("releases", True, None)
 

@@ -2,7 +2,7 @@
 
 A command is one file here: it parses its arguments, calls one function, prints what came back and returns the exit code.
 This module lists the commands and turns what they raise into messages and codes: 0 only if what was asked is true now,
-1 failed, 2 asked in a way that cannot be done, 130 interrupted.
+1 failed, 2 asked in a way that cannot be done, 3 `plan --detailed-exitcode` has changes, 130 interrupted.
 
 `shipway --help` imports every command's file, so those import what they need (pydantic, rich, the gateway) inside the
 function that needs it; tests/cli/test_startup.py holds that line.
@@ -17,12 +17,54 @@ from typing import Annotated, NoReturn
 import typer
 
 from shipway import __version__
-from shipway.cli import check, gateway, init, schema, up
+from shipway.cli import (
+    abort,
+    check,
+    deploy,
+    destroy,
+    diff,
+    exec,
+    export,
+    gateway,
+    init,
+    logs,
+    plan,
+    promote,
+    releases,
+    restart,
+    resume,
+    rollback,
+    schema,
+    status,
+    stop,
+    up,
+)
 from shipway.cli.output import print_error, print_json
 from shipway.errors import ShipwayError, UsageError
 
 # In the order in which a newcomer needs them; --help keeps it.
-COMMANDS = (init.init, check.check, up.up, gateway.gateway, schema.schema)
+COMMANDS = (
+    init.init,
+    check.check,
+    up.up,
+    plan.plan,
+    deploy.deploy,
+    rollback.rollback,
+    promote.promote,
+    resume.resume,
+    abort.abort,
+    releases.releases,
+    diff.diff,
+    status.status,
+    logs.logs,
+    exec.exec_,
+    restart.restart,
+    stop.stop,
+    destroy.destroy,
+    export.export,
+    gateway.gateway,
+    schema.schema,
+)
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
@@ -37,7 +79,7 @@ def build_app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     for command in COMMANDS:
-        app.command()(command)
+        app.command(command.__name__.rstrip("_"))(command)
     return app
 
 

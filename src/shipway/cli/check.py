@@ -60,7 +60,9 @@ def _summary(app: "App") -> dict[str, Any]:
 def _service_fields(service: "Service") -> dict[str, Any]:
     routes = [route.path for route in service.routes]
     fields = {"source": service.source, "routes": routes, "replicas": service.replicas}
-    releases = {name: {"url": release.url, "weight": release.weight} for name, release in service.releases.items()}
+    releases = {
+        name: {"url": ", ".join(release.urls), "weight": release.weight} for name, release in service.releases.items()
+    }
     return fields | {"releases": releases} if releases else fields
 
 

@@ -33,8 +33,9 @@ def commands_markdown() -> str:
         sections.append(_command_section(typer.Context(command, info_name=name, parent=context)))
     exits = (
         "Exit codes: 0 what was asked is true now; 1 it failed; 2 it was asked in a way that cannot be done;\n"
-        "130 it was interrupted. Errors go to stderr as `error: …` and `hint: …`; with `--json` they are one object\n"
-        '`{"error": {"code", "message", "hint"}}` on stdout, with the codes of [errors](errors.md).\n'
+        "3 `plan --detailed-exitcode` found changes; 130 and 143 it was interrupted. Errors go to stderr as `error: …` and\n"
+        '`hint: …`; with `--json` they are one object `{"error": {"code", "message", "hint"}}` on stdout, with the codes of\n'
+        "[errors](errors.md).\n"
     )
     return f"# Commands\n\n{_NOTICE}\n\n{exits}\n" + "\n".join(sections)
 

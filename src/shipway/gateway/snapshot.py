@@ -273,7 +273,9 @@ def _deadlines(app: App) -> Deadlines:
 
 def _service_target(name: str, service: Service, around: Surroundings) -> ServiceTarget:
     if service.releases:
-        releases = {key: (around.endpoints.get(release.url),) for key, release in service.releases.items()}
+        releases = {
+            key: tuple(around.endpoints.get(url) for url in release.urls) for key, release in service.releases.items()
+        }
         return ServiceTarget(name, releases)
     urls = around.allotted.services.get(name) or ((service.url,) if service.url else ())
     if not urls:

@@ -75,7 +75,7 @@ def allot(app: App, models: Sequence[ModelServer]) -> Allotment:
         if settings.url is not None:
             urls[service] = settings.url
         elif settings.releases:
-            urls[service] = max(settings.releases.values(), key=lambda release: release.weight).url
+            urls[service] = max(settings.releases.values(), key=lambda release: release.weight).urls[0]
         elif settings.app is not None:
             shared = [listening_socket()] if several else []
             for name in names:

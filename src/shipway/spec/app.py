@@ -5,11 +5,13 @@ from pathlib import Path
 
 from pydantic import Field
 
+from shipway.spec.build import Build
 from shipway.spec.environments import DEFAULT, Environment
 from shipway.spec.fields import ModelName, Name
 from shipway.spec.gateway import Gateway
 from shipway.spec.limits import Limits
 from shipway.spec.models import Model
+from shipway.spec.objectives import Objectives
 from shipway.spec.providers import Provider, built_in_providers
 from shipway.spec.section import Section
 from shipway.spec.services import Service
@@ -31,6 +33,8 @@ class Sections(Section):
     )
     limits: Limits = Field(default=Limits(), description="What callers may use in a time.")
     gateway: Gateway = Field(default=Gateway(), description="The one way in.")
+    objectives: Objectives = Field(default=Objectives(), description="What counts as good.")
+    build: Build = Field(default=Build(), description="How services become images.")
 
     @classmethod
     def file_keys(cls) -> tuple[str, ...]:
@@ -54,8 +58,13 @@ class App(Sections):
     environment: str = DEFAULT
     environments: tuple[str, ...] = (DEFAULT,)
     """All environments of the file, "dev" first."""
-    target: str = "local"
+    settings: Environment = Environment()
+    """What the file says about this environment itself."""
     root: Path = Path()
     """Folder of the app file; absolute when loaded."""
     source: Path = Path("shipway.toml")
     """The app file itself."""
+
+    @property
+    def target(self) -> str:
+        return self.settings.target

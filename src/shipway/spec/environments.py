@@ -1,4 +1,7 @@
-"""`[environments.NAME]`: a target, and overrides that are merged into the rest of the file before it is validated."""
+"""`[environments.NAME]`: a target, how releases reach it, and overrides.
+
+Overrides are merged into the rest of the file before it is validated.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any
@@ -6,16 +9,18 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field
 
 from shipway.spec import models, providers, services
-from shipway.spec.section import Section, mistake
+from shipway.spec.fields import Folder, SettingPattern
+from shipway.spec.rollout import Rollout
+from shipway.spec.section import List, Section, mistake
 from shipway.spec.wording import did_you_mean, found, listed
 
 DEFAULT = "dev"
 """The environment that every app has."""
 
-TARGETS = ("local",)
+TARGETS = ("local", "docker")
 
 Table = dict[str, Any]
-OVERRIDABLE = ("services", "providers", "models", "limits", "gateway")
+OVERRIDABLE = ("services", "providers", "models", "limits", "gateway", "objectives")
 
 
 def _target(value: str) -> str:
@@ -25,7 +30,8 @@ def _target(value: str) -> str:
 
 
 class Environment(Section):
-    """A target and what differs there: any part of `services`, `providers`, `models`, `limits`, `gateway`, in the same form.
+    """A target, how releases reach it, and what differs there: any part of `services`, `providers`, `models`, `limits`,
+    `gateway` and `objectives`, in the same form.
 
     Tables are merged key by key; lists and single values replace. A service that gets another of `app`, `command`,
     `image`, `url` and `releases`, a model that gets the other of `upstreams` and `releases`, or a provider that gets
@@ -35,12 +41,27 @@ class Environment(Section):
     target: Annotated[str, AfterValidator(_target)] = Field(
         default="local", description="What it runs on.", json_schema_extra={"enum": list(TARGETS)}
     )
+    rollout: Rollout = Field(default=Rollout(), description="How traffic moves to a new release, or only the strategy.")
+    retain: int = Field(
+        default=10, ge=1, le=1000, description="Releases that are kept ready for a rollback, the current one too."
+    )
+    accept_loss: Annotated[tuple[SettingPattern, ...], List] = Field(
+        default=(),
+        description="Settings that the target cannot honour and that may be lost there, such as "
+        '`"services.*.resources.gpu"`; without it they are an error.',
+    )
+    state: Folder = Field(
+        default=".shipway/deploy",
+        description="Folder of the releases, the journal and the lease, from the app file's folder; the same for everyone "
+        "who deploys here.",
+    )
     # Kept raw: only together with the rest of the file do the parts make sense.
     services: Mapping[str, Any] = Field(default_factory=dict, description="Changes to services, or more of them.")
     providers: Mapping[str, Any] = Field(default_factory=dict, description="Changes to providers, or more of them.")
     models: Mapping[str, Any] = Field(default_factory=dict, description="Changes to models, or more of them.")
     limits: Mapping[str, Any] = Field(default_factory=dict, description="Changes to the limits.")
     gateway: Mapping[str, Any] = Field(default_factory=dict, description="Changes to the gateway.")
+    objectives: Mapping[str, Any] = Field(default_factory=dict, description="Changes to the objectives.")
 
 
 def merged(base: Mapping[str, Any], override: Mapping[str, Any]) -> Table:

@@ -202,6 +202,51 @@ app = "assistant.main:app"
 cert = "tls/chain.pem"
 key = "tls/key.pem"
 """,
+    "Objectives": """
+name = "assistant"
+
+[models.chat]
+upstreams = ["openai/gpt-5-mini"]
+
+[objectives]
+availability = "99.5%"
+first_token = "95% under 750ms"
+
+[environments.prod.objectives]
+first_token = "95% under 500ms"
+""",
+    "Build": """
+name = "assistant"
+
+[services.api]
+app = "assistant.main:app"
+
+[build]
+base_image = "registry.example.com/python:3.13-slim"
+requirements = "requirements/production.txt"
+exclude = ["notebooks/", "*.parquet"]
+""",
+    "Rollout": """
+name = "assistant"
+
+[services.api]
+app = "assistant.main:app"
+health = "/healthz"
+
+[environments.staging]
+target = "docker"
+rollout = "blue_green"
+
+[environments.prod]
+target = "docker"
+
+[environments.prod.rollout]
+strategy = "canary"
+steps = ["5%", "25%", "50%"]
+min_time = "5m"
+min_requests = 500
+deadline = "2h"
+""",
     "Environment": """
 name = "assistant"
 

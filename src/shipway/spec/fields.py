@@ -17,6 +17,7 @@ _HOSTNAME = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,62})(?:\.[A
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _RELEASE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+_SETTING = re.compile(r"[a-z][a-z_]*(?:\.(?:\*|[A-Za-z0-9_-]+))+")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
 CREDENTIAL_HEADERS = frozenset({"authorization", "proxy-authorization", "x-api-key", "api-key", "cookie"})
@@ -58,6 +59,12 @@ def _release_name(value: str) -> str:
             "expected the name of a release, at most 63 letters, digits and . _ -, a letter or digit first, "
             f"found {found(value)}"
         )
+    return value
+
+
+def _setting_pattern(value: str) -> str:
+    if not _SETTING.fullmatch(value):
+        raise mistake(f'expected the place of a setting such as "services.*.resources.gpu", found {found(value)}')
     return value
 
 
@@ -118,7 +125,8 @@ def _base_url(value: str) -> str:
     return value.rstrip("/")
 
 
-def _one_or_more(value: Any) -> Any:
+def one_or_more(value: Any) -> Any:
+    """For validators: a single address as the tuple of it."""
     if not isinstance(value, (str, list, tuple)):
         raise mistake(
             f'expected an address such as "https://api.example.com/v1", or a list of them, found {kind_of(value)}'
@@ -126,7 +134,8 @@ def _one_or_more(value: Any) -> Any:
     return (value,) if isinstance(value, str) else tuple(value)
 
 
-def _distinct(urls: tuple[str, ...]) -> tuple[str, ...]:
+def distinct(urls: tuple[str, ...]) -> tuple[str, ...]:
+    """For validators: *urls*, of which none is there twice."""
     for index, url in enumerate(urls):
         if url in urls[:index]:
             raise mistake(f"{found(url)} is listed twice")
@@ -199,6 +208,12 @@ ReleaseName = Annotated[
     str, AfterValidator(_release_name), WithJsonSchema({"type": "string", "pattern": f"^{_RELEASE_NAME.pattern}$"})
 ]
 """Also versions, such as `v1.2` or `2026-11-01`."""
+SettingPattern = Annotated[
+    str,
+    AfterValidator(_setting_pattern),
+    WithJsonSchema({"type": "string", "pattern": f"^{_SETTING.pattern}$", "examples": ["services.*.resources.gpu"]}),
+]
+"""The place of a setting in the app file; `*` stands for any name."""
 Port = Annotated[int, Field(ge=1, le=65535)]
 Text = Annotated[str, AfterValidator(_text), WithJsonSchema({"type": "string", "minLength": 1})]
 Folder = Annotated[
@@ -218,8 +233,8 @@ _BASE_URL_SCHEMA = {"type": "string", "pattern": "^https?://[^@?# ]+$", "example
 BaseUrls = Annotated[
     tuple[Annotated[str, AfterValidator(_base_url)], ...],
     Field(min_length=1),
-    BeforeValidator(_one_or_more),
-    AfterValidator(_distinct),
+    BeforeValidator(one_or_more),
+    AfterValidator(distinct),
     WithJsonSchema(
         {"anyOf": [_BASE_URL_SCHEMA, {"type": "array", "items": _BASE_URL_SCHEMA, "minItems": 1, "uniqueItems": True}]}
     ),

@@ -13,7 +13,7 @@ from shipway.errors import AppFileError, Problem
 from shipway.spec import problems
 from shipway.spec.app import App, AppFile, Sections
 from shipway.spec.checks import Finding, check
-from shipway.spec.environments import DEFAULT, OVERRIDABLE, merged, with_built_in
+from shipway.spec.environments import DEFAULT, OVERRIDABLE, Environment, merged, with_built_in
 from shipway.spec.positions import Positions, positions
 from shipway.spec.section import FROM_FILE
 from shipway.spec.wording import Location, did_you_mean, found, listed, path_text
@@ -80,7 +80,30 @@ def load_app(path: Path, environment: str = DEFAULT) -> App:
     Raises:
         AppFileError: With all problems of the file, those of other environments too.
     """
-    document = _document(find_app_file(path))
+    return _app(_document(find_app_file(path)), environment)
+
+
+def app_of(table: Mapping[str, Any], environment: str, root: Path) -> App:
+    """The app of a whole app file that was read before, as *environment* sees it. Raises: AppFileError."""
+    return _app(_Document(root / FILE_NAME, "", table, ()), environment)
+
+
+def tables(path: Path, environment: str = DEFAULT) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The file at *path* as it is, and as *environment* sees it: its overrides merged in, environments left out.
+
+    Call `load_app` first: what is wrong with the file is not said here.
+    """
+    source = dict(_document(find_app_file(path)).table)
+    return source, resolved(source, environment)
+
+
+def resolved(source: Mapping[str, Any], environment: str) -> dict[str, Any]:
+    """The whole app file *source* as *environment* sees it; a valid app file without environments."""
+    table = merged(source, _overrides(source).get(environment, {}))
+    return {key: value for key, value in table.items() if key != "environments"}
+
+
+def _app(document: _Document, environment: str) -> App:
     app_file, findings = _structure(document.table)
     overrides = _overrides(document.table)
     values: dict[str, Sections | None] = {}
@@ -102,7 +125,7 @@ def load_app(path: Path, environment: str = DEFAULT) -> App:
         **{name: getattr(sections, name) for name in Sections.model_fields},
         environment=environment,
         environments=tuple(overrides),
-        target=declared.target if declared else "local",
+        settings=declared or Environment(),
         root=document.source.absolute().parent,
         source=document.source.absolute(),
     )

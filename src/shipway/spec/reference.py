@@ -5,7 +5,7 @@ The page is `docs/reference/app-file.md`. `python -m shipway.spec.reference docs
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,8 @@ editor check and complete it: put `#:schema URL-or-path-of-shipway.schema.json` 
   A release's name may hold capitals and `.`, `_`.
 - **Durations** are numbers with `ms`, `s`, `m` (minutes), `h` or `d`: `"250ms"`, `"30s"`. **Sizes** have `B`, `kB`, `MB`, `GB`,
   `TB` (powers of 1000) or `KiB`, `MiB`, `GiB`, `TiB` (powers of 1024): `"10MiB"`. **Rates** are counts, perhaps with `k` or
-  `M`, for each `/s`, `/min`, `/h` or `/d`: `"60/min"`, `"100k/d"`. All are more than zero.
+  `M`, for each `/s`, `/min`, `/h` or `/d`: `"60/min"`, `"100k/d"`. **Percentages** end in `%`: `"99.5%"`. All are more than
+  zero.
 - **Secrets** are references, never values: `"env:NAME"` is an environment variable, `"file:PATH"` a text file.
 - **Paths** start at the folder of the app file.
 - Unknown keys are errors, and so are settings that would have no effect.
@@ -58,7 +59,10 @@ _PARTS = (
     _Part("[gateway]", "Gateway"),
     _Part("[gateway.timeouts]", "Timeouts"),
     _Part("[gateway.tls]", "Tls"),
+    _Part("[objectives]", "Objectives"),
+    _Part("[build]", "Build"),
     _Part("[environments.NAME]", "Environment"),
+    _Part("[environments.NAME.rollout]", "Rollout"),
 )
 
 
@@ -98,9 +102,12 @@ def _rows(schema: Schema, table: Schema) -> Iterator[str]:
 
 def _shorthand(node: Schema, table: Schema) -> str:
     """The key whose value may stand for the whole table."""
-    patterns = {value.get("pattern"): key for key, value in table["properties"].items()}
-    key: str = patterns[node["anyOf"][0]["pattern"]]
-    return key
+    properties: Mapping[str, Schema] = table["properties"]
+    return next(key for key, value in properties.items() if _says_the_same(value, node["anyOf"][0]))
+
+
+def _says_the_same(one: Schema, other: Schema) -> bool:
+    return all(one.get(key) == other.get(key) for key in ("type", "pattern", "enum"))
 
 
 def _type(schema: Schema, value: Schema) -> str:
@@ -135,7 +142,7 @@ def _scalar(value: Schema) -> str:
 
 
 def _plural(text: str) -> str:
-    return text.replace("string", "strings").replace("table", "tables")
+    return text.replace("string", "strings").replace("table", "tables").replace("percentage", "percentages")
 
 
 def write(docs: Path) -> None:

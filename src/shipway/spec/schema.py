@@ -13,7 +13,7 @@ from shipway.spec import models, services
 from shipway.spec.app import AppFile
 from shipway.spec.environments import OVERRIDABLE
 from shipway.spec.providers import BUILT_IN
-from shipway.spec.units import format_bytes, format_seconds
+from shipway.spec.units import format_bytes, format_percent, format_seconds
 
 Schema = dict[str, Any]
 
@@ -97,6 +97,10 @@ def _default(node: Schema) -> Any:
         return format_seconds(value)
     if node.get("title") == "size":
         return format_bytes(value)
+    if node.get("title") == "percentage":
+        return format_percent(value)
+    if isinstance(value, list) and node.get("items", {}).get("title") == "percentage":
+        return [item if isinstance(item, str) else format_percent(item) for item in value]
     if isinstance(value, list):
         return [item["path"] if isinstance(item, dict) and "path" in item else item for item in value]
     return value

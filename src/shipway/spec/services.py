@@ -5,9 +5,18 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
-from shipway.spec.fields import EnvValue, Folder, ReleaseName, RequestPath, VariableName
+from shipway.spec.fields import (
+    EnvValue,
+    FilePath,
+    Folder,
+    ReleaseName,
+    RequestPath,
+    VariableName,
+    distinct,
+    one_or_more,
+)
 from shipway.spec.health import Health, keys_given
 from shipway.spec.releases import Release, ReleaseWeight, with_some_traffic
 from shipway.spec.section import List, Section, Shorthand, mistake
@@ -25,12 +34,12 @@ SOURCES = ("app", "command", "image", "url", "releases")
 ELSEWHERE = ("url", "releases")
 """The sources of services that already run, of which Shipway starts nothing."""
 
-_NOT_STARTED = frozenset({"factory", "cwd", "replicas", "env", "drain", "resources"})
+_NOT_STARTED = frozenset({"factory", "cwd", "replicas", "env", "drain", "resources", "dockerfile"})
 
 MEANINGLESS: Mapping[str, frozenset[str]] = {
     "app": frozenset(),
     "command": frozenset({"factory"}),
-    "image": frozenset({"factory", "cwd"}),
+    "image": frozenset({"factory", "cwd", "dockerfile"}),
     "url": _NOT_STARTED,
     "releases": _NOT_STARTED,
 }
@@ -100,6 +109,15 @@ RoutePath = Annotated[
 ]
 Argument = Annotated[str, AfterValidator(_argument)]
 Origin = Annotated[str, AfterValidator(_origin)]
+_ORIGIN_SCHEMA = {"type": "string", "examples": ["http://127.0.0.1:9001"]}
+Origins = Annotated[
+    tuple[Origin, ...],
+    Field(min_length=1),
+    BeforeValidator(one_or_more),
+    AfterValidator(distinct),
+    WithJsonSchema({"anyOf": [_ORIGIN_SCHEMA, {"type": "array", "items": _ORIGIN_SCHEMA, "minItems": 1}]}),
+]
+"""One address or a list of them in the file."""
 
 
 class Route(Shorthand):
@@ -136,7 +154,11 @@ class Example(Shorthand):
 class ServiceRelease(Release):
     """One release of a service that already runs elsewhere."""
 
-    url: Origin = Field(description="Where it answers.", examples=["http://127.0.0.1:9001"])
+    urls: Origins = Field(
+        alias="url",
+        description="Where it answers, or a list of such addresses, replicas that are equals.",
+        examples=["http://127.0.0.1:9001"],
+    )
     weight: ReleaseWeight = 1.0
 
 
@@ -184,6 +206,11 @@ class Service(Section):
         default=Health(),
         description="Health check, or only its path. A service given by `url` or `releases` is checked by the gateway, "
         "if there is a path.",
+    )
+    dockerfile: FilePath | None = Field(
+        default=None,
+        description="Dockerfile of your own, from the app file's folder, instead of one that Shipway writes. Its image "
+        "listens on PORT; `command` is run in it, and for `app` its own command has to serve the app.",
     )
     drain: Seconds = Field(default=30.0, description="How long running requests may take to end when a replica stops.")
     resources: Resources = Field(default=Resources(), description="What one replica needs.")

@@ -17,6 +17,7 @@ from shipway.spec.wording import did_you_mean, found, listed
 _NUMBER = r"[0-9]{1,20}(?:\.[0-9]{1,9})?"
 _QUANTITY = re.compile(rf"(-?)({_NUMBER})[ ]?([A-Za-zµ]*)")
 _RATE = re.compile(rf"({_NUMBER})(k|M|)/([a-z]+)")
+_PERCENT = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,6})?)[ ]?%")
 _MONEY = re.compile(rf"({_NUMBER}) ([A-Z]{{3}})")
 
 DURATION_UNITS: Mapping[str, Decimal] = {
@@ -112,6 +113,22 @@ def parse_money(text: str) -> Money:
     return Money(Decimal(match[1]), match[2])
 
 
+def parse_percent(text: str) -> float:
+    """A share from `99.5%`: 0.995; more than 0% and less than 100%."""
+    match = _PERCENT.fullmatch(text)
+    if match is None:
+        raise ValueError(f'expected a percentage such as "99.5%", found {found(text)}')
+    share = Decimal(match[1]) / 100
+    if not 0 < share < 1:
+        raise ValueError(f"expected more than 0% and less than 100%, found {found(text)}")
+    return float(share)
+
+
+def format_percent(share: float) -> str:
+    """The shortest text that `parse_percent` reads as *share*."""
+    return f"{_plain(Decimal(repr(share)) * 100)}%"
+
+
 def format_seconds(seconds: float) -> str:
     """The shortest text that `parse_seconds` reads as *seconds* (to a nanosecond)."""
     exact = Decimal(repr(seconds))
@@ -186,3 +203,18 @@ Bytes = Annotated[
     _schema("size", SIZE_UNITS, ["512B", "64KiB", "10MiB", "1MB"]),
 ]
 """Bytes; a size with a unit in the file."""
+
+Percentage = Annotated[
+    float,
+    _validator(parse_percent, "a percentage", "99.5%", "%"),
+    PlainSerializer(format_percent, return_type=str, when_used="json"),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "title": "percentage",
+            "pattern": r"^[0-9]{1,2}(\.[0-9]{1,6})? ?%$",
+            "examples": ["5%", "99.5%"],
+        }
+    ),
+]
+"""A share, more than 0 and less than 1; a percentage in the file."""

@@ -1,0 +1,119 @@
+"""The app that is deployed, the commands that do it, and who calls it meanwhile."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+APP = ROOT / "tests" / "integration" / "docker" / "answering_app.py"
+
+STRATEGIES = {
+    "rolling": '{ strategy = "rolling", steps = ["25%", "50%"], watch = "1s" }',
+    "blue_green": '{ strategy = "blue_green", watch = "1s" }',
+    "canary": '{ strategy = "canary", steps = ["20%", "50%"], min_time = "2s", min_requests = 50, deadline = "120s", '
+    'watch = "1s" }',
+}
+
+
+@dataclass
+class Scene:
+    """One app in one environment."""
+
+    folder: Path
+    docker_host: str
+    port: int = 18080
+    admin_port: int = 18081
+    seen: list[dict[str, Any]] = field(default_factory=list)
+
+    def write(self, strategy: str, *, version: int, behaviour: str = "good", base: str = "python-base:local") -> None:
+        (self.folder / "answering_app.py").write_text(APP.read_text())
+        (self.folder / "behaviour.json").write_text(json.dumps({"behaviour": behaviour, "version": version}))
+        (self.folder / "shipway.toml").write_text(f"""
+name = "bench"
+[services.api]
+app = "answering_app:app"
+routes = [{{ path = "/", public = true }}]
+health = {{ path = "/healthz", start = "30s" }}
+replicas = 2
+drain = "15s"
+[gateway]
+port = {self.port}
+admin_port = {self.admin_port}
+drain = "15s"
+[build]
+base_image = "{base}"
+network = "host"
+[environments.prod]
+target = "docker"
+rollout = {STRATEGIES[strategy]}
+""")
+
+    def shipway(self, *arguments: str) -> tuple[int, float, str]:
+        """Exit status, seconds and what was said."""
+        began_s = time.monotonic()
+        done = subprocess.run(
+            [sys.executable, "-m", "shipway", *arguments],
+            cwd=self.folder,
+            env={**os.environ, "DOCKER_HOST": self.docker_host, "SHIPWAY_API_KEYS": "sk-bench", "NO_COLOR": "1"},
+            capture_output=True,
+            text=True,
+            timeout=400,
+        )
+        return done.returncode, time.monotonic() - began_s, done.stdout + done.stderr
+
+    @contextmanager
+    def load(self, rate: float, streams: float) -> Iterator[dict[str, Any]]:
+        """Traffic meanwhile; the mapping has the client's summary afterwards."""
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "benchmarks.deploy.load", str(self.port)),
+                *("--rate", str(rate), "--streams", str(streams), "--seconds", "3600"),
+            ],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        summary: dict[str, Any] = {}
+        try:
+            time.sleep(2)
+            yield summary
+            time.sleep(1)
+        finally:
+            process.terminate()
+            stdout, _ = process.communicate(timeout=60)
+            summary.update(json.loads(stdout))
+
+
+class Watcher:
+    """Asks every few milliseconds which release answers, in a thread, until it is closed."""
+
+    def __init__(self, port: int) -> None:
+        self.answers: list[tuple[float, str]] = []
+        self._url = f"http://127.0.0.1:{port}/work"
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        number = 0
+        while not self._ended.wait(0.005):
+            number += 1
+            request = urllib.request.Request(self._url, headers={"X-Session-Id": f"watch-{number}"})  # noqa: S310
+            try:
+                with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310 - our own address
+                    self.answers.append((time.monotonic(), answer.headers.get("x-shipway-release", "")))
+            except OSError:
+                self.answers.append((time.monotonic(), "failed"))

@@ -1,0 +1,1 @@
+"""Operating characteristics of verdicts, from simulated rollouts with fixed seeds."""

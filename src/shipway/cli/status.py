@@ -1,0 +1,45 @@
+"""`shipway status`: what runs in an environment now."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from shipway.cli.options import AppOption, AsJson, Environment
+from shipway.cli.output import make_console, print_json
+
+if TYPE_CHECKING:
+    from shipway.deploy.targets.operations import Part
+
+
+def status(
+    environment: Environment,
+    path: AppOption = Path("."),
+    as_json: AsJson = False,
+) -> int:
+    """Show what runs in an environment. Exits with 1 when something that should run does not, or is ill."""
+    from shipway.cli.environments import operations_of
+
+    parts = operations_of(path, environment).parts()
+    well = bool(parts) and all(part.runs and part.health != "unhealthy" for part in parts)
+    if as_json:
+        print_json({"environment": environment, "well": well, "parts": [asdict(part) for part in parts]})
+    else:
+        _print_table(environment, parts)
+    return 0 if well else 1
+
+
+def _print_table(environment: str, parts: list["Part"]) -> None:
+    console = make_console()
+    if not parts:
+        console.print(f"nothing runs in {environment}")
+        return
+    rows = [("name", "release", "state", "health", "address", "restarts", "since"), *map(_row, parts)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        console.print("  ".join(cells).rstrip())
+
+
+def _row(part: "Part") -> tuple[str, ...]:
+    since = part.since.partition(".")[0].replace("T", " ")
+    return (part.name, part.release, part.state, part.health, part.address, str(part.restarts), since)

@@ -1,0 +1,429 @@
+"""What Shipway asks of the engine, as typed calls and values. Knows nothing of apps or releases."""
+
+import json
+import os
+import re
+import tarfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from io import BytesIO
+from typing import IO, Any, Self
+from urllib.parse import quote
+
+from shipway.deploy.engine.faults import BusyError, MissingError
+from shipway.deploy.engine.transport import TIMEOUT_S, Transport
+from shipway.errors import BuildError, EngineError, ShipwayError
+
+_BUILD_SILENCE_S = 600.0
+_BUILD_S = 3600.0
+_TAIL_LINES = 30
+_COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A container as the engine sees it now.
+
+    Attributes:
+        state: `created`, `running`, `paused`, `restarting`, `removing`, `exited` or `dead`.
+        addresses: IPv4 address by network; those it would have, when it does not run.
+        exit_code: Of its last end; 0 while it never ended.
+        health: `starting`, `healthy` or `unhealthy` by the check in its image; empty where there is none.
+        started_at: RFC 3339, UTC.
+    """
+
+    id: str
+    name: str
+    image_id: str
+    labels: Mapping[str, str]
+    state: str
+    addresses: Mapping[str, str] = field(default_factory=dict)
+    exit_code: int = 0
+    error: str = ""
+    health: str = ""
+    restarts: int = 0
+    started_at: str = ""
+    host_network: bool = False
+
+    @property
+    def is_running(self) -> bool:
+        return self.state == "running"
+
+    @classmethod
+    def of(cls, raw: Mapping[str, Any]) -> Self:
+        """From what `GET /containers/ID/json` answers."""
+        state, networks = raw["State"], raw["NetworkSettings"]["Networks"] or {}
+        return cls(
+            id=raw["Id"],
+            name=raw["Name"].removeprefix("/"),
+            image_id=raw["Image"],
+            labels=raw["Config"]["Labels"] or {},
+            state=state["Status"],
+            addresses={
+                name: address
+                for name, one in networks.items()
+                if (address := one.get("IPAddress") or (one.get("IPAMConfig") or {}).get("IPv4Address"))
+            },
+            exit_code=state.get("ExitCode", 0),
+            error=state.get("Error", ""),
+            health=(state.get("Health") or {}).get("Status", ""),
+            restarts=raw.get("RestartCount", 0),
+            started_at=state.get("StartedAt", ""),
+            host_network=raw.get("HostConfig", {}).get("NetworkMode") == "host",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image that the engine has.
+
+    Attributes:
+        digests: `repository@sha256:…`, where a registry knows it.
+    """
+
+    id: str
+    tags: tuple[str, ...]
+    labels: Mapping[str, str]
+    digests: tuple[str, ...] = ()
+    size_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    id: str
+    name: str
+    labels: Mapping[str, str]
+    subnet: str
+    gateway: str
+
+
+@dataclass(frozen=True, slots=True)
+class EngineVersion:
+    version: str
+    api: str
+    platform: str
+    """As in `linux/amd64`."""
+
+
+class Engine:
+    """One engine. Every call raises ShipwayError as `faults` translates what the engine says."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._http = transport
+
+    def version(self) -> EngineVersion:
+        raw = self._http.json("GET", "/version", timeout_s=10)
+        return EngineVersion(raw["Version"], raw["ApiVersion"], f"{raw['Os']}/{raw['Arch']}")
+
+    def free_bytes(self) -> int | None:
+        """What is left on the engine's disk, where that can be seen from here."""
+        root = str(self._http.json("GET", "/info")["DockerRootDir"])
+        try:
+            status = os.statvfs(root)
+        except OSError:
+            return None
+        return status.f_bavail * status.f_frsize
+
+    # Images
+
+    def image(self, reference: str) -> Image | None:
+        """The image of that name or id, if the engine has it."""
+        try:
+            raw = self._http.json("GET", f"/images/{quote(reference, safe='/:@')}/json")
+        except MissingError:
+            return None
+        return Image(
+            id=raw["Id"],
+            tags=tuple(raw.get("RepoTags") or ()),
+            labels=(raw.get("Config") or {}).get("Labels") or {},
+            digests=tuple(raw.get("RepoDigests") or ()),
+            size_bytes=raw.get("Size", 0),
+        )
+
+    def pull(self, reference: str, platform: str = "") -> Image:
+        """Fetch an image from its registry.
+
+        Raises:
+            RegistryError: It refuses, is not reachable, or has no such image for this platform.
+        """
+        name, _, tag = reference.rpartition(":")
+        query = (
+            {"fromImage": reference} if "@" in reference or not name or "/" in tag else {"fromImage": name, "tag": tag}
+        )
+        if len(query) == 1 and "@" not in reference:
+            query["tag"] = "latest"
+        if platform:
+            query["platform"] = platform
+        for _ in self._http.events("/images/create", query, None, 120.0, time.monotonic() + _BUILD_S, {}):
+            pass
+        image = self.image(reference)
+        if image is None:
+            raise MissingError(f"the image {reference} is not there after it was pulled")
+        return image
+
+    def images(self, labels: Mapping[str, str]) -> list[Image]:
+        raw = self._http.json("GET", "/images/json", {"filters": _filters(labels)})
+        return [
+            Image(one["Id"], tuple(one.get("RepoTags") or ()), one.get("Labels") or {}, (), one.get("Size", 0))
+            for one in raw
+        ]
+
+    def tags(self, *repositories: str) -> dict[str, set[str]]:
+        """The tags of images here, by repository; `*` stands for a part of a repository's name without a slash."""
+        query = {"filters": json.dumps({"reference": [f"{one}:*" for one in repositories]})}
+        found: dict[str, set[str]] = {}
+        for image in self._http.json("GET", "/images/json", query):
+            for name in image.get("RepoTags") or ():
+                repository, _, tag = name.rpartition(":")
+                found.setdefault(repository, set()).add(tag)
+        return found
+
+    def build(self, context: bytes, tag: str, network: str) -> Iterator[str]:
+        """Build the image of *context*, a tar archive with a Dockerfile, with the engine's own builder.
+
+        Yields:
+            What the build prints, line by line.
+
+        Raises:
+            BuildError: A step failed. NoSpaceError, RegistryError: as they say.
+        """
+        query: dict[str, str | bool] = {"t": tag, "networkmode": network, "rm": True, "forcerm": True}
+        said: list[str] = []
+        try:
+            deadline_s = time.monotonic() + _BUILD_S
+            for event in self._http.events("/build", query, context, _BUILD_SILENCE_S, deadline_s, {}):
+                for line in _COLOUR.sub("", str(event.get("stream", event.get("status", "")))).splitlines():
+                    if line.strip():
+                        said = [*said[-_TAIL_LINES:], line]
+                        yield line
+        except ShipwayError as error:
+            if error.code != "engine":
+                raise
+            raise BuildError(
+                "\n".join([f"{tag} could not be built: {error}", *(f"  {line}" for line in said)]),
+                "the last lines of the build say why",
+            ) from error
+
+    def tag(self, image_id: str, repository: str, tag: str) -> None:
+        self._http.json("POST", f"/images/{image_id}/tag", {"repo": repository, "tag": tag})
+
+    def remove_image(self, reference: str) -> None:
+        """Remove it, unless it is gone or something uses it."""
+        try:
+            self._http.json("DELETE", f"/images/{quote(reference, safe='/:@')}", timeout_s=120)
+        except (MissingError, BusyError):
+            pass
+
+    # Containers
+
+    def containers(self, labels: Mapping[str, str]) -> list[Container]:
+        """All with these labels, running or not, by name."""
+        raw = self._http.json("GET", "/containers/json", {"all": True, "filters": _filters(labels)})
+        found = (self.container(one["Id"]) for one in raw)
+        return sorted((one for one in found if one is not None), key=lambda one: one.name)
+
+    def container(self, name: str) -> Container | None:
+        try:
+            return Container.of(self._http.json("GET", f"/containers/{name}/json"))
+        except MissingError:
+            return None
+
+    def create(self, name: str, specification: Mapping[str, Any]) -> str:
+        """Make a container that does not run yet. Returns its id. Raises: BusyError, when the name is taken."""
+        identity: str = self._http.json("POST", "/containers/create", {"name": name}, specification, timeout_s=120)[
+            "Id"
+        ]
+        return identity
+
+    def run_once(self, specification: Mapping[str, Any]) -> None:
+        """Run a container without a name to its end and remove it. Raises: EngineError, when it fails."""
+        identity: str = self._http.json("POST", "/containers/create", body=specification, timeout_s=120)["Id"]
+        try:
+            self.start(identity)
+            status = self._http.json("POST", f"/containers/{identity}/wait", timeout_s=60)["StatusCode"]
+            if status != 0:
+                said = " ".join(self.last_lines(identity, 5))
+                raise EngineError(f"a container that does one thing ended with status {status}: {said}")
+        finally:
+            self.remove(identity)
+
+    def start(self, name: str) -> None:
+        """Start it; nothing happens when it runs."""
+        self._http.json("POST", f"/containers/{name}/start", timeout_s=120)
+
+    def stop(self, name: str, patience_s: float) -> None:
+        """SIGTERM, and SIGKILL after *patience_s*; nothing happens when it does not run or is gone."""
+        try:
+            seconds = max(1, round(patience_s))
+            self._http.json("POST", f"/containers/{name}/stop", {"t": seconds}, timeout_s=seconds + TIMEOUT_S)
+        except MissingError:
+            pass
+
+    def restart(self, name: str, patience_s: float) -> None:
+        seconds = max(1, round(patience_s))
+        self._http.json("POST", f"/containers/{name}/restart", {"t": seconds}, timeout_s=seconds + TIMEOUT_S)
+
+    def signal(self, name: str, number: str) -> None:
+        """Send a signal; nothing happens when it does not run or is gone."""
+        try:
+            self._http.json("POST", f"/containers/{name}/kill", {"signal": number})
+        except (MissingError, BusyError):
+            pass
+
+    def rename(self, name: str, new_name: str) -> None:
+        self._http.json("POST", f"/containers/{name}/rename", {"name": new_name})
+
+    def set_restart_policy(self, name: str, policy: str) -> None:
+        self._http.json("POST", f"/containers/{name}/update", body={"RestartPolicy": {"Name": policy}})
+
+    def remove(self, name: str) -> None:
+        """Remove the container with its anonymous volumes, running or not; nothing happens when it is gone."""
+        try:
+            self._http.json("DELETE", f"/containers/{name}", {"force": True, "v": True}, timeout_s=120)
+        except MissingError:
+            pass
+        except BusyError as error:
+            if "already in progress" not in str(error):
+                raise
+
+    def put_files(self, name: str, files: Mapping[str, bytes], *, owner: int, mode: int = 0o400) -> None:
+        """Write files into a container, whether it runs or not; contents travel on the socket alone.
+
+        Args:
+            files: Content by absolute path; folders are made.
+            owner: User and group that they belong to.
+        """
+        self._http.data(
+            "PUT", f"/containers/{name}/archive", {"path": "/"}, archive(files, owner=owner, mode=mode), timeout_s=120
+        )
+
+    def get_file(self, name: str, path: str) -> bytes | None:
+        """The content of one file of a container."""
+        try:
+            data = self._http.data("GET", f"/containers/{name}/archive", {"path": path})
+        except MissingError:
+            return None
+        with tarfile.open(fileobj=BytesIO(data)) as tar:
+            member = tar.next()
+            content = tar.extractfile(member) if member is not None and member.isfile() else None
+            return content.read() if content is not None else None
+
+    def list_folder(self, name: str, path: str) -> list[str]:
+        """The names of the files in a folder of a container, which must be a small one; none when it is not there."""
+        try:
+            data = self._http.data("GET", f"/containers/{name}/archive", {"path": path})
+        except MissingError:
+            return []
+        with tarfile.open(fileobj=BytesIO(data)) as tar:
+            return sorted(member.name.partition("/")[2] for member in tar if member.isfile())
+
+    def logs(
+        self, name: str, *, tail: int | None = None, follow: bool = False, timestamps: bool = False
+    ) -> Iterator[tuple[int, bytes]]:
+        """Pieces of what the container printed, with 1 for standard output and 2 for standard error.
+
+        With *follow* it ends when the container does.
+        """
+        query: dict[str, str | int | bool] = {
+            "stdout": True,
+            "stderr": True,
+            "follow": follow,
+            "timestamps": timestamps,
+        }
+        query["tail"] = "all" if tail is None else tail
+        silence_s = 365 * 86400.0 if follow else TIMEOUT_S
+        with self._http.open("GET", f"/containers/{name}/logs", query, timeout_s=silence_s) as response:
+            yield from frames(response)
+
+    def last_lines(self, name: str, count: int) -> list[str]:
+        """What the container printed last; nothing when it is gone."""
+        try:
+            data = b"".join(piece for _, piece in self.logs(name, tail=count))
+        except MissingError:
+            return []
+        return data.decode(errors="replace").splitlines()[-count:]
+
+    def error_lines(self, name: str, since: str) -> list[str]:
+        """What the container wrote to standard error since the time *since*, RFC 3339; nothing when it is gone."""
+        moment = datetime.fromisoformat(since[:19] + "+00:00").timestamp() if since[:4] > "0001" else 0.0
+        query: dict[str, str | int | bool] = {"stderr": True, "since": int(moment)}
+        try:
+            with self._http.open("GET", f"/containers/{name}/logs", query) as response:
+                data = b"".join(piece for _, piece in frames(response))
+        except MissingError:
+            return []
+        return data.decode(errors="replace").splitlines()
+
+    def run_inside(self, name: str, command: tuple[str, ...], *, user: str = "") -> Iterator[tuple[int, bytes] | int]:
+        """Run a command in a running container. Yields the pieces of its output, and at last its exit code."""
+        specification = {"Cmd": list(command), "AttachStdout": True, "AttachStderr": True, "User": user}
+        identity = self._http.json("POST", f"/containers/{name}/exec", body=specification)["Id"]
+        body = {"Detach": False, "Tty": False}
+        with self._http.open("POST", f"/exec/{identity}/start", body=body, timeout_s=365 * 86400.0) as response:
+            yield from frames(response)
+        yield int(self._http.json("GET", f"/exec/{identity}/json")["ExitCode"] or 0)
+
+    # Networks and volumes
+
+    def network(self, name: str) -> Network | None:
+        try:
+            raw = self._http.json("GET", f"/networks/{name}")
+        except MissingError:
+            return None
+        addresses = (raw["IPAM"]["Config"] or [{}])[0]
+        return Network(
+            raw["Id"], raw["Name"], raw["Labels"] or {}, addresses.get("Subnet", ""), addresses.get("Gateway", "")
+        )
+
+    def create_network(self, name: str, labels: Mapping[str, str], subnet: str = "", gateway: str = "") -> None:
+        """Make a bridge; the engine chooses an unused *subnet*, and the host's address in it, when none are given."""
+        body: dict[str, Any] = {"Name": name, "Driver": "bridge", "CheckDuplicate": True, "Labels": dict(labels)}
+        if subnet:
+            body["IPAM"] = {"Driver": "default", "Config": [{"Subnet": subnet, "Gateway": gateway}]}
+        self._http.json("POST", "/networks/create", body=body)
+
+    def networks(self, labels: Mapping[str, str]) -> list[str]:
+        return [one["Name"] for one in self._http.json("GET", "/networks", {"filters": _filters(labels)})]
+
+    def remove_network(self, name: str) -> None:
+        try:
+            self._http.json("DELETE", f"/networks/{name}")
+        except MissingError:
+            pass
+
+    def create_volume(self, name: str, labels: Mapping[str, str]) -> None:
+        """Make it; nothing happens when it exists."""
+        self._http.json("POST", "/volumes/create", body={"Name": name, "Labels": dict(labels)})
+
+    def volumes(self, labels: Mapping[str, str]) -> list[str]:
+        raw = self._http.json("GET", "/volumes", {"filters": _filters(labels)})
+        return [one["Name"] for one in raw["Volumes"] or ()]
+
+    def remove_volume(self, name: str) -> None:
+        try:
+            self._http.json("DELETE", f"/volumes/{name}", timeout_s=60)
+        except MissingError:
+            pass
+
+
+def archive(files: Mapping[str, bytes], *, owner: int, mode: int) -> bytes:
+    """A tar archive of *files*, content by absolute path. Folders above them are made, the last one for the owner alone."""
+    buffer = BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for path, content in sorted(files.items()):
+            member = tarfile.TarInfo(path.lstrip("/"))
+            member.size, member.mode, member.uid, member.gid = len(content), mode, owner, owner
+            tar.addfile(member, BytesIO(content))
+    return buffer.getvalue()
+
+
+def frames(stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:
+    """The pieces of a stream in which the engine mixes two: 8 bytes of head (which one, length), then the piece."""
+    while len(head := stream.read(8)) == 8:
+        yield head[0], stream.read(int.from_bytes(head[4:]))
+
+
+def _filters(labels: Mapping[str, str]) -> str:
+    return json.dumps({"label": [f"{key}={value}" if value else key for key, value in labels.items()]})

@@ -1,0 +1,39 @@
+"""From `[objectives]` and the rollout's settings to the rules of its verdict. Pure."""
+
+import functools
+
+from shipway.deploy.findings import Objective
+from shipway.deploy.rollout import Judge
+from shipway.deploy.verdict import Declaration, judge
+from shipway.spec.objectives import Objectives
+from shipway.spec.rollout import Rollout
+
+TOLERATED_RATIO = 1.2
+"""Of times alone: a canary's caches are cold, so it may be late a little more often before that is a reason to roll back."""
+
+
+def declaration(objectives: Objectives, rollout: Rollout) -> Declaration:
+    """The rules of a canary, fixed before its first request."""
+    return Declaration(
+        objectives=tuple(_objectives(objectives)),
+        minimum_requests=rollout.min_requests,
+        deadline_s=rollout.deadline,
+        at_deadline="promote" if rollout.on_deadline == "promote" else "roll_back",
+    )
+
+
+def judge_of(objectives: Objectives, rollout: Rollout) -> Judge:
+    return functools.partial(judge, declaration(objectives, rollout))
+
+
+def _objectives(objectives: Objectives) -> list[Objective]:
+    found = [Objective("availability", max_bad_rate=_rest(objectives.availability), guarded=True)]
+    for name in ("first_token", "latency"):
+        within = getattr(objectives, name)
+        if within is not None:
+            found.append(Objective(name, max_bad_rate=_rest(within.share), tolerated_ratio=TOLERATED_RATIO))
+    return found
+
+
+def _rest(share: float) -> float:
+    return round(1.0 - share, 9)

@@ -1,0 +1,47 @@
+"""The commands that look after an environment, as far as they go without an engine."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Project, Shipway
+
+APP = """
+name = "shop"
+[services.api]
+app = "main:app"
+health = "/healthz"
+[environments.prod]
+target = "docker"
+"""
+COMMANDS = (["status"], ["logs"], ["restart"], ["stop"], ["destroy", "--yes"])
+
+
+@pytest.fixture
+def shop(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+    return project({"shipway.toml": APP, "main.py": "app = None\n"})
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
+def test_without_an_engine_a_command_fails_and_says_so(shipway: Shipway, shop: Path, command: list[str]) -> None:
+    outcome = shipway(command[0], "prod", "--app", shop, *command[1:])
+    assert outcome.code == 1
+    assert "the Docker engine is not running" in outcome.stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
+def test_an_environment_on_this_machine_has_nothing_to_look_after(
+    shipway: Shipway, shop: Path, command: list[str]
+) -> None:
+    outcome = shipway(command[0], "dev", "--app", shop, *command[1:])
+    assert outcome.code == 2
+    assert 'environment dev runs on "local"' in outcome.stderr
+
+
+def test_export_writes_into_an_empty_folder_alone(shipway: Shipway, shop: Path, tmp_path: Path) -> None:
+    target = tmp_path / "exported"
+    assert shipway("export", "prod", "--app", shop, "-o", target).code == 0
+    assert (target / "docker-compose.yml").is_file()
+    again = shipway("export", "prod", "--app", shop, "-o", target)
+    assert (again.code, "is not an empty folder" in again.stderr) == (2, True)

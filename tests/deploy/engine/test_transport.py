@@ -1,0 +1,78 @@
+"""The client against an engine that is not there, that is silent, and that breaks off."""
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from shipway.deploy.engine.client import Engine, frames
+from shipway.deploy.engine.transport import DEFAULT_SOCKET, Transport, socket_of
+from shipway.errors import EngineError, EngineUnavailableError, NoSpaceError, UsageError
+
+Serve = Callable[[socket.socket], None]
+
+
+@contextmanager
+def _engine(path: Path, serve: Serve) -> Iterator[Engine]:
+    """An engine that answers one connection with *serve*."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        thread = threading.Thread(target=_once, args=(listener, serve))
+        thread.start()
+        yield Engine(Transport(path))
+        thread.join(5)
+
+
+def _once(listener: socket.socket, serve: Serve) -> None:
+    connection, _ = listener.accept()
+    with connection:
+        connection.recv(65536)
+        serve(connection)
+
+
+def _says(text: str) -> Serve:
+    return lambda connection: connection.sendall(text.encode())
+
+
+@pytest.mark.parametrize(
+    ("docker_host", "path"),
+    [("", DEFAULT_SOCKET), ("unix:///run/user/1/docker.sock", Path("/run/user/1/docker.sock"))],
+)
+def test_the_socket_follows_from_docker_host(docker_host: str, path: Path) -> None:
+    assert socket_of(docker_host) == path
+
+
+def test_another_machine_is_refused() -> None:
+    with pytest.raises(UsageError, match="the engine of this machine"):
+        socket_of("tcp://10.0.0.1:2375")
+
+
+def test_an_engine_that_does_not_run_is_said_to_be_so(tmp_path: Path) -> None:
+    with pytest.raises(EngineUnavailableError, match="is not running: nothing answers at") as caught:
+        Engine(Transport(tmp_path / "docker.sock")).version()
+    assert "systemctl start docker" in (caught.value.hint or "")
+
+
+def test_an_engine_that_breaks_off_is_an_error(tmp_path: Path) -> None:
+    half = _says("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
+    with _engine(tmp_path / "s", half) as engine, pytest.raises(EngineError, match="broke off"):
+        engine.version()
+
+
+def test_a_failure_inside_a_stream_is_what_it_means(tmp_path: Path) -> None:
+    lines = '{"stream":"Step 1"}\r\n{"error":"write /x: no space left on device"}\r\n'
+    with _engine(tmp_path / "s", _says(f"HTTP/1.1 200 OK\r\nContent-Length: {len(lines)}\r\n\r\n{lines}")) as engine:
+        seen = engine.build(b"", "t", "host")
+        assert next(seen) == "Step 1"
+        with pytest.raises(NoSpaceError):
+            next(seen)
+
+
+def test_two_streams_in_one_are_told_apart(tmp_path: Path) -> None:
+    (tmp_path / "log").write_bytes(b"\1\0\0\0\0\0\0\2ab" + b"\2\0\0\0\0\0\0\1c" + b"\1\0\0")
+    with (tmp_path / "log").open("rb") as stream:
+        assert list(frames(stream)) == [(1, b"ab"), (2, b"c")]

@@ -1,0 +1,79 @@
+"""What of an app file a target cannot honour."""
+
+from pathlib import Path
+
+import pytest
+
+from shipway.deploy.capabilities import BY_THE_GATEWAY, losses, matches, refuse_losses, refuse_unchecked
+from shipway.deploy.targets import Capabilities
+from shipway.errors import UnsupportedError
+from shipway.spec.app import App
+from shipway.spec.environments import Environment
+from shipway.spec.health import Health
+from shipway.spec.services import Service
+
+SOME = Capabilities(
+    BY_THE_GATEWAY | {"services.*.app", "services.*.env"}, {"services.*.resources.gpu": "it hands out no devices"}
+)
+TABLE = {
+    "name": "shop",
+    "services": {"api": {"app": "m:a", "env": {"A": "1"}, "resources": {"gpu": 1, "cpu": 2}, "routes": ["/"]}},
+    "objectives": {"availability": "99%"},
+}
+LOST = (("services", "api", "resources", "gpu"), ("services", "api", "resources", "cpu"))
+
+
+def _app(*accepted: str) -> App:
+    settings = Environment(target="docker", accept_loss=accepted)
+    return App(name="shop", environment="prod", settings=settings, root=Path("/"))
+
+
+def test_what_is_not_named_is_not_honoured() -> None:
+    assert losses(TABLE, SOME) == LOST
+
+
+def test_all_that_is_lost_is_said_at_once_with_what_would_accept_it() -> None:
+    with pytest.raises(UnsupportedError) as error:
+        refuse_losses(LOST, _app(), SOME)
+    assert error.value.message == (
+        "the target docker cannot honour services.api.resources.gpu: it hands out no devices\n"
+        "the target docker cannot honour services.api.resources.cpu"
+    )
+    assert error.value.hint == (
+        'if it may be lost: accept_loss = ["services.api.resources.gpu", "services.api.resources.cpu"] '
+        "in [environments.prod]"
+    )
+
+
+@pytest.mark.parametrize("accepted", ["services.*.resources", "services.api.resources", "services.*"])
+def test_an_accepted_loss_is_none(accepted: str) -> None:
+    refuse_losses(LOST, _app(accepted), SOME)
+
+
+def test_a_service_that_nobody_can_tell_to_be_ready_is_refused_unless_that_is_accepted() -> None:
+    services = {
+        "api": Service(app="m:a"),
+        "web": Service(command=("web",)),
+        "search": Service(image="search:1", health=Health(path="/up")),
+        "archive": Service(url="http://archive"),
+    }
+    app = App(name="shop", environment="prod", services=services, root=Path("/"))
+    with pytest.raises(UnsupportedError, match=r"services\.web has no health\.path, so nothing tells") as error:
+        refuse_unchecked(app)
+    assert error.value.hint == (
+        'set it; or if an open port is enough: accept_loss = ["services.web.health"] in [environments.prod]'
+    )
+    refuse_unchecked(app.model_copy(update={"settings": Environment(accept_loss=("services.*.health",))}))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "keys", "expected"),
+    [
+        ("limits", ("limits", "default", "requests"), True),
+        ("services.*.env", ("services", "api", "env", "A"), True),
+        ("services.*.env", ("services", "api"), False),
+        ("services.*.env", ("services", "api", "environment"), False),
+    ],
+)
+def test_a_pattern_means_a_setting_and_all_below_it(pattern: str, keys: tuple[str, ...], expected: bool) -> None:
+    assert matches(pattern, keys) is expected

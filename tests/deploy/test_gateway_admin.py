@@ -1,0 +1,136 @@
+"""A real gateway in a process of its own, seen and moved as a rollout does."""
+
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from shipway.deploy.counts import Arms, Tally
+from shipway.deploy.gateway_admin import AdminAddress, GatewayAdmin, bucket, measures
+from shipway.errors import TrafficError
+from shipway.monitoring import metrics
+from shipway.secret import Secret
+from shipway.spec.objectives import Objectives, parse_within
+from tests.deploy.real_gateway import TOKEN, Gateway, Service, free_port
+from tests.deploy.records import release
+
+API = {"services": {"api": {"app": "main:app", "public": True}}}
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A gateway in front of releases v3 and v4 of one service."""
+
+    gateway: Gateway
+    services: dict[int, Service]
+
+    def admin(self, token: str = TOKEN) -> GatewayAdmin:
+        objectives = Objectives(latency=parse_within("95% under 120ms"))
+        return self.gateway.admin(lambda number: [self.services[number].authority], objectives, token)
+
+    def ask(self, times: int) -> set[tuple[int, str]]:
+        return {self.gateway.ask(f"s{number}") for number in range(times)}
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    services = {number: Service(f"v{number}") for number in (3, 4)}
+    gateway = Gateway(tmp_path_factory.mktemp("gateway"))
+    gateway.configure([release(n, API, {"api": f"http://{one.authority}"}) for n, one in services.items()])
+    gateway.start()
+    yield Scene(gateway, services)
+    gateway.close()
+    for service in services.values():
+        service.close()
+
+
+@pytest.fixture
+def scene(running: Scene) -> Scene:
+    running.admin().shift({3: 1.0})
+    return running
+
+
+def test_traffic_moves_to_where_it_is_shifted(scene: Scene) -> None:
+    admin = scene.admin()
+    assert admin.shares() == {3: 1.0}
+    assert scene.ask(20) == {(200, "v3")}
+    admin.shift({3: 0.5, 4: 0.5})
+    assert admin.shares() == {3: 0.5, 4: 0.5}
+    assert scene.ask(40) == {(200, "v3"), (200, "v4")}
+    admin.shift({4: 1.0})
+    assert admin.shares() == {4: 1.0}
+    assert scene.ask(20) == {(200, "v4")}
+
+
+def test_counts_are_what_both_releases_were_sent_since_the_last_look(scene: Scene) -> None:
+    admin = scene.admin()
+    assert admin.counted(4, 3) == {}
+    scene.ask(5)
+    admin.shift({4: 1.0})
+    scene.services[4].status = lambda: 500
+    assert scene.ask(3) == {(500, "v4")}
+    scene.services[4].status = lambda: 200
+    counts = admin.counted(4, 3)
+    assert counts["availability"] == Arms(Tally(0, 3), Tally(5, 0))
+    assert (counts["latency"].canary.total, counts["latency"].baseline.total) == (3, 5)
+    assert admin.counted(4, 3)["availability"] == Arms()
+
+
+def test_what_is_under_way_is_seen_until_it_ends(scene: Scene) -> None:
+    admin = scene.admin()
+    scene.services[3].slow_s = 0.5
+    try:
+        asking = threading.Thread(target=scene.gateway.ask, args=("s",))
+        asking.start()
+        deadline_s = time.monotonic() + 5
+        while admin.in_flight(3) == 0 and time.monotonic() < deadline_s:
+            time.sleep(0.01)
+        assert (admin.in_flight(3), admin.in_flight(4)) == (1, 0)
+        asking.join()
+        assert admin.in_flight(3) == 0
+    finally:
+        scene.services[3].slow_s = 0.0
+
+
+def test_a_new_configuration_is_taken_at_once_and_a_broken_one_refused(scene: Scene) -> None:
+    scene.admin().reload()
+    text = scene.gateway.file.read_text()
+    scene.gateway.file.write_text(text + "nonsense = 1\n")
+    try:
+        with pytest.raises(TrafficError, match='refused POST /v1/reload with status 422: unknown key "nonsense"'):
+            scene.admin().reload()
+    finally:
+        scene.gateway.file.write_text(text)
+
+
+def test_a_wrong_token_is_said(scene: Scene) -> None:
+    with pytest.raises(TrafficError, match="the gateway refuses the admin token"):
+        scene.admin("another").shares()
+
+
+def test_a_gateway_that_is_not_there_is_said() -> None:
+    port = free_port()
+    admin = GatewayAdmin(
+        lambda: AdminAddress("127.0.0.1", port, Secret("x")), lambda: [], lambda number: [], Objectives()
+    )
+    with pytest.raises(TrafficError, match=rf"admin API at 127.0.0.1:{port} does not answer: .*refused"):
+        admin.shares()
+
+
+def test_objectives_are_counted_in_all_that_is_shared() -> None:
+    objectives = Objectives(first_token=parse_within("95% under 800ms"), latency=parse_within("90% under 2s"))
+    found = [(one.objective, one.total.name) for one in measures(["services.api", "models.chat"], objectives)]
+    assert found == [
+        ("availability", "shipway_requests_total"),
+        ("latency", "shipway_service_request_duration_seconds_count"),
+        ("availability", "gen_ai_server_request_duration_seconds_count"),
+        ("latency", "gen_ai_server_request_duration_seconds_count"),
+        ("first_token", "gen_ai_server_time_to_first_token_seconds_count"),
+    ]
+
+
+@pytest.mark.parametrize(("under_s", "bound"), [(0.8, 0.75), (0.75, 0.75), (99.0, 10.0), (0.0001, 0.001)])
+def test_a_bound_on_time_is_that_of_the_nearest_bucket_below(under_s: float, bound: float) -> None:
+    assert bucket(metrics.FIRST_TOKEN, under_s) == bound

@@ -1,0 +1,79 @@
+"""What an environment is to look like once a release serves."""
+
+from pathlib import Path
+
+import pytest
+
+from shipway.deploy.archive import Standing
+from shipway.deploy.goal import budget_of, goal_of, intended, replicas_of, retained
+from shipway.deploy.layout import Layout
+from shipway.deploy.plan import Budget
+from shipway.spec.app import App
+from shipway.spec.environments import Environment
+from shipway.spec.health import Health
+from shipway.spec.services import Service
+from tests.deploy.records import release
+
+SERVICES = {
+    "api": Service(app="m:a", replicas=2, drain=90.0, health=Health(path="/up", start=300.0)),
+    "web": Service(command=("web",)),
+    "archive": Service(url="http://archive:9000"),
+}
+APP = App(name="shop", services=SERVICES, settings=Environment(retain=2), root=Path("/"))
+RECORD = release(5, {"services": {"api": {"app": "m:a"}, "web": {"command": ["web"]}}})
+OBSERVED = Layout("sha256:old", (4,), {4: {"api": 1}}, (3, 4), {4: 1.0})
+
+
+def test_the_release_serves_alone() -> None:
+    assert goal_of(RECORD, APP, Standing(4, (3, 4)), OBSERVED, standby=False) == Layout(
+        "sha256:gateway", (5,), {5: {"api": 2, "web": 1}}, (4, 5), {5: 1.0}
+    )
+
+
+def test_the_one_before_stands_by_as_it_is() -> None:
+    goal = goal_of(RECORD, APP, Standing(4, (3, 4)), OBSERVED, standby=True)
+    assert (goal.front, goal.running[4]) == ((5, 4), {"api": 1})
+
+
+def test_nothing_stands_by_that_is_not_kept() -> None:
+    only_one = App(name="shop", services=SERVICES, settings=Environment(retain=1), root=Path("/"))
+    goal = goal_of(RECORD, only_one, Standing(4, (3, 4)), OBSERVED, standby=True)
+    assert (goal.front, goal.installed) == ((5,), (5,))
+
+
+def test_a_standby_goes_on_standing_by_when_the_same_release_is_deployed_again() -> None:
+    observed = Layout("sha256:gateway", (5, 4), {5: {"api": 2, "web": 1}, 4: {"api": 2}}, (4, 5), {5: 1.0})
+    assert goal_of(RECORD, APP, Standing(5, (4, 5)), observed, standby=True) == observed
+
+
+@pytest.mark.parametrize(
+    ("standing", "number", "retain", "expected"),
+    [
+        (Standing(), 1, 3, (1,)),
+        (Standing(3, (1, 2, 3)), 4, 3, (2, 3, 4)),
+        (Standing(3, (1, 2, 3)), 4, 1, (4,)),
+        (Standing(1, (1, 2, 3)), 4, 2, (1, 4)),  # after a rollback to v1: what serves until now comes first
+        (Standing(3, (1, 2, 3)), 2, 3, (1, 2, 3)),
+        (Standing(3, (1, 2, 3)), 3, 2, (2, 3)),
+    ],
+)
+def test_what_is_kept(standing: Standing, number: int, retain: int, expected: tuple[int, ...]) -> None:
+    assert retained(standing, number, retain) == expected
+
+
+@pytest.mark.parametrize(
+    ("current", "kept", "previous"), [(3, (1, 2, 3), 2), (2, (1, 2, 3), 1), (1, (1, 2, 3), None), (None, (), None)]
+)
+def test_a_rollback_without_a_name_goes_to_the_one_before(
+    current: int | None, kept: tuple[int, ...], previous: int | None
+) -> None:
+    assert Standing(current, kept).previous == previous
+
+
+def test_only_services_that_shipway_runs_count() -> None:
+    assert replicas_of(APP) == {"api": 2, "web": 1}
+    assert budget_of(APP) == Budget(start_s=300.0, drain_s=90.0)
+
+
+def test_what_is_ill_just_now_was_meant_to_be_well() -> None:
+    assert intended(OBSERVED, {4: {"api": 2}}).running == {4: {"api": 2}}

@@ -1,0 +1,166 @@
+"""An engine for all tests here, and an app whose behaviour a test chooses, deployed by the program itself."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.docker.engine import BASE_IMAGE, RealEngine, why_not
+
+APP = Path(__file__).with_name("answering_app.py")
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[RealEngine]:
+    """A real engine with a base image."""
+    reason = why_not()
+    if reason is not None:
+        pytest.skip(reason)
+    # Not in pytest's own folder, which would keep a gigabyte for each of the last runs.
+    with tempfile.TemporaryDirectory(prefix="engine-", ignore_cleanup_errors=True) as folder:
+        engine = RealEngine(Path(folder))
+        engine.start()
+        try:
+            engine.import_base()
+            yield engine
+        finally:
+            engine.stop()
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.stdout)
+
+
+@dataclass
+class Deployment:
+    """One app and its environment `prod` on the engine."""
+
+    engine: RealEngine
+    folder: Path
+    port: int
+    admin_port: int
+    name: str
+    replicas: int = 1
+    rollout: str = '{ strategy = "blue_green", watch = "1s" }'
+    more: str = ""
+    docker_host: str = ""
+    environ: dict[str, str] = field(default_factory=dict)
+
+    def write(self, behaviour: str = "good", version: int = 1) -> None:
+        """Lay the project out. *behaviour*: see `answering_app`."""
+        (self.folder / "answering_app.py").write_text(APP.read_text())
+        (self.folder / "behaviour.json").write_text(json.dumps({"behaviour": behaviour, "version": version}))
+        (self.folder / "shipway.toml").write_text(f"""
+name = "{self.name}"
+[services.api]
+app = "answering_app:app"
+routes = [{{ path = "/", public = true }}]
+health = {{ path = "/healthz", start = "20s" }}
+replicas = {self.replicas}
+drain = "10s"
+env = {{ TOKEN = "env:TOKEN" }}
+[gateway]
+port = {self.port}
+admin_port = {self.admin_port}
+drain = "10s"
+[build]
+base_image = "{BASE_IMAGE}"
+network = "host"
+[environments.prod]
+target = "docker"
+rollout = {self.rollout}
+{self.more}
+""")
+
+    def start(self, *arguments: str) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            [sys.executable, "-m", "shipway", *arguments],
+            cwd=self.folder,
+            env={
+                **os.environ,
+                "DOCKER_HOST": self.docker_host or self.engine.docker_host,
+                "TOKEN": "hush-hush",
+                "SHIPWAY_API_KEYS": "sk-test",
+                "NO_COLOR": "1",
+                **self.environ,
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def shipway(self, *arguments: str, timeout_s: float = 110.0) -> Ended:
+        """Run a command to its end."""
+        process = self.start(*arguments)
+        try:
+            stdout, stderr = process.communicate(timeout=timeout_s)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            stdout, stderr = process.communicate()
+            raise AssertionError(f"{arguments} took too long:\n{stdout}\n{stderr}") from None
+        return Ended(process.returncode, stdout, stderr)
+
+    def deploy(self, behaviour: str = "good", version: int = 1) -> Ended:
+        self.write(behaviour, version)
+        return self.shipway("deploy", "prod")
+
+    def get(self, path: str = "/work") -> tuple[int, str, str]:
+        """Status, release and body of a request through the gateway."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=10) as answer:
+                return answer.status, answer.headers.get("x-shipway-release", ""), answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.headers.get("x-shipway-release", ""), error.read().decode()
+
+    def container_names(self) -> list[str]:
+        labels = {"dev.shipway.app": self.name}
+        return [one.name for one in self.engine.client.containers(labels) if one.is_running]
+
+
+@pytest.fixture
+def deployment(engine: RealEngine, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Deployment]:
+    """An app that is not deployed yet; everything of it is removed afterwards."""
+    port, admin_port = free_ports(2)
+    folder = tmp_path / "project"
+    folder.mkdir()
+    one = Deployment(engine, folder, port, admin_port, f"app{port}")
+    one.write()
+    yield one
+    if engine.process is not None:
+        with suppress(AssertionError):
+            one.shipway("destroy", "prod", "--yes")
+
+
+def free_ports(count: int) -> list[int]:
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [int(one.getsockname()[1]) for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()
+
+
+Deploy = Callable[..., Ended]
