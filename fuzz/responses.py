@@ -80,13 +80,13 @@ async def read(method: bytes, pieces: Iterable[bytes]) -> Reading:
         seen.begin(head)
         connection.relay(_Sink(seen))
 
-    Running(ask()).step()
+    Running().start(ask())
     outbox.flush()
     for piece in pieces:
         if transport.closing:
             break
         connection.data_received(piece)
-    seen.reusable = connection.reusable
+    seen.reusable = connection.come_to_rest()
     connection.connection_lost(None)
     return seen
 
