@@ -316,7 +316,8 @@ def _message(call: Call, candidate: Candidate, operation: bytes, body: bytes) ->
             % (endpoint.address.base_path, operation, endpoint.authority, candidate.upstream.fields)
         )
     via = _VIA_1_0 if head.http_1_0 else _VIA_1_1
-    return b"%b%b%b%bContent-Length: %d\r\n\r\n%b" % (beginning, head.lines, via, call.id_field, len(body), body)
+    length = b"Content-Length: %d\r\n\r\n" % len(body)
+    return b"".join((beginning, head.lines, via, call.id_field, length, body))
 
 
 _VIA_1_0, _VIA_1_1 = b"Via: 1.0 shipway\r\n", b"Via: 1.1 shipway\r\n"

@@ -214,14 +214,15 @@ class Exchange(Running):
         if head.method == b"HEAD":
             body = b""
         connection.write(
-            b"%b%b%b%b%b\r\n%b"
-            % (
-                STATUS_LINES.get(status) or status_line(status),
-                b"" if dated else connection.server.date_field,
-                fields,
-                b"" if status == _NO_CONTENT else b"Content-Length: %d\r\n" % length,
-                b"" if usual and not connection.server.draining else self._connection_field(),
-                body,
+            b"".join(
+                (
+                    STATUS_LINES.get(status) or status_line(status),
+                    b"" if dated else connection.server.date_field,
+                    fields,
+                    b"" if usual and not connection.server.draining else self._connection_field(),
+                    b"\r\n" if status == _NO_CONTENT else b"Content-Length: %d\r\n\r\n" % length,
+                    body,
+                )
             )
         )
         connection.exchange_done(self, reusable=self.keep_alive)
