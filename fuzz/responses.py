@@ -86,7 +86,7 @@ async def read(method: bytes, pieces: Iterable[bytes]) -> Reading:
         if transport.closing:
             break
         connection.data_received(piece)
-    seen.reusable = connection.come_to_rest()
+    seen.reusable = bool(seen.ended) and connection.come_to_rest()  # while it is not over, nobody asks
     connection.connection_lost(None)
     return seen
 
