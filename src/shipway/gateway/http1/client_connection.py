@@ -205,7 +205,11 @@ class ClientConnection(asyncio.Protocol):
             if head.claims_tls and self.scheme != b"https":
                 raise BadMessage(HTTPStatus.MISDIRECTED_REQUEST, "an https target on a connection without TLS")
             length = head.content_length
-            self._known = KnownHead.of(raw, head, length) if head.repeatable else None
+            self._known = (
+                KnownHead.of(raw, head, length, raw.find(b"\r\n") + 4 + limits.max_header_bytes)
+                if head.repeatable
+                else None
+            )
             self._held = b""
         self._blank_bytes = 0
         return self._begin(Exchange(self, head, length), data[end:])

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Set
+from copy import copy
 from http import HTTPStatus
+from typing import Self
 
 import httptools
+import msgspec
 
 from shipway.gateway.http1.fields import (
     BARE_LINE_END,
@@ -52,7 +55,7 @@ class BadMessage(Exception):
         self.reason = reason
 
 
-class RequestHead:
+class RequestHead(msgspec.Struct, eq=False):
     """One request's line and fields, split into what the gateway reads and what it forwards unchanged.
 
     Never changed once it is read: requests that repeat it share it, whatever their lengths.
@@ -67,49 +70,54 @@ class RequestHead:
         notes: What the gateway has worked out from this head alone, to be found again when it is repeated.
     """
 
-    __slots__ = (
-        "about_the_site",
-        "authorization",
-        "chunked",
-        "claims_tls",
-        "content_length",
-        "expect_continue",
-        "forwarded_for",
-        "host",
-        "http_1_0",
-        "keep_alive",
-        "lines",
-        "method",
-        "named",
-        "notes",
-        "passed_on",
-        "path",
-        "repeatable",
-        "request_id",
-        "target",
-        "upgrade",
-        "x_api_key",
-    )
+    method: bytes
+    http_1_0: bool
+    target: bytes = b""
+    path: bytes = b""
+    host: bytes = b""
+    claims_tls: bool = False
+    authorization: bytes | None = None
+    x_api_key: bytes | None = None
+    request_id: bytes | None = None
+    forwarded_for: bytes | None = None
+    content_length: int | None = None
+    chunked: bool = False
+    keep_alive: bool = True
+    expect_continue: bool = False
+    upgrade: bytes | None = None
+    repeatable: bool = True
+    named: Set[bytes] = frozenset()
+    passed_on: Fields = []
+    lines: bytes = b""
+    about_the_site: bytes = b""
+    notes: object = None
 
-    def __init__(self, method: bytes, target: bytes, version: bytes, fields: Fields) -> None:
+    @classmethod
+    def read(cls, method: bytes, target: bytes, version: bytes, fields: Fields) -> Self:
         """Read *fields* in one pass.
 
         Raises:
             BadMessage: a Host, target, coding or expectation that must be refused.
         """
-        self.http_1_0 = version == b"1.0"
-        self.method = method
-        self.notes: object = None
-        self.authorization: bytes | None = None
-        self.x_api_key: bytes | None = None
-        self.request_id: bytes | None = None
-        self.forwarded_for: bytes | None = None
-        self.content_length: int | None = None
-        self.chunked = False
-        self.expect_continue = False
-        self.repeatable = True
-        self.named: Set[bytes] = frozenset()
-        self.upgrade: bytes | None = None
+        head = cls(method, version == b"1.0")
+        head._read(target, fields)
+        return head
+
+    @property
+    def read_too(self) -> Set[bytes]:
+        """Of the fields that are passed on nothing else is read, see `repeats.Head`."""
+        return frozenset()
+
+    def with_values(self, passed_on: Fields, request_id: bytes | None) -> Self:
+        """See `repeats.Head`."""
+        head = copy(self)
+        head.passed_on = passed_on
+        head.lines = as_lines(passed_on)
+        if request_id is not None:
+            head.request_id = request_id
+        return head
+
+    def _read(self, target: bytes, fields: Fields) -> None:
         host: bytes | None = None
         connection = b""
         passed_on: Fields = []
@@ -150,7 +158,7 @@ class RequestHead:
             elif lower in ABOUT_THE_SITE:
                 about_the_site.append(field)
         has_body = self.chunked or bool(self.content_length)
-        if method in _WITHOUT_CONTENT:
+        if self.method in _WITHOUT_CONTENT:
             self._refuse_what_cannot_be_served(has_body)
         if self.expect_continue:
             self.expect_continue = has_body  # nothing to wait for otherwise
@@ -203,7 +211,6 @@ class RequestHead:
             raise BadMessage(HTTPStatus.BAD_REQUEST, "no Host field")
         if host is not None and _AUTHORITY.fullmatch(host) is None:
             raise BadMessage(HTTPStatus.BAD_REQUEST, "Host is not a host and port")
-        self.claims_tls = False
         if not target.startswith(b"/"):
             if target == b"*" and self.method == b"OPTIONS":
                 pass
@@ -256,7 +263,7 @@ def read_request_head(raw: bytes, *, max_target_bytes: int, max_header_bytes: in
             raise BadMessage(HTTPStatus.NOT_IMPLEMENTED, "unknown method") from None
     if not read.complete:
         raise BadMessage(HTTPStatus.BAD_REQUEST, "malformed HTTP")
-    head = RequestHead(method, target, version, read.fields)
+    head = RequestHead.read(method, target, version, read.fields)
     if fault:  # of the framing, for which there was no better word
         raise BadMessage(HTTPStatus.BAD_REQUEST, "malformed HTTP")
     return head
