@@ -43,36 +43,20 @@ class KnownHead(Generic[H]):
     """A head that was read, to be recognised when it comes again.
 
     Attributes:
-        head: Of the message that `end_in` recognised last.
-        length: Content-Length of that message; None where the head has none.
+        head: As it came last.
+        length: Content-Length of the message that it came with; None where it has none.
     """
 
-    __slots__ = (
-        "_after",
-        "_at",
-        "_before",
-        "_digits",
-        "_end",
-        "_first",
-        "_form",
-        "_most_bytes",
-        "_stop",
-        "head",
-        "length",
-    )
+    __slots__ = ("_after", "_at", "_before", "_digits", "_end", "_form", "_most_bytes", "_stop", "head", "length")
 
-    def __init__(self, before: bytes, digits: bytes, after: bytes, head: H, most_bytes: int) -> None:
-        """*digits*: those of Content-Length; empty, as is *after*, where the head has none."""
-        self.head = self._first = head
-        self.length = int(digits) if digits else None
-        self._before = before
-        self._digits = digits
-        self._after = after
-        self._at = len(before)
-        self._stop = self._at + len(digits)
-        self._end = self._stop + len(after)
+    def __init__(self, raw: bytes, head: H, digits: re.Match[bytes] | None, most_bytes: int) -> None:
+        """*digits*: those of Content-Length in *raw*; None where there is none."""
+        self.head = head
+        self.length: int | None = None
         self._most_bytes = most_bytes
         self._form: _Form | None = None
+        start, stop = digits.span(1) if digits else (len(raw), len(raw))
+        self._remember(raw, start, raw[start:stop])
 
     @classmethod
     def of(cls, raw: bytes, head: H, length: int | None, most_bytes: int) -> KnownHead[H] | None:
@@ -81,12 +65,12 @@ class KnownHead(Generic[H]):
         Args:
             most_bytes: A head that is longer is not recognised.
         """
-        if length is None:
-            return cls(raw, b"", b"", head, most_bytes)
-        digits = _LENGTH.search(raw)
-        if digits is None:
-            return None
-        return cls(raw[: digits.start(1)], digits[1], raw[digits.end(1) :], head, most_bytes)
+        digits = None
+        if length is not None:
+            digits = _LENGTH.search(raw)
+            if digits is None:
+                return None
+        return cls(raw, head, digits, most_bytes)
 
     def end_in(self, data: bytes) -> int:
         """Where this head ends in *data*, which begins with a message; 0 if that begins otherwise."""
@@ -103,9 +87,8 @@ class KnownHead(Generic[H]):
         if digits != self._digits:
             if not digits.isdigit():
                 return 0
-            self._take_length(digits)
-            self._stop, self._end = stop, end
-        self.head = self._first
+            self.length = int(digits)
+            self._digits, self._stop, self._end = digits, stop, end
         return end
 
     def _end_with_other_values(self, data: bytes) -> int:
@@ -114,12 +97,14 @@ class KnownHead(Generic[H]):
             return 0
         form = self._form
         if form is None:
-            form = self._form = _Form(self._before + self._digits + self._after, self._first)
-        lines = data[: end - 4].split(b"\r\n")
+            form = self._form = _Form(self._before + self._digits + self._after, self.head)
+        raw = data[:end]
+        lines = raw.split(b"\r\n")
         if len(lines) != len(form.lines):
             return 0
         passed_on: Fields | None = None
-        request_id = digits = None
+        request_id = None
+        digits = self._digits
         for line, known, slot in zip(lines, form.lines, form.slots, strict=True):
             if line == known:
                 continue
@@ -136,19 +121,25 @@ class KnownHead(Generic[H]):
                 request_id = value
             else:
                 if passed_on is None:
-                    passed_on = self._first.passed_on.copy()
+                    passed_on = self.head.passed_on.copy()
                 lower, name, _ = passed_on[slot.place]
                 passed_on[slot.place] = (lower, name, value)
-        self._take_length(digits or form.digits)
-        self._stop = self._at + len(self._digits)
-        self._end = self._stop + len(self._after)
-        self.head = self._first.with_values(passed_on or self._first.passed_on, request_id)
+        self.head = self.head.with_values(passed_on or self.head.passed_on, request_id)
+        form.lines = lines
+        mark = form.length_mark
+        self._remember(raw, raw.find(mark) + len(mark) if mark else end, digits)
         return end
 
-    def _take_length(self, digits: bytes) -> None:
+    def _remember(self, raw: bytes, at: int, digits: bytes) -> None:
+        """Recognise *raw* at once when it comes again; *digits* of its length are at *at*."""
+        self._before: bytes = raw[:at]
+        self._digits: bytes = digits
+        self._at: int = at
+        self._stop: int = at + len(digits)
+        self._after: bytes = raw[self._stop :]
+        self._end: int = len(raw)
         if digits:
             self.length = int(digits)
-            self._digits = digits
 
 
 _LENGTH_PLACE, _REQUEST_ID_PLACE = -1, -2
@@ -173,26 +164,26 @@ class _Form:
     """A head line by line; made when one comes that is not quite the same.
 
     Attributes:
-        lines: As they were.
+        lines: As they came last; two empty ones at the end.
         slots: For each line what may change in it; None where it must be the same.
-        digits: Of Content-Length.
+        length_mark: What the digits of Content-Length stand behind; empty where there are none.
     """
 
-    __slots__ = ("digits", "lines", "slots")
+    __slots__ = ("length_mark", "lines", "slots")
 
     def __init__(self, raw: bytes, head: Head) -> None:
-        length = _LENGTH.search(raw)
-        self.digits = length[1] if length else b""
-        self.lines = raw[:-4].split(b"\r\n")
-        self.slots: list[_Slot | None] = [None]
+        self.length_mark = b""
+        self.lines = raw.split(b"\r\n")
+        self.slots: list[_Slot | None] = []
         names = [line.partition(b":")[0].lower() for line in self.lines]
         passed_on = {lower for lower, _, _ in head.passed_on}
         place = 0
-        for lower, line in zip(names[1:], self.lines[1:], strict=True):
+        for lower, line in zip(names, self.lines, strict=True):
             beginning = line[: len(lower)] + b": "
             slot: _Slot | None = None
             if lower == b"content-length":
-                slot = _Slot(line.removesuffix(self.digits), _LENGTH_PLACE)
+                slot = _Slot(line.rstrip(b"0123456789"), _LENGTH_PLACE)
+                self.length_mark = b"\r\n" + slot.beginning
             elif lower == b"x-request-id" and names.count(lower) == 1:
                 slot = _Slot(beginning, _REQUEST_ID_PLACE)
             elif lower in passed_on:
