@@ -72,6 +72,17 @@ class KnownHead(Generic[H]):
                 return None
         return cls(raw, head, digits, most_bytes)
 
+    def _remember(self, raw: bytes, at: int, digits: bytes) -> None:
+        """Recognise *raw* at once when it comes again; *digits* of its length are at *at*."""
+        self._before = raw[:at]
+        self._digits = digits
+        self._at = at
+        self._stop = at + len(digits)
+        self._after = raw[self._stop :]
+        self._end = len(raw)
+        if digits:
+            self.length = int(digits)
+
     def end_in(self, data: bytes) -> int:
         """Where this head ends in *data*, which begins with a message; 0 if that begins otherwise."""
         at, stop, end = self._at, self._stop, self._end
@@ -129,17 +140,6 @@ class KnownHead(Generic[H]):
         mark = form.length_mark
         self._remember(raw, raw.find(mark) + len(mark) if mark else end, digits)
         return end
-
-    def _remember(self, raw: bytes, at: int, digits: bytes) -> None:
-        """Recognise *raw* at once when it comes again; *digits* of its length are at *at*."""
-        self._before: bytes = raw[:at]
-        self._digits: bytes = digits
-        self._at: int = at
-        self._stop: int = at + len(digits)
-        self._after: bytes = raw[self._stop :]
-        self._end: int = len(raw)
-        if digits:
-            self.length = int(digits)
 
 
 _LENGTH_PLACE, _REQUEST_ID_PLACE = -1, -2
