@@ -209,12 +209,12 @@ REFUSED = [
     ),
     *((framed(f"Transfer-Encoding: {text}", "0\r\n\r\n"), 400) for text in ("chun\r\n ked", "\r\n chunked")),
     *(
-        (framed(f"Transfer-Encoding: {text}", "0\r\n\r\n"), 501)
-        for text in ("xchunked", "chunkedx", "chunked;q=1", '"chunked"', ",chunked", "cow")
+        (framed(f"Transfer-Encoding: {text}", "0\r\n\r\n"), 400)
+        for text in ("xchunked", "chunkedx", "chunked;q=1", '"chunked"', "cow", "identity", "gzip", "chunked cow")
     ),
     *(
         (framed(f"Transfer-Encoding: {text}", "0\r\n\r\n"), 501)
-        for text in ("identity", "identity, chunked", "gzip", "gzip, chunked", "chunked cow")
+        for text in (",chunked", "identity, chunked", "gzip, chunked", "gzip,\tx, Chunked")
     ),
     *(
         (framed(f"Transfer-Encoding: {text}\r\nTransfer-Encoding: chunked", "0\r\n\r\n"), 501)

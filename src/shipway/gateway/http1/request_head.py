@@ -112,6 +112,7 @@ class RequestHead:
         self.upgrade: bytes | None = None
         host: bytes | None = None
         connection = b""
+        codings: bytes | None = None
         passed_on: Fields = []
         about_the_site: Fields = []
         for field in fields:
@@ -133,7 +134,7 @@ class RequestHead:
             elif lower == b"connection":
                 connection = connection + b"," + value if connection else value
             elif lower == b"transfer-encoding":
-                self._accept_coding(value)
+                codings = value if codings is None else codings + b"," + value
             elif lower == b"expect":
                 if value.strip(b" \t").lower() != b"100-continue":
                     raise BadMessage(HTTPStatus.EXPECTATION_FAILED, "the only expectation known is 100-continue")
@@ -149,6 +150,8 @@ class RequestHead:
                 self.forwarded_for = value if self.forwarded_for is None else b"%b, %b" % (self.forwarded_for, value)
             elif lower in ABOUT_THE_SITE:
                 about_the_site.append(field)
+        if codings is not None:
+            self._accept_codings(codings)
         has_body = self.chunked or bool(self.content_length)
         if method in _WITHOUT_CONTENT:
             self._refuse_what_cannot_be_served(has_body)
@@ -177,10 +180,14 @@ class RequestHead:
         if has_body:
             raise BadMessage(HTTPStatus.BAD_REQUEST, "TRACE with a body")
 
-    def _accept_coding(self, value: bytes) -> None:
+    def _accept_codings(self, value: bytes) -> None:
         if self.http_1_0:
             raise BadMessage(HTTPStatus.BAD_REQUEST, "Transfer-Encoding in an HTTP/1.0 request")
-        if value.strip(b" \t").lower() != b"chunked":
+        *others, last = [coding.strip(b" \t").lower() for coding in value.split(b",")]
+        if last != b"chunked" or b"chunked" in others:
+            # Where the body ends is unknown, which weighs more than an unknown coding (RFC 9112 section 6.3).
+            raise BadMessage(HTTPStatus.BAD_REQUEST, "chunked is not the last transfer coding, or not once")
+        if others:
             raise BadMessage(HTTPStatus.NOT_IMPLEMENTED, "the only transfer coding known is chunked")
         self.chunked = True
 
