@@ -54,7 +54,7 @@ class ResponseHead:
     def __init__(self, status: int, fields: Fields, *, keep_alive: bool) -> None:
         """Raises: BadResponse."""
         self.status = status
-        self.keep_alive = keep_alive
+        self.keep_alive = keep_alive and status != _SWITCHING_PROTOCOLS  # whatever its length says, HTTP is over
         self.interim = status < 200 and status != _SWITCHING_PROTOCOLS
         self.bodiless = status in _BODILESS
         self.content_length: int | None = None
