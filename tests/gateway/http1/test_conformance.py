@@ -315,7 +315,7 @@ FORWARDED = [
     *((f"POST / HTTP/1.1\r\n{HOST}Transfer-Encoding: chunked\r\n\r\n{text}", "POST / HTTP/1.1", {}, "", "abc") for text in ("3;a\r\nabc\r\n0;b=c\r\n\r\n", "3 ;\ta = b\r\nabc\r\n0\r\n\r\n", '3;a="b"\r\nabc\r\n0\r\n\r\n', "03\r\nabc\r\n000\r\n\r\n", f"{'0' * 30}3\r\nabc\r\n{'0' * 30}\r\n\r\n", "1\r\na\r\n2\r\nbc\r\n0\r\n\r\n")),
     *((f"POST / HTTP/1.1\r\n{HOST}Upgrade: {text}\r\nConnection: upgrade\r\nContent-Length: 37\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\nab", "POST / HTTP/1.1", {}, "upgrade", "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\nab") for text in ("h2c", "websocket")),
     (f"POST / HTTP/1.1\r\n{HOST}Upgrade: h2c\r\nConnection: upgrade\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", "POST / HTTP/1.1", {}, "upgrade", "abc"),
-    *((f"{name} / HTTP/1.1\r\n{HOST}Max-Forwards: {sent}\r\n\r\n", f"{name} / HTTP/1.1", {"max-forwards": kept}, "", "") for name, sent, kept in (("OPTIONS", "1", "0"), ("TRACE", "7", "6"), ("TRACE", "x", "x"), ("OPTIONS", "9" * 20, "999999999"), ("GET", "0", "0"))),
+    *((f"{name} / HTTP/1.1\r\n{HOST}Max-Forwards: {sent}\r\n\r\n", f"{name} / HTTP/1.1", {"max-forwards": kept}, "", "") for name, sent, kept in (("OPTIONS", "1", "0"), ("TRACE", "7", "6"), ("OPTIONS", "7 \t", "6"), ("TRACE", "x", "x"), ("OPTIONS", "9" * 20, "999999999"), ("GET", "0", "0"))),
 ]  # fmt: skip
 
 
@@ -342,6 +342,7 @@ ANSWERED_HERE = [
     (line("OPTIONS * HTTP/1.1"), [204], False),
     (line("OPTIONS http://b HTTP/1.1"), [204], False),
     (f"OPTIONS / HTTP/1.1\r\n{HOST}Max-Forwards: 0\r\n\r\n", [200], False),
+    (f"OPTIONS / HTTP/1.1\r\n{HOST}Max-Forwards: 0 \t\r\n\r\n", [200], False),
     (f"TRACE / HTTP/1.1\r\n{HOST}Max-Forwards: 00\r\nCookie: s\r\n\r\n", [200], False),
     *((line(f"GET {path} HTTP/1.1"), [400], False) for path in ("/a/../b", "/%2e%2e/b", "/a\\b", "/%zz", "/%00", "/%")),
     ("GET / HT", [408], True),
