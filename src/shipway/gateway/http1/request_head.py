@@ -130,6 +130,8 @@ class RequestHead:
                     raise BadMessage(HTTPStatus.BAD_REQUEST, "more than one Authorization field")
                 self.authorization = value.rstrip(b" \t")
             elif lower == b"x-api-key":
+                if self.x_api_key is not None:
+                    raise BadMessage(HTTPStatus.BAD_REQUEST, "more than one x-api-key field")
                 self.x_api_key = value.strip(b" \t")
             elif lower == b"connection":
                 connection = connection + b"," + value if connection else value
