@@ -417,13 +417,13 @@ def response(*lines: str, body: str = "", status: str = "HTTP/1.1 200 OK") -> by
 EVIL = response("Content-Length: 4", body="EVIL")
 BAD_RESPONSES: list[tuple[Step, ...]] = [
     *((response(f"Content-Length: {text}", body="abcde"), "close") for text in ("5, 5", "5,6", "-5", "+5", "0x5", "", "9" * 20, "5 5", "a")),
-    *((response(f"Content-Length: 5\r\n{text}", body="abcde"), "close") for text in ("Content-Length: 5", "Content-Length: 6", "Content-Length : 5")),
+    *((response(f"Content-Length: 5\r\n{text}", body="abcde"), "close") for text in ("Content-Length: 5", "Content-Length: 6", "Content-Length : 5", "Transfer-Encoding : chunked")),
     *((response(*both, body="3\r\nabc\r\n0\r\n\r\n"), "close") for both in (("Content-Length: 3", "Transfer-Encoding: chunked"), ("Transfer-Encoding: chunked", "Content-Length: 3"))),
     *((response(f"Transfer-Encoding: {text}", body="3\r\nabc\r\n0\r\n\r\n"), "close") for text in ("gzip", "gzip, chunked", "identity", "chunked, chunked", "", "xchunked", "chunked, gzip", "\x0bchunked")),
     (response("Transfer-Encoding: chunked", "Transfer-Encoding: chunked", body="0\r\n\r\n"), "close"),
     (response("Transfer-Encoding: chunked", body="3\r\nabc\r\n0\r\n\r\n", status="HTTP/1.0 200 OK"), "close"),
     *((response("Transfer-Encoding: chunked", body=text), "close") for text in ("3\nabc\r\n0\r\n\r\n", "0x3\r\nabc\r\n0\r\n\r\n", "3\r\nabcd\r\n0\r\n\r\n", "-3\r\nabc\r\n", "3 \r\nabc\r\n", "f" * 17 + "\r\nabc")),
-    *((response(text, "Content-Length: 2", body="ok"), "close") for text in ("X: a\r\n b", "X: a\rb", "X: a\0b", "X : a", "X\0: a", "X: a\nY: b", "X: a\x01", "X", ": a", "X Y: a")),
+    *((response(text, "Content-Length: 2", body="ok"), "close") for text in ("X: a\r\n b", "X: a\rb", "X: a\0b", " X : a", "X\0: a", "X : a\r\n b", "X: a\nY: b", "X: a\x01", "X", ": a", "X Y: a")),
     *((response("Content-Length: 2", body="ok", status=text), "close") for text in ("HTTP/1.1  200 OK", "HTTP/1.1 2000 OK", "HTTP/1.1 20 OK", "HTTP/1.1 099 OK", "HTTP/1.1 000 OK", "HTTP/1.1 -20 OK", "HTTP/1.1 2x0 OK")),
     *((response("Content-Length: 2", body="ok", status=text), "close") for text in ("HTTP/1.2 200 OK", "HTTP/2.0 200 OK", "HTTP/0.9 200 OK", "http/1.1 200 OK", "ICY 200 OK", "RTSP/1.0 200 OK", "garbage", "HTTP/1.1 200 O\rK")),
     (b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok", "close"),
@@ -458,6 +458,7 @@ GOOD_RESPONSES: list[tuple[str, tuple[Step, ...], str, list[int]]] = [
     ("GET", (response("Content-Length: 2", body="ok", status="HTTP/1.0 200 OK"),), "Content-Length: 2\r\n\r\nok", [200]),
     ("GET", (CHUNKED_OK,), "2\r\nok\r\n0\r\n\r\n", [200]),
     ("GET", (CHUNKED_OK.replace(b"\n2", b"\n" + b"0" * 30 + b"2"),), "2\r\nok\r\n0\r\n\r\n", [200]),
+    ("GET", (response("X : a", "Y\t :b", "Content-Length : 2", body="ok"),), "X: a\r\nY: b\r\nContent-Length: 2\r\n\r\nok", [200]),
     ("GET", (CHUNKED_OK.replace(b"chunked", b"Chunked"),), "2\r\nok\r\n0\r\n\r\n", [200]),
     ("GET", (response("Transfer-Encoding: chunked", body="1;a=b\r\no\r\n1\r\nk\r\n0\r\nT: 1\r\nSet-Cookie: b\r\nVia: c\r\n\r\n"),), "0\r\nT: 1\r\n\r\n", [200]),
     ("GET", (response("Content-Length: 2", body="ok", status="HTTP/1.1 299 Fine"),), "Content-Length: 2\r\n\r\nok", [299]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from http import HTTPStatus
 
 import httptools
@@ -11,6 +12,8 @@ from shipway.gateway.http1.fields import HOP_BY_HOP, Fields, HeadFields, as_line
 MAX_FIELDS = 256
 _USUAL_CONNECTION = frozenset((b"keep-alive", b"close", b"Keep-Alive", b"Close"))
 """Values of Connection that name no field."""
+_SPACED_NAME = re.compile(rb"(?<=\r\n)([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]+:")
+"""White space before the colon, which a proxy takes out of a response (RFC 9112 section 5.1)."""
 _READ_HERE = HOP_BY_HOP | {b"content-length", b"x-request-id"}
 
 # Plain numbers: looking a member up in an Enum costs a third of a microsecond on Python 3.11.
@@ -119,6 +122,9 @@ def read_response_head(raw: bytes) -> ResponseHead:
     except httptools.HttpParserUpgrade:
         pass
     except httptools.HttpParserError as error:
+        mended = _SPACED_NAME.sub(rb"\1:", raw)
+        if mended != raw:
+            return read_response_head(mended)
         raise BadResponse("the response is not HTTP") from error
     finally:
         del read.parser  # the two refer to each other
