@@ -502,17 +502,17 @@ async def test_response_is_passed_on_in_its_own_bounds(
     assert b"EVIL" not in answer
 
 
-@pytest.mark.parametrize(
-    "steps",
-    [
-        (response("Content-Length: 5", body="ok"), 0.02, "close"),
-        (response("Content-Length: 5", body="ok"), 0.02, "reset"),
-        (response("Transfer-Encoding: chunked", body="2\r\nok\r\n"), 0.02, "close"),
-        (response("Transfer-Encoding: chunked", body="2\r\nok\r\n0\r\n"), 0.02, "close"),
-        (response("Transfer-Encoding: chunked", body="2\r\nok\r\n"), 0.02, b"garbage\r\n"),
-        (response(body="ok"), 0.02, "reset"),
-    ],
-)
+CUT: list[tuple[Step, ...]] = [
+    (response("Content-Length: 5", body="ok"), 0.02, "close"),
+    (response("Content-Length: 5", body="ok"), 0.02, "reset"),
+    (response("Transfer-Encoding: chunked", body="2\r\nok\r\n"), 0.02, "close"),
+    (response("Transfer-Encoding: chunked", body="2\r\nok\r\n0\r\n"), 0.02, "close"),
+    (response("Transfer-Encoding: chunked", body="2\r\nok\r\n"), 0.02, b"garbage\r\n"),
+    (response(body="ok"), 0.02, "reset"),
+]
+
+
+@pytest.mark.parametrize("steps", CUT)
 async def test_response_that_is_cut_is_cut_for_the_client_too(
     gateway: RunningGateway, service: Recorder, steps: tuple[Step, ...]
 ) -> None:
@@ -520,3 +520,12 @@ async def test_response_that_is_cut_is_cut_for_the_client_too(
     answer, closed = await exchange(gateway, f"GET /cut HTTP/1.1\r\n{HOST}\r\n{GOOD}")
     assert (statuses(answer), closed) == ([200], True)
     assert not answer.endswith(b"0\r\n\r\n")
+
+
+@pytest.mark.parametrize("steps", CUT)
+async def test_response_that_is_cut_is_a_reset_for_a_client_that_knows_no_chunks(
+    gateway: RunningGateway, service: Recorder, steps: tuple[Step, ...]
+) -> None:
+    service.answer("cut", *steps)
+    with pytest.raises(ConnectionResetError):
+        await exchange(gateway, f"GET /cut HTTP/1.0\r\n{HOST}\r\n")

@@ -283,7 +283,10 @@ class Exchange(Running):
         self.keep_alive = False
         if not self.gone:
             self.flush()
-            self.connection.close()
+            if self.head.http_1_0:  # for which the end of a connection may be the end of the body
+                self.connection.reset()
+            else:
+                self.connection.close()
 
     @property
     def started(self) -> bool:
