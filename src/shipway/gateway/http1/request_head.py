@@ -159,7 +159,7 @@ class RequestHead:
             self._refuse_what_cannot_be_served(has_body)
         if self.expect_continue:
             self.expect_continue = has_body  # nothing to wait for otherwise
-        self.keep_alive = not self.http_1_0
+        self.keep_alive = not self.http_1_0  # whose keep-alive a proxy must not follow: RFC 9112 section 9.3
         if connection:
             options = self._follow_connection(connection, has_body)
             self.named = options
@@ -198,8 +198,6 @@ class RequestHead:
         options = {option.strip(b" \t").lower() for option in connection.split(b",")}
         if b"close" in options:
             self.keep_alive = False
-        elif b"keep-alive" in options:
-            self.keep_alive = True
         if b"upgrade" not in options or self.http_1_0 or has_body:
             self.upgrade = None
         # A client must not lift the limit of its own request.
