@@ -120,7 +120,9 @@ INVALID_KEY = Refusal(
 )
 NO_ROUTE = Refusal(HTTPStatus.NOT_FOUND, "no_route", "No service answers this path.")
 AMBIGUOUS_PATH = Refusal(
-    HTTPStatus.BAD_REQUEST, "ambiguous_path", "The path holds dot segments, backslashes or malformed escapes."
+    HTTPStatus.BAD_REQUEST,
+    "ambiguous_path",
+    "Servers would read this path differently: dot segments, backslashes, parameters or escapes.",
 )
 BODY_TOO_LARGE = Refusal(
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body_too_large", "The request body is larger than max_body."

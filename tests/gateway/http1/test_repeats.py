@@ -204,3 +204,11 @@ async def test_blank_lines_and_a_body_are_no_request(start_gateway: StartGateway
             await client.send(b"\r\n\r\nhe{lo")
             assert (await client.response()).status == 400
         assert len(service.requests) == 1
+
+
+def test_response_that_was_mended_in_reading_is_recognised_only_as_it_is() -> None:
+    raw = b"HTTP/1.1 200 OK\r\nX-A : 1\r\nX-B: 2\r\nContent-Length: 0\r\n\r\n"
+    head = KnownHead.of(raw, read_response_head(raw), 0, MOST_BYTES)
+    assert head is not None
+    assert head.end_in(raw) == len(raw)
+    assert head.end_in(raw.replace(b": 2", b": 3")) == 0

@@ -192,3 +192,5 @@ class _Form:
                 place += 1
             # A value that was empty, or set apart in a way of its own, is read each time.
             self.slots.append(slot if slot and line.startswith(slot.beginning) and line != slot.beginning else None)
+        if place != len(head.passed_on):  # a name was mended in reading: which line is which field is uncertain
+            self.slots = [None] * len(self.lines)

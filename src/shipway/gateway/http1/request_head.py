@@ -120,6 +120,7 @@ class RequestHead(msgspec.Struct, eq=False):
     def _read(self, target: bytes, fields: Fields) -> None:
         host: bytes | None = None
         connection = b""
+        codings: bytes | None = None
         passed_on: Fields = []
         about_the_site: Fields = []
         for field in fields:
@@ -137,11 +138,13 @@ class RequestHead(msgspec.Struct, eq=False):
                     raise BadMessage(HTTPStatus.BAD_REQUEST, "more than one Authorization field")
                 self.authorization = value.rstrip(b" \t")
             elif lower == b"x-api-key":
+                if self.x_api_key is not None:
+                    raise BadMessage(HTTPStatus.BAD_REQUEST, "more than one x-api-key field")
                 self.x_api_key = value.strip(b" \t")
             elif lower == b"connection":
                 connection = connection + b"," + value if connection else value
             elif lower == b"transfer-encoding":
-                self._accept_coding(value)
+                codings = value if codings is None else codings + b"," + value
             elif lower == b"expect":
                 if value.strip(b" \t").lower() != b"100-continue":
                     raise BadMessage(HTTPStatus.EXPECTATION_FAILED, "the only expectation known is 100-continue")
@@ -157,12 +160,14 @@ class RequestHead(msgspec.Struct, eq=False):
                 self.forwarded_for = value if self.forwarded_for is None else b"%b, %b" % (self.forwarded_for, value)
             elif lower in ABOUT_THE_SITE:
                 about_the_site.append(field)
+        if codings is not None:
+            self._accept_codings(codings)
         has_body = self.chunked or bool(self.content_length)
         if self.method in _WITHOUT_CONTENT:
             self._refuse_what_cannot_be_served(has_body)
         if self.expect_continue:
             self.expect_continue = has_body  # nothing to wait for otherwise
-        self.keep_alive = not self.http_1_0
+        self.keep_alive = not self.http_1_0  # whose keep-alive a proxy must not follow: RFC 9112 section 9.3
         if connection:
             options = self._follow_connection(connection, has_body)
             self.named = options
@@ -185,10 +190,14 @@ class RequestHead(msgspec.Struct, eq=False):
         if has_body:
             raise BadMessage(HTTPStatus.BAD_REQUEST, "TRACE with a body")
 
-    def _accept_coding(self, value: bytes) -> None:
+    def _accept_codings(self, value: bytes) -> None:
         if self.http_1_0:
             raise BadMessage(HTTPStatus.BAD_REQUEST, "Transfer-Encoding in an HTTP/1.0 request")
-        if value.strip(b" \t").lower() != b"chunked":
+        *others, last = [coding.strip(b" \t").lower() for coding in value.split(b",")]
+        if last != b"chunked" or b"chunked" in others:
+            # Where the body ends is unknown, which weighs more than an unknown coding (RFC 9112 section 6.3).
+            raise BadMessage(HTTPStatus.BAD_REQUEST, "chunked is not the last transfer coding, or not once")
+        if others:
             raise BadMessage(HTTPStatus.NOT_IMPLEMENTED, "the only transfer coding known is chunked")
         self.chunked = True
 
@@ -197,8 +206,6 @@ class RequestHead(msgspec.Struct, eq=False):
         options = {option.strip(b" \t").lower() for option in connection.split(b",")}
         if b"close" in options:
             self.keep_alive = False
-        elif b"keep-alive" in options:
-            self.keep_alive = True
         if b"upgrade" not in options or self.http_1_0 or has_body:
             self.upgrade = None
         # A client must not lift the limit of its own request.

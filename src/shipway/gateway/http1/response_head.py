@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Set
 from copy import copy
 from http import HTTPStatus
@@ -15,6 +16,8 @@ from shipway.gateway.http1.fields import HOP_BY_HOP, Fields, HeadFields, as_line
 MAX_FIELDS = 256
 _USUAL_CONNECTION = frozenset((b"keep-alive", b"close", b"Keep-Alive", b"Close"))
 """Values of Connection that name no field."""
+_SPACED_NAME = re.compile(rb"(?<=\r\n)([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]+:")
+"""White space before the colon, which a proxy takes out of a response (RFC 9112 section 5.1)."""
 _READ_HERE = HOP_BY_HOP | {b"content-length", b"x-request-id"}
 
 _READ_TOO = frozenset((b"content-type", b"content-encoding", b"retry-after", b"retry-after-ms"))
@@ -59,8 +62,8 @@ class ResponseHead(msgspec.Struct, eq=False):
     @classmethod
     def read(cls, status: int, fields: Fields, *, keep_alive: bool) -> Self:
         """Raises: BadResponse."""
-        interim = status < 200 and status != _SWITCHING_PROTOCOLS
-        head = cls(status, keep_alive, interim, status in _BODILESS)
+        switches = status == _SWITCHING_PROTOCOLS  # whatever its length says, HTTP is over
+        head = cls(status, keep_alive and not switches, status < 200 and not switches, status in _BODILESS)
         head._read(fields)
         return head
 
@@ -132,6 +135,9 @@ def read_response_head(raw: bytes) -> ResponseHead:
     except httptools.HttpParserUpgrade:
         pass
     except httptools.HttpParserError as error:
+        mended = _SPACED_NAME.sub(rb"\1:", raw)
+        if mended != raw:
+            return read_response_head(mended)
         raise BadResponse("the response is not HTTP") from error
     finally:
         del read.parser  # the two refer to each other
