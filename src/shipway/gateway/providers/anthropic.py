@@ -1,0 +1,36 @@
+"""Anthropic's Messages API: the key in a header of its own, and the version of the wire format beside it."""
+
+from __future__ import annotations
+
+from shipway.gateway.providers.provider import Operation, Outgoing, Route, Settings, field_lines
+
+BASE_URL = "https://api.anthropic.com/v1"
+VERSION = "2023-06-01"
+
+PATHS: dict[Operation, bytes] = {"messages": b"/messages", "count_tokens": b"/messages/count_tokens"}
+
+
+class Anthropic:
+    """A provider of kind `anthropic`."""
+
+    converses_in: Operation = "messages"
+    counts_in: Operation | None = "count_tokens"
+    held = None
+    request_id_fields = (b"request-id",)
+    error_type_field = None
+
+    def __init__(self, settings: Settings) -> None:
+        """Raises: SecretError."""
+        self.base_urls = settings.base_urls or (BASE_URL,)
+        own = [("anthropic-version", VERSION)]
+        if settings.api_key is not None:
+            own.append(("x-api-key", settings.api_key.reveal()))
+        given = {name.lower() for name, _ in settings.headers}
+        self.fields = field_lines((*settings.headers, *(one for one in own if one[0] not in given)))
+
+    def route(self, operation: Operation, model: str, *, stream: bool) -> Route | None:
+        path = PATHS.get(operation)
+        return None if path is None else Route(path, "sse" if stream else "json")
+
+    def sign(self, request: Outgoing) -> bytes:
+        return b""
