@@ -75,7 +75,8 @@ class FakeAzure(FakeOpenAI):
         if self.api_key is None and self._token is None:
             return True
         bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
-        given = ((request.headers.get("api-key", ""), self.api_key), (bearer, self._token))
+        # OpenAI's own client, pointed at the v1 API, sends the key as a bearer token.
+        given = ((request.headers.get("api-key", ""), self.api_key), (bearer, self.api_key), (bearer, self._token))
         return any(right is not None and hmac.compare_digest(one.encode(), right.encode()) for one, right in given)
 
     def wrong_key(self) -> wire.Json:
