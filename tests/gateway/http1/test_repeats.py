@@ -121,6 +121,16 @@ def test_recognised_request_means_what_it_would_if_it_were_read(edits: list[tupl
         assert (meaning(head.head), head.length) == (meaning(fresh), fresh.content_length)
 
 
+@given(st.lists(st.tuples(st.sampled_from(["a", "b", "cc"]), st.sampled_from([5, 7, 30])), max_size=6))
+def test_length_is_the_one_of_this_message_whatever_the_ones_before_changed(messages: list[tuple[str, int]]) -> None:
+    head = known()
+    for value, length in messages:
+        raw = LINE + HOST + b"Content-Length: %d\r\nX: %b\r\n\r\n" % (length, value.encode())
+        for way in (raw, LINE + HOST + b"X: %b\r\nContent-Length: %d\r\n\r\n" % (value.encode(), length)):
+            if end := head.end_in(way + b"hello"):
+                assert (end, head.length, meaning(head.head)) == (len(way), length, meaning(read(way)))
+
+
 @given(EDITS)
 @settings(max_examples=1500)
 def test_recognised_response_means_what_it_would_if_it_were_read(edits: list[tuple[int, int, bytes]]) -> None:

@@ -115,7 +115,6 @@ class KnownHead(Generic[H]):
             return 0
         passed_on: Fields | None = None
         request_id = None
-        digits = self._digits
         for line, known, slot in zip(lines, form.lines, form.slots, strict=True):
             if line == known:
                 continue
@@ -125,7 +124,6 @@ class KnownHead(Generic[H]):
             if slot.place == _LENGTH_PLACE:
                 if not (value.isdigit() and len(value) <= _MAX_DIGITS):
                     return 0
-                digits = value
             elif _VALUE.fullmatch(value) is None:
                 return 0
             elif slot.place == _REQUEST_ID_PLACE:
@@ -138,7 +136,9 @@ class KnownHead(Generic[H]):
         self.head = self.head.with_values(passed_on or self.head.passed_on, request_id)
         form.lines = lines
         mark = form.length_mark
-        self._remember(raw, raw.find(mark) + len(mark) if mark else end, digits)
+        at = raw.find(mark) + len(mark) if mark else end
+        # The digits from the message itself: its line may be the one in the form, and the last message have had another.
+        self._remember(raw, at, raw[at : raw.find(b"\r", at)])
         return end
 
 
