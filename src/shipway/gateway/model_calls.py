@@ -141,7 +141,7 @@ class ModelCalls:
                 if pieces is None:
                     await _relay_unread(attempt, response)
                 else:
-                    _answer_whole(call, response, pieces)
+                    _answer_whole(call, operation, response, pieces)
                     attempt.works(attempt.age_s() if candidate.timed else None)
             outcome = attempt.midway_fault or "answered"
         except Refused:
@@ -221,13 +221,13 @@ class _Busy(Exception):
         self.refusal = refusal
 
 
-def _answer_whole(call: Call, response: ResponseHead, pieces: list[bytes]) -> None:
+def _answer_whole(call: Call, operation: bytes, response: ResponseHead, pieces: list[bytes]) -> None:
     """Answer with an upstream's answer, if it is one. Raises: UpstreamFault."""
     body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
     try:
         if response.content_encoding:
             body = _inflated(body, response.content_encoding)
-        usage = openai.answer_usage(body)
+        usage = openai.answer_usage(body, operation)
     except ValueError as error:
         raise UpstreamFault("garbage", str(error)) from error
     _note_usage(call, usage)

@@ -18,10 +18,11 @@ _decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_text = msgspec.json.Decoder(str).decode
 _encode = msgspec.json.Encoder().encode
 
+EMBEDDINGS = b"/embeddings"
 OPERATIONS = {
     b"/v1/chat/completions": b"/chat/completions",
     b"/v1/completions": b"/completions",
-    b"/v1/embeddings": b"/embeddings",
+    b"/v1/embeddings": EMBEDDINGS,
 }
 """Paths that name a model in their body, with the path below a provider's base URL."""
 
@@ -128,11 +129,12 @@ _decode_answer = msgspec.json.Decoder(_Answer).decode
 _decode_bare = msgspec.json.Decoder(_Bare).decode
 
 
-def answer_usage(body: bytes) -> Usage | None:
-    """The usage that a whole answer reports; None when it says nothing of it.
+def answer_usage(body: bytes, operation: bytes) -> Usage | None:
+    """The usage that a whole answer to *operation* reports; None when it says nothing of it.
 
     Raises:
-        ValueError: it is not an answer: no JSON object, one without choices or data, or an error under a good status.
+        ValueError: it is not an answer: no JSON object, one without choices (embeddings: data), or an error under a good
+            status.
     """
     usage = None
     answer: _Bare
@@ -146,8 +148,8 @@ def answer_usage(body: bytes) -> Usage | None:
         raise ValueError("not an answer of this dialect") from error
     if answer.error is not ABSENT and bytes(answer.error) != b"null":
         raise ValueError("an error with a good status")
-    if answer.choices is None and answer.data is None:
-        raise ValueError("neither choices nor data")
+    if (answer.data if operation == EMBEDDINGS else answer.choices) is None:
+        raise ValueError("an answer to something else")
     return usage
 
 
