@@ -139,8 +139,24 @@ def answer_usage(body: bytes) -> Usage | None:
     """The usage that a whole answer reports; None when it says nothing of it.
 
     Raises:
-        ValueError: it is not an answer: no JSON object, one without choices or data, or an error under a good status.
+        ValueError: it is not an answer: no JSON object, one without choices, or an error under a good status.
     """
+    answer, usage = _read_answer(body)
+    if answer.choices is None:
+        raise ValueError("an answer to something else")
+    return usage
+
+
+def embeddings_usage(body: bytes) -> Usage | None:
+    """The same for embeddings, which are `data`. Raises: ValueError."""
+    answer, usage = _read_answer(body)
+    if answer.data is None:
+        raise ValueError("an answer to something else")
+    return usage
+
+
+def _read_answer(body: bytes) -> tuple[_Bare, Usage | None]:
+    """Raises: ValueError."""
     usage = None
     answer: _Bare
     try:
@@ -153,9 +169,7 @@ def answer_usage(body: bytes) -> Usage | None:
         raise ValueError("not an answer of this dialect") from error
     if answer.error is not ABSENT and bytes(answer.error) != b"null":
         raise ValueError("an error with a good status")
-    if answer.choices is None and answer.data is None:
-        raise ValueError("neither choices nor data")
-    return usage
+    return answer, usage
 
 
 def any_usage(body: bytes, saying: str = "") -> Usage | None:
