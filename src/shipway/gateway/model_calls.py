@@ -19,6 +19,7 @@ from shipway.gateway.balancing import by_affinity, by_weight, least_in_flight, l
 from shipway.gateway.breaker import DEFAULT_POLICY
 from shipway.gateway.call import Call
 from shipway.gateway.delivery import Delivery, delivery_to
+from shipway.gateway.dialects.forms import FormRequest
 from shipway.gateway.dialects.openai import STREAM_CONTENT_TYPE, ModelRequest
 from shipway.gateway.dialects.openai_stream import MAX_EVENT_BYTES
 from shipway.gateway.http1.content_coding import BadCoding, inflater_for
@@ -76,7 +77,7 @@ class ModelCalls:
         body = exchange.whole_body(max_bytes)
         if body is None:
             body = await exchange.read_body(max_bytes)
-        request = ModelRequest(body)
+        request = FormRequest(body, exchange.head.field(b"content-type")) if path.form else ModelRequest(body)
         model = call.snapshot.models.get(request.model)
         if model is None:
             raise Refused(refusals.unknown_model(request.model))
@@ -248,8 +249,9 @@ def _answer_whole(
     except ValueError as error:
         raise UpstreamFault("garbage", str(error)) from error
     _note_usage(call, usage)
-    # Of the upstream's fields none: they are about its own limits, site and cookies.
-    call.respond(_OK, JSON_FIELD, body)
+    # Of the upstream's other fields none: they are about its own limits, site and cookies.
+    fields = JSON_FIELD if body.startswith(b"{") else b"Content-Type: %b\r\n" % response.content_type
+    call.respond(_OK, fields, body)
 
 
 def _inflated(body: bytes, coding: bytes) -> bytes:

@@ -190,6 +190,16 @@ def any_usage(body: bytes, saying: str = "") -> Usage | None:
         return None
 
 
+def transcript_usage(body: bytes) -> Usage | None:
+    """The usage of a transcript, which may be plain text. Raises: ValueError, for an error or a page of HTML."""
+    begins = body.lstrip()[:1]
+    if begins == b"{":
+        return any_usage(body)
+    if begins == b"<":
+        raise ValueError("a page, not a transcript")
+    return None
+
+
 class _ErrorDetail(msgspec.Struct, gc=False):
     type: str | None = None
     code: str | int | None = None
