@@ -12,11 +12,11 @@ The documents come from `openai_wire` and its neighbours, faults and connections
 
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
-from shipway.testing import openai_media, openai_responses
+from shipway.testing import openai_media, openai_request, openai_responses
 from shipway.testing import openai_wire as wire
 from shipway.testing.fake_server import Event, FakeServer, Streamed, Whole
 from shipway.testing.script import ReceivedRequest, Reply, Said, ToolCall, Usage, pieces, said, told_apart, with_ids
@@ -37,7 +37,23 @@ _ERROR_TYPES: Final = {401: "authentication_error", 404: "not_found_error", 429:
 
 
 class FakeOpenAI(FakeServer):
-    """The server; see `FakeServer` for its arguments and what it notes down."""
+    """The server; see `FakeServer` for its other arguments and what it notes down.
+
+    Args:
+        strict: Refuse requests of chat that OpenAI itself would refuse; most servers that speak its API do not.
+    """
+
+    def __init__(
+        self,
+        *,
+        models: Iterable[str] | None = None,
+        api_key: str | None = None,
+        default: Reply | None = None,
+        port: int = 0,
+        strict: bool = False,
+    ) -> None:
+        super().__init__(models=models, api_key=api_key, default=default, port=port)
+        self._strict = strict
 
     @property
     def base_url(self) -> str:
@@ -93,6 +109,9 @@ class FakeOpenAI(FakeServer):
             message = f"Previous response with id '{body['previous_response_id']}' not found."
             error = wire.error(message, "invalid_request_error", "previous_response_not_found", "previous_response_id")
             return _whole(400, error)
+        fault = openai_request.fault(body) if self._strict and operation == "chat/completions" else None
+        if fault is not None:
+            return _whole(400, wire.error(fault, "invalid_request_error"))
         return self._unless_known(body["model"])
 
     def unscripted(self, request: ReceivedRequest) -> Whole | None:

@@ -233,11 +233,10 @@ def with_ids(heard: Said, prefix: str) -> Said:
 def told_apart(heard: Said, *names: str) -> Said:
     """The same with usage as a dialect reports it that tells only the classes *names* from plain input and output."""
     counts = asdict(heard.usage)
-    folded = {name: 0 for name in counts if name not in names and name not in ("input", "output")}
-    kept = {name: count for name, count in counts.items() if name in names}
-    outputs = heard.usage.all_output - sum(kept.get(name, 0) for name in _OUTPUT_CLASSES)
+    kept = {name: count for name, count in counts.items() if name in names and name not in ("input", "output")}
     inputs = heard.usage.all_input - sum(count for name, count in kept.items() if name not in _OUTPUT_CLASSES)
-    return replace(heard, usage=replace(heard.usage, **folded, input=inputs, output=outputs))
+    outputs = heard.usage.all_output - sum(count for name, count in kept.items() if name in _OUTPUT_CLASSES)
+    return replace(heard, usage=Usage(**{**kept, "input": inputs, "output": outputs}))
 
 
 def pieces(text: str) -> tuple[str, ...]:

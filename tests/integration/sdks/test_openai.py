@@ -36,9 +36,9 @@ class Place:
 @pytest.fixture(params=["openai", "azure v1", "azure deployments", "azure Entra"])
 async def place(request: pytest.FixtureRequest) -> AsyncIterator[Place]:
     fake: FakeOpenAI = (
-        FakeOpenAI(models=["chat"], api_key="right")
+        FakeOpenAI(models=["chat"], api_key="right", strict=True)
         if request.param == "openai"
-        else FakeAzure(models=["chat"], api_key="right", token="token")
+        else FakeAzure(models=["chat"], api_key="right", token="token", strict=True)
     )
     async with fake, _client_of(fake, request.param, "right") as client:
         yield Place(fake, client)
@@ -133,7 +133,9 @@ async def test_stop_sequences_and_limits_end_the_text(place: Place, stream: bool
 
 @pytest.mark.parametrize("form", [{"type": "json_object"}, STRICT], ids=["object", "schema"])
 async def test_json_is_said_where_it_is_asked_for(place: Place, form: dict[str, Any]) -> None:
-    assert json.loads((await asked(place, False, response_format=form)).text) == {"answer": "This is a fake answer."}
+    messages = [{"role": "user", "content": "Answer in JSON."}]
+    said = await asked(place, False, messages=messages, response_format=form)
+    assert json.loads(said.text) == {"answer": "This is a fake answer."}
 
 
 ERRORS: dict[int, type[openai.APIStatusError]] = {
@@ -166,6 +168,21 @@ async def test_wrong_key_and_unknown_model_are_refused(place: Place, request: py
     with pytest.raises(openai.NotFoundError) as caught:
         await asked(place, False, model="other")
     assert caught.value.code in {"model_not_found", "DeploymentNotFound"}
+
+
+@pytest.mark.parametrize(
+    ("question", "message"),
+    [
+        ({"extra_body": {"top_k": 5}}, "unknown field `top_k`"),
+        ({"messages": [{"role": "tool", "tool_call_id": "c", "content": ""}]}, "must be a response to a preceding"),
+        ({"messages": []}, "empty array"),
+        ({"stream_options": {"include_usage": True}}, "only allowed when 'stream' is enabled"),
+        ({"response_format": {"type": "json_object"}}, "must contain the word 'json'"),
+    ],
+)
+async def test_a_strict_fake_refuses_what_openai_would(place: Place, question: dict[str, Any], message: str) -> None:
+    with pytest.raises(openai.BadRequestError, match=message):
+        await asked(place, False, **question)
 
 
 async def test_error_inside_a_stream_is_raised(place: Place) -> None:
