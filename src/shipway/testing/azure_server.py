@@ -15,7 +15,7 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 from shipway.testing import openai_wire as wire
-from shipway.testing.fake_server import Whole
+from shipway.testing.answers import Whole
 from shipway.testing.openai_server import FakeOpenAI
 from shipway.testing.script import ReceivedRequest, Reply
 

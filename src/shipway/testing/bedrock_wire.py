@@ -9,9 +9,10 @@ import json
 from collections.abc import Iterator
 from typing import Any, Final
 
+from shipway.testing.answers import Event
 from shipway.testing.bedrock_frames import frame
-from shipway.testing.fake_server import Event
-from shipway.testing.script import Said, Usage, all_text, argument_parts
+from shipway.testing.said import Said, all_text, argument_parts
+from shipway.testing.script import Usage
 
 Json = dict[str, Any]
 

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from shipway.testing.fake_server import Event
-from shipway.testing.script import Said, Usage, all_text
+from shipway.testing.answers import Event
+from shipway.testing.said import Said, all_text
+from shipway.testing.script import Usage
 
 Json = dict[str, Any]
 

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from shipway.testing.openai_wire import CREATED_S, Json
-from shipway.testing.script import Usage, pieces
+from shipway.testing.said import pieces
+from shipway.testing.script import Usage
 
 DEFAULT_DIMENSIONS: Final = 8
 AUDIO_TYPES: Final = {

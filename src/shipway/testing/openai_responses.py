@@ -7,7 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from shipway.testing.openai_wire import CREATED_S, Json, compact
-from shipway.testing.script import Said, Usage, all_text, argument_parts
+from shipway.testing.said import Said, all_text, argument_parts
+from shipway.testing.script import Usage
 
 
 def prompt_text(body: Mapping[str, Any]) -> str:

@@ -18,8 +18,10 @@ from typing import Any, Final
 
 from shipway.testing import openai_media, openai_request, openai_responses
 from shipway.testing import openai_wire as wire
-from shipway.testing.fake_server import Event, FakeServer, Streamed, Whole
-from shipway.testing.script import ReceivedRequest, Reply, Said, ToolCall, Usage, pieces, said, told_apart, with_ids
+from shipway.testing.answers import Event, Streamed, Whole
+from shipway.testing.fake_server import FakeServer
+from shipway.testing.said import Said, pieces, said, told_apart, with_ids
+from shipway.testing.script import ReceivedRequest, Reply, ToolCall, Usage
 
 __all__ = ["FakeOpenAI", "ReceivedRequest", "Reply", "ToolCall", "Usage"]
 

@@ -7,7 +7,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from shipway.testing.script import Said, Usage, UsageOn, all_text, argument_parts
+from shipway.testing.said import Said, all_text, argument_parts
+from shipway.testing.script import Usage, UsageOn
 
 Json = dict[str, Any]
 

@@ -6,18 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shipway.testing.bedrock_frames import signature_fault
-from shipway.testing.script import (
-    DEFAULT_JSON,
-    Reply,
-    ToolCall,
-    Usage,
-    all_text,
-    argument_parts,
-    pieces,
-    said,
-    told_apart,
-    with_ids,
-)
+from shipway.testing.said import DEFAULT_JSON, all_text, argument_parts, pieces, said, told_apart, with_ids
+from shipway.testing.script import Reply, ToolCall, Usage
 
 CLASSES = tuple(asdict(Usage()))
 
