@@ -21,9 +21,9 @@ from shipway.testing import openai_wire as wire
 from shipway.testing.answers import Event, Streamed, Whole
 from shipway.testing.fake_server import FakeServer
 from shipway.testing.said import Said, pieces, said, told_apart, with_ids
-from shipway.testing.script import ReceivedRequest, Reply, ToolCall, Usage
+from shipway.testing.script import Citation, ReceivedRequest, Reply, ToolCall, Usage
 
-__all__ = ["FakeOpenAI", "ReceivedRequest", "Reply", "ToolCall", "Usage"]
+__all__ = ["Citation", "FakeOpenAI", "ReceivedRequest", "Reply", "ToolCall", "Usage"]
 
 _JSON_OPERATIONS: Final = {
     "chat/completions",

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Final
 
-from shipway.testing.script import DEFAULT_TEXT, Reply, ToolCall, Usage
+from shipway.testing.script import DEFAULT_TEXT, Citation, Reply, ToolCall, Usage
 
 DEFAULT_JSON: Final = '{"answer": "This is a fake answer."}'
 ARGUMENT_PART: Final = 7
@@ -21,6 +21,7 @@ class Said:
     reasoning: tuple[str, ...]
     tokens: tuple[str, ...]
     tool_calls: tuple[ToolCall, ...]
+    citations: tuple[Citation, ...]
     finish: str
     stop: str | None
     """The stop sequence that was met."""
@@ -54,7 +55,8 @@ def said(
     reasoning = pieces(reply.reasoning)
     called = sum(len(pieces(call.arguments)) + 1 for call in reply.tool_calls)
     usage = Usage(input=len(pieces(prompt)), output=len(tokens) + called, reasoning=len(reasoning))
-    return Said(reasoning, tokens, tuple(reply.tool_calls), reply.finish_reason or finish, stop, reply.usage or usage)
+    calls, citations = tuple(reply.tool_calls), tuple(reply.citations)
+    return Said(reasoning, tokens, calls, citations, reply.finish_reason or finish, stop, reply.usage or usage)
 
 
 def with_ids(heard: Said, prefix: str) -> Said:

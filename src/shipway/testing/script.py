@@ -55,6 +55,15 @@ class ToolCall:
     id: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """A page of the web that the whole text is said to rest on, with the words there."""
+
+    url: str
+    title: str
+    quote: str
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reply:
     """How to answer one request. Faults may be combined; without any it is a good answer.
@@ -64,6 +73,7 @@ class Reply:
             where the request wants JSON.
         reasoning: What it thinks before, where the dialect shows that.
         tool_calls: Tools that it calls afterwards.
+        citations: What its text rests on.
         finish_reason: None takes what follows from the rest ("stop", "length", "tool_calls", "stop_sequence"); each
             dialect has words of its own for these and for "content_filter". Any other word is sent as it is.
         usage: None counts words.
@@ -91,6 +101,7 @@ class Reply:
     tokens: Sequence[str] | None = None
     reasoning: str = ""
     tool_calls: Sequence[ToolCall] = ()
+    citations: Sequence[Citation] = ()
     finish_reason: str | None = None
     usage: Usage | None = None
     usage_on: UsageOn = "final"

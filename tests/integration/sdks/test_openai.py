@@ -13,7 +13,7 @@ import pytest
 from shipway.testing.azure_server import FakeAzure
 from shipway.testing.openai_server import FakeOpenAI
 from shipway.testing.script import Reply, ToolCall, Usage
-from tests.integration.sdks.questions import ARGUMENTS, PIXEL, SCHEMA
+from tests.integration.sdks.questions import ARGUMENTS, CITATIONS, PIXEL, SCHEMA
 
 pytestmark = pytest.mark.integration
 
@@ -60,6 +60,7 @@ class Said:
     calls: list[list[str]] = field(default_factory=list)
     reason: str | None = None
     usage: Any = None
+    annotations: list[Any] = field(default_factory=list)
 
 
 async def asked(place: Place, stream: bool, **question: Any) -> Said:
@@ -68,7 +69,8 @@ async def asked(place: Place, stream: bool, **question: Any) -> Said:
         answer: Any = await place.client.chat.completions.create(**options)
         choice = answer.choices[0]
         calls = [[one.id, one.function.name, one.function.arguments] for one in choice.message.tool_calls or ()]
-        return Said(choice.message.content or "", calls, choice.finish_reason, answer.usage)
+        marks = [mark.model_dump() for mark in choice.message.annotations or ()]
+        return Said(choice.message.content or "", calls, choice.finish_reason, answer.usage, marks)
     said = Said()
     chunks: Any = await place.client.chat.completions.create(
         **options, stream=True, stream_options={"include_usage": True}
@@ -78,6 +80,7 @@ async def asked(place: Place, stream: bool, **question: Any) -> Said:
         for choice in chunk.choices:
             said.text += choice.delta.content or ""
             said.reason = choice.finish_reason or said.reason
+            said.annotations += (choice.delta.model_extra or {}).get("annotations", [])
             for call in choice.delta.tool_calls or ():
                 if call.id:
                     said.calls.append([call.id, call.function.name, ""])
@@ -129,6 +132,15 @@ async def test_stop_sequences_and_limits_end_the_text(place: Place, stream: bool
     assert (stopped.text, stopped.reason) == ("One two ", "stop")
     limited = await asked(place, stream, max_completion_tokens=2)
     assert (limited.text, limited.reason) == ("One two", "length")
+
+
+@both
+async def test_citations_are_annotations(place: Place, stream: bool) -> None:
+    place.fake.script(Reply(text="One two.", citations=CITATIONS))
+    marks = (await asked(place, stream)).annotations
+    assert [mark["url_citation"] for mark in marks] == [
+        {"start_index": 0, "end_index": 8, "title": one.title, "url": one.url} for one in CITATIONS
+    ]
 
 
 @pytest.mark.parametrize("form", [{"type": "json_object"}, STRICT], ids=["object", "schema"])

@@ -9,7 +9,7 @@ import pytest
 
 from shipway.testing.openai_server import FakeOpenAI
 from shipway.testing.script import Reply, ToolCall, Usage
-from tests.integration.sdks.questions import ARGUMENTS, PIXEL, SCHEMA
+from tests.integration.sdks.questions import ARGUMENTS, CITATIONS, PIXEL, SCHEMA
 
 pytestmark = pytest.mark.integration
 
@@ -111,6 +111,15 @@ async def test_limit_makes_it_incomplete(fake: FakeOpenAI, client: openai.AsyncO
     for response in (whole, last.response):
         assert (response.status, response.incomplete_details.reason) == ("incomplete", "max_output_tokens")
         assert response.output_text == "One two"
+
+
+@both
+async def test_citations_are_annotations(fake: FakeOpenAI, client: openai.AsyncOpenAI, stream: bool) -> None:
+    fake.script(Reply(text="One two.", citations=CITATIONS))
+    (message,) = (await asked(client, stream)).output
+    assert [(mark.url, mark.title, mark.end_index) for mark in message.content[0].annotations] == [
+        (one.url, one.title, 8) for one in CITATIONS
+    ]
 
 
 async def test_json_is_said_where_it_is_asked_for(client: openai.AsyncOpenAI) -> None:
