@@ -157,6 +157,16 @@ async def test_error_inside_a_stream_is_an_event_and_no_exception(fake: FakeOpen
         await asked(client, True)
 
 
+async def test_stream_that_ends_in_order_but_early_is_noticed_by_whoever_asks_for_all_of_it(
+    fake: FakeOpenAI, client: openai.AsyncOpenAI
+) -> None:
+    fake.script(Reply(end_after=5), Reply(end_after=5))
+    stream: Any = await client.responses.create(**ASK, stream=True)
+    assert len([event async for event in stream]) == 5
+    with pytest.raises(RuntimeError, match=r"response\.completed"):
+        await asked(client, True)
+
+
 async def test_cut_stream_is_noticed(fake: FakeOpenAI, client: openai.AsyncOpenAI) -> None:
     fake.script(Reply(cut_after=4))
     with pytest.raises(openai.APIConnectionError):
