@@ -13,6 +13,7 @@ The documents come from `openai_wire` and its neighbours, faults and connections
 import hmac
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -131,6 +132,10 @@ class FakeOpenAI(FakeServer):
                 return self._conversation(body, reply, operation)
             case "responses":
                 return self._response(body, reply)
+            case "audio/speech" if body.get("stream_format") == "sse":
+                return _typed(*openai_media.speech_events(body))
+            case "images/generations" if body.get("stream"):
+                return _typed(*openai_media.image_events(body))
             case "audio/speech":
                 sound, kind = openai_media.speech(body)
                 return Whole(body=sound, content_type=kind)
@@ -193,13 +198,19 @@ class FakeOpenAI(FakeServer):
         if body.get("stream") != "true":
             return _whole(200, document, usage)
         deltas = [{"type": "transcript.text.delta", "delta": piece} for piece in pieces(reply.text)]
-        events = [Event(wire.event(delta)) for delta in deltas]
-        events.append(Event(wire.event({"type": "transcript.text.done", **document}), usage))
-        return Streamed(events=events, error=wire.event(wire.error("No.", "server_error")), usage=usage)
+        return _typed([*deltas, {"type": "transcript.text.done", **document}], usage)
 
 
 def _reported(event: wire.Json, heard: Said) -> Usage | None:
     return heard.usage if (event.get("response") or {}).get("usage") else None
+
+
+def _typed(documents: list[wire.Json], usage: Usage) -> Streamed:
+    """A stream of events that have a type; the last one tells the usage."""
+    events = [Event(f"event: {one['type']}\n".encode() + wire.event(one)) for one in documents]
+    events[-1] = replace(events[-1], usage=usage)
+    error = wire.event(wire.error("The server had an error.", "server_error"))
+    return Streamed(events=events, error=error, usage=usage)
 
 
 def _whole(status: int, document: wire.Json, usage: Usage | None = None) -> Whole:

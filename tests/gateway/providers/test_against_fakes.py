@@ -19,6 +19,7 @@ from shipway.testing.azure_server import FakeAzure
 from shipway.testing.bedrock_server import FakeBedrock
 from shipway.testing.fake_server import FakeServer
 from shipway.testing.gemini_server import FakeGemini
+from shipway.testing.identity_server import FakeIdentity
 from shipway.testing.openai_server import FakeOpenAI
 from shipway.testing.script import Reply
 
@@ -114,6 +115,20 @@ async def test_tokens_are_counted(kind: str) -> None:
         assert provider.counts_in is not None
         status, _, body = await exchange(provider, provider.counts_in, stream=False)
         assert (status, b": 1" in body) == (200, True)
+
+
+async def test_tokens_of_entra_are_renewed_and_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with FakeIdentity() as identity:
+        environ = identity.entra_client("tenant", "client", "hush")
+        async with FakeAzure(token="token-2", models=[MODEL]) as fake:
+            provider = open_provider("azure", Settings(base_urls=(fake.base_url,), environ=environ))
+            assert provider.held is not None
+            await provider.held.refresh()
+            assert (await exchange(provider, "chat_completions", stream=False))[0] == 401
+            identity.number = 2
+            await provider.held.refresh()
+            assert (await exchange(provider, "chat_completions", stream=False))[0] == 200
 
 
 async def test_frames_of_bedrock_are_decoded_and_its_errors_named() -> None:

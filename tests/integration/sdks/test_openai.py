@@ -259,6 +259,23 @@ async def test_audio_is_transcribed_and_spoken(place: Place) -> None:
     assert spoken.response.headers["content-type"] == "audio/wav"
 
 
+async def test_speech_and_pictures_are_streamed_with_usage_at_the_end(place: Place) -> None:
+    words: dict[str, Any] = {"model": "chat", "voice": "alloy", "input": "Hi there."}
+    async with place.client.audio.speech.with_streaming_response.create(**words, stream_format="sse") as spoken:
+        lines = [line async for line in spoken.iter_lines() if line.startswith("data: ")]
+    last = json.loads(lines[-1].removeprefix("data: "))
+    assert (last["type"], last["usage"]["total_tokens"]) == ("speech.audio.done", 12)
+    assert place.fake.requests[0].reported == Usage(input=2, audio_output=10)
+    stream: Any = await place.client.images.generate(model="chat", prompt="A red dot.", stream=True, partial_images=2)
+    events = [event async for event in stream]
+    assert [event.type.removeprefix("image_generation.") for event in events] == [
+        *("partial_image", "partial_image"),
+        "completed",
+    ]
+    assert events[-1].usage.total_tokens == 103
+    assert place.fake.requests[1].reported == Usage(input=3, image_output=100)
+
+
 async def test_images_are_drawn(place: Place) -> None:
     drawn: Any = await place.client.images.generate(model="chat", prompt="A red dot.", n=2)
     assert [base64.b64decode(one.b64_json)[:4] for one in drawn.data] == [b"\x89PNG", b"\x89PNG"]
