@@ -66,6 +66,7 @@ class ModelCalls:
         """Answer one call to *path*. Raises: Refused."""
         exchange = call.exchange
         call.write_refusal = path.write_refusal
+        call.status_of = path.status_of
         if exchange.head.method != b"POST":
             raise Refused(refusals.method_not_allowed("POST"))
         waiting = call.admit()
@@ -143,18 +144,18 @@ class ModelCalls:
             attempt.answered()
             if response.status >= 300:
                 await _refuse_status(attempt, response, delivery)
-            wanted = delivery.content_type
-            if not response.content_type.startswith(wanted or b"") or (
-                not wanted and response.content_type.startswith(STREAM_CONTENT_TYPE)
-            ):
+            streamed = delivery.content_type
+            if response.content_type.startswith(streamed or STREAM_CONTENT_TYPE) != bool(streamed):
                 raise UpstreamFault("garbage", "not the kind of answer that was asked for")
-            if wanted:
+            if streamed:
                 await _deliver_stream(call, attempt, delivery.reader(call, request), response.content_encoding)
             elif not delivery.held:
                 await attempt.relay(response)
             else:
                 pieces = attempt.connection.whole_body() or await attempt.read(MAX_HELD_ANSWER_BYTES)
                 if pieces is None:
+                    if delivery.translated:
+                        raise UpstreamFault("garbage", "an answer too large to be translated")
                     await _relay_unread(attempt, response)
                 else:
                     _answer_whole(call, request, delivery, response, pieces)
