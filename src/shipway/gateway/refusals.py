@@ -84,6 +84,7 @@ CODES = (
     "missing_api_key",
     "model_not_found",
     "no_route",
+    "not_offered",
     "rate_limited",
     "refused_by_model",
     "upstream_connect_timeout",
@@ -162,6 +163,15 @@ def unknown_model(name: str) -> Refusal:
         HTTPStatus.NOT_FOUND,
         "model_not_found",
         f"The model {name[:100]!r} does not exist here.",
+        param="model",
+    )
+
+
+def not_offered(name: str) -> Refusal:
+    return Refusal(
+        HTTPStatus.BAD_REQUEST,
+        "not_offered",
+        f"What answers for the model {name!r} does not offer this operation.",
         param="model",
     )
 

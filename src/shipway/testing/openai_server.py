@@ -19,7 +19,7 @@ from typing import Any, Final
 from shipway.testing import openai_media, openai_responses
 from shipway.testing import openai_wire as wire
 from shipway.testing.fake_server import Event, FakeServer, Streamed, Whole
-from shipway.testing.script import ReceivedRequest, Reply, Said, ToolCall, Usage, pieces, said, with_ids
+from shipway.testing.script import ReceivedRequest, Reply, Said, ToolCall, Usage, pieces, said, told_apart, with_ids
 
 __all__ = ["FakeOpenAI", "ReceivedRequest", "Reply", "ToolCall", "Usage"]
 
@@ -154,6 +154,7 @@ class FakeOpenAI(FakeServer):
     def _response(self, body: wire.Json, reply: Reply) -> Whole | Streamed:
         limits: Any = {"limit": body.get("max_output_tokens"), "json_mode": openai_responses.wants_json(body)}
         heard = with_ids(said(reply, openai_responses.prompt_text(body), **limits), "call_fake_")
+        heard = told_apart(heard, "cache_read", "cache_write", "reasoning")
         if not body.get("stream"):
             return _whole(200, openai_responses.response(body, heard), heard.usage)
         events = [

@@ -8,7 +8,7 @@ import asyncio
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from email import message_from_bytes
 from email.message import Message
 from typing import Any, Final, Literal
@@ -20,6 +20,7 @@ DEFAULT_TEXT: Final = "This is a fake answer."
 DEFAULT_JSON: Final = '{"answer": "This is a fake answer."}'
 ARGUMENT_PART: Final = 7
 """How many characters of a tool's arguments come in one event of a stream."""
+_OUTPUT_CLASSES: Final = ("reasoning", "audio_output", "image_output")
 _PIECE = re.compile(r"\s*\S+\s*$|\s*\S+")
 
 
@@ -227,6 +228,16 @@ def with_ids(heard: Said, prefix: str) -> Said:
         replace(call, id=call.id or f"{prefix}{number}") for number, call in enumerate(heard.tool_calls, start=1)
     )
     return replace(heard, tool_calls=calls)
+
+
+def told_apart(heard: Said, *names: str) -> Said:
+    """The same with usage as a dialect reports it that tells only the classes *names* from plain input and output."""
+    counts = asdict(heard.usage)
+    folded = {name: 0 for name in counts if name not in names and name not in ("input", "output")}
+    kept = {name: count for name, count in counts.items() if name in names}
+    outputs = heard.usage.all_output - sum(kept.get(name, 0) for name in _OUTPUT_CLASSES)
+    inputs = heard.usage.all_input - sum(count for name, count in kept.items() if name not in _OUTPUT_CLASSES)
+    return replace(heard, usage=replace(heard.usage, **folded, input=inputs, output=outputs))
 
 
 def pieces(text: str) -> tuple[str, ...]:

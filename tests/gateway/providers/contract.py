@@ -30,6 +30,7 @@ def check(kind: str, settings: Settings) -> Provider:
     assert stream_route is not None
     assert stream_route.framing in {"sse", "event-stream"}
     assert_lines(provider.fields)
+    assert_lines(provider.defaults)
     if provider.held is None:
         assert provider.sign(Outgoing("POST", "/", "host", b"", 0.0)) == b""
     assert KEY not in repr(settings)

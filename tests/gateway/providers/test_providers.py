@@ -49,11 +49,12 @@ def test_openai_sends_the_key_as_a_bearer_token_below_the_base_url() -> None:
 
 def test_anthropic_sends_its_key_and_a_version_that_the_app_file_may_change() -> None:
     provider = check(*SETTINGS["anthropic"])
-    assert provider.fields == f"anthropic-version: 2023-06-01\r\nx-api-key: {KEY}\r\n".encode()
+    assert provider.fields == f"x-api-key: {KEY}\r\n".encode()
+    assert provider.defaults == b"anthropic-version: 2023-06-01\r\n"
     assert provider.route("messages", "m", stream=True) == Route(b"/messages", "sse")
     assert provider.route("count_tokens", "m", stream=False) == Route(b"/messages/count_tokens", "json")
     other = open_provider("anthropic", Settings(headers=(("Anthropic-Version", "2099-01-01"),)))
-    assert other.fields == b"Anthropic-Version: 2099-01-01\r\n"
+    assert (other.fields, other.defaults) == (b"Anthropic-Version: 2099-01-01\r\n", b"")
 
 
 def test_gemini_has_the_model_in_the_path_and_the_key_in_a_header() -> None:

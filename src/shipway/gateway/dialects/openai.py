@@ -8,23 +8,20 @@ from __future__ import annotations
 
 import re
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from shipway.gateway.affinity import SEARCHED_BYTES, affinity_key
 from shipway.gateway.refusals import JSON_FIELD, Refusal, Refused, bad_field, extra_fields
 
+if TYPE_CHECKING:
+    from shipway.gateway.dialects.conversation import Conversation
+    from shipway.gateway.dialects.losses import Losses
+
 _decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_text = msgspec.json.Decoder(str).decode
 _encode = msgspec.json.Encoder().encode
-
-EMBEDDINGS = b"/embeddings"
-OPERATIONS = {
-    b"/v1/chat/completions": b"/chat/completions",
-    b"/v1/completions": b"/completions",
-    b"/v1/embeddings": EMBEDDINGS,
-}
-"""Paths that name a model in their body, with the path below a provider's base URL."""
 
 STREAM_CONTENT_TYPE = b"text/event-stream"
 STREAM_FIELDS = b"Content-Type: text/event-stream; charset=utf-8\r\nCache-Control: no-cache\r\n"
@@ -37,10 +34,17 @@ class Usage(msgspec.Struct, gc=False):
     completion_tokens: int | None = None
 
 
-class ModelRequest:
-    """A model call: its model and whether a stream is wanted, over the untouched rest."""
+_decode_usage = msgspec.json.Decoder(Usage | None).decode
 
-    __slots__ = ("fields", "model", "stream")
+
+class ModelRequest:
+    """A model call: its model and whether a stream is wanted, over the untouched rest.
+
+    Attributes:
+        read: The conversation that it is, with what was lost in reading it, once that had to be known.
+    """
+
+    __slots__ = ("body", "fields", "model", "read", "stream")
 
     def __init__(self, body: bytes) -> None:
         """Raises: Refused, when the body is not a JSON object with a model."""
@@ -55,6 +59,8 @@ class ModelRequest:
             self.model = _decode_text(raw_model)
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise Refused(bad_field("model", "The field 'model' must be a string.")) from None
+        self.body = body
+        self.read: tuple[Conversation, Losses] | None = None
         self.stream = False
         raw_stream = fields.get("stream")
         if raw_stream is not None:
@@ -129,13 +135,28 @@ _decode_answer = msgspec.json.Decoder(_Answer).decode
 _decode_bare = msgspec.json.Decoder(_Bare).decode
 
 
-def answer_usage(body: bytes, operation: bytes) -> Usage | None:
-    """The usage that a whole answer to *operation* reports; None when it says nothing of it.
+def answer_usage(body: bytes) -> Usage | None:
+    """The usage that a whole answer reports; None when it says nothing of it.
 
     Raises:
-        ValueError: it is not an answer: no JSON object, one without choices (embeddings: data), or an error under a good
-            status.
+        ValueError: it is not an answer: no JSON object, one without choices, or an error under a good status.
     """
+    answer, usage = _read_answer(body)
+    if answer.choices is None:
+        raise ValueError("an answer to something else")
+    return usage
+
+
+def embeddings_usage(body: bytes) -> Usage | None:
+    """The same for embeddings, which are `data`. Raises: ValueError."""
+    answer, usage = _read_answer(body)
+    if answer.data is None:
+        raise ValueError("an answer to something else")
+    return usage
+
+
+def _read_answer(body: bytes) -> tuple[_Bare, Usage | None]:
+    """Raises: ValueError."""
     usage = None
     answer: _Bare
     try:
@@ -148,9 +169,25 @@ def answer_usage(body: bytes, operation: bytes) -> Usage | None:
         raise ValueError("not an answer of this dialect") from error
     if answer.error is not ABSENT and bytes(answer.error) != b"null":
         raise ValueError("an error with a good status")
-    if (answer.data if operation == EMBEDDINGS else answer.choices) is None:
-        raise ValueError("an answer to something else")
-    return usage
+    return answer, usage
+
+
+def any_usage(body: bytes, saying: str = "") -> Usage | None:
+    """The usage of a document of which no more is known than that it has the field *saying*.
+
+    Raises:
+        ValueError: it is no JSON object, an error, or lacks that field.
+    """
+    try:
+        fields = _decode_fields(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError("not an answer of this dialect") from error
+    if bytes(fields.get("error", b"null")) != b"null" or (saying and saying not in fields):
+        raise ValueError("an error with a good status, or no answer")
+    try:
+        return _decode_usage(fields["usage"]) if "usage" in fields else None
+    except msgspec.ValidationError:
+        return None
 
 
 class _ErrorDetail(msgspec.Struct, gc=False):

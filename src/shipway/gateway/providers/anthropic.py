@@ -1,4 +1,8 @@
-"""Anthropic's Messages API: the key in a header of its own, and the version of the wire format beside it."""
+"""Anthropic's Messages API: the key in a header of its own, and the version of the wire format beside it.
+
+A client that speaks this dialect says its version itself. What is translated goes out in the older one of the two that there
+are: the newer (2026-10-21) refuses `temperature`, `top_p` and `top_k`, which all other dialects have.
+"""
 
 from __future__ import annotations
 
@@ -22,11 +26,10 @@ class Anthropic:
     def __init__(self, settings: Settings) -> None:
         """Raises: SecretError."""
         self.base_urls = settings.base_urls or (BASE_URL,)
-        own = [("anthropic-version", VERSION)]
-        if settings.api_key is not None:
-            own.append(("x-api-key", settings.api_key.reveal()))
-        given = {name.lower() for name, _ in settings.headers}
-        self.fields = field_lines((*settings.headers, *(one for one in own if one[0] not in given)))
+        key = settings.api_key
+        self.fields = field_lines((*settings.headers, *(() if key is None else (("x-api-key", key.reveal()),))))
+        given = any(name.lower() == "anthropic-version" for name, _ in settings.headers)
+        self.defaults = b"" if given else field_lines((("anthropic-version", VERSION),))
 
     def route(self, operation: Operation, model: str, *, stream: bool) -> Route | None:
         path = PATHS.get(operation)

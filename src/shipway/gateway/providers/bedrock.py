@@ -17,6 +17,7 @@ class Bedrock:
 
     converses_in: Operation = "converse"
     counts_in: Operation | None = "converse_count_tokens"
+    defaults = b""
     request_id_fields = (b"x-amzn-requestid",)
     error_type_field = b"x-amzn-errortype"
 

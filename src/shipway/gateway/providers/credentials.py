@@ -60,6 +60,8 @@ class Held(Generic[T]):
         self.what = what
         self.failure: str | None = None
         """Why the last fetch failed; None after one that did not."""
+        self.tried = asyncio.Event()
+        """Set once there was a fetch, whatever came of it."""
         self._fetch = fetch
         self._now_s = now_s
         self._sleep = sleep
@@ -81,10 +83,12 @@ class Held(Generic[T]):
             self._held = await self._fetch()
         except FetchError as error:
             self.failure = str(error)
+            self.tried.set()
             wait_s = min(LONGEST_RETRY_S, FIRST_RETRY_S * 2.0 ** min(self._failures, 10))
             self._failures += 1
             return wait_s
         self.failure, self._failures = None, 0
+        self.tried.set()
         if self._held.expires_at_s is None:
             return inf
         left_s = self._held.expires_at_s - self._now_s()
@@ -107,4 +111,5 @@ def held_forever(what: str, value: T) -> Held[T]:
 
     held = Held(what, fetch)
     held._held = Fetched(value)
+    held.tried.set()
     return held

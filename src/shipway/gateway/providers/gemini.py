@@ -20,6 +20,7 @@ class Gemini:
 
     converses_in: Operation = "generate_content"
     counts_in: Operation | None = "generate_content_count_tokens"
+    defaults = b""
     held = None
     request_id_fields = (b"x-request-id", b"x-goog-request-id")
     error_type_field = None

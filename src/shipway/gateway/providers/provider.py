@@ -89,6 +89,8 @@ class Provider(Protocol):
         counts_in: The same for counting a conversation's tokens; None where it cannot be asked.
         fields: Complete header lines that each request carries, credentials that never change included. They replace
             what a client sent under the same names.
+        defaults: Header lines that a request carries where the client sent none of the same names, or its request was
+            translated.
         held: The credential that changes, if there is one; whoever made the provider keeps it fresh.
         request_id_fields: Response headers, in lower case, in which the request's id there is looked for, in order.
         error_type_field: Response header that says what kind of error it is; None where the body does.
@@ -102,6 +104,8 @@ class Provider(Protocol):
     def counts_in(self) -> Operation | None: ...
     @property
     def fields(self) -> bytes: ...
+    @property
+    def defaults(self) -> bytes: ...
     @property
     def held(self) -> Held[Any] | None: ...
     @property
