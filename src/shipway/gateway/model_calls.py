@@ -93,11 +93,14 @@ class ModelCalls:
         tried: tuple[Endpoint, ...] = ()
         now_s = exchange.connection.server.loop.time
         heart = Heart(call) if request.stream else None
+        kind = (call.path, request.stream)
         for group in groups:
             is_retry = False
             while (candidate := self._next(group, tried, is_retry, now_s, request)) is not None:
                 tried += (candidate.endpoint,)
-                delivery = _delivery(candidate, path, call.path, stream=request.stream)
+                delivery = candidate.deliveries.get(kind)
+                if delivery is None:
+                    delivery = _delivery(candidate, path, kind)
                 if delivery is None:
                     unsuited = refusals.not_offered(model.name)
                     continue
@@ -324,9 +327,9 @@ def _all_resting(groups: tuple[Group, ...], now_s: float) -> Refusal:
     return refusals.resting(max(1, math.ceil(wait_s)))
 
 
-def _delivery(candidate: Candidate, path: ModelPath, name: bytes, *, stream: bool) -> Delivery | None:
-    key = (name, stream)
-    known = candidate.deliveries.get(key)
-    if known is None and key not in candidate.deliveries:
-        known = candidate.deliveries[key] = delivery_to(candidate, path, stream=stream)
-    return known
+def _delivery(candidate: Candidate, path: ModelPath, kind: tuple[bytes, bool]) -> Delivery | None:
+    """The delivery of calls of this *kind* to *candidate*, which keeps it."""
+    delivery = delivery_to(candidate, path, stream=kind[1])
+    if delivery is not None:
+        candidate.deliveries[kind] = delivery
+    return delivery
