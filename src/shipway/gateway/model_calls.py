@@ -130,9 +130,11 @@ class ModelCalls:
         call.error = None
         try:
             message = delivery.message(call, request)
-        except NoCredentialError as missing:
+        except Exception as error:
             endpoint.breaker.probe_abandoned(call.now_s)
-            raise TryNext(refusals.upstream_failed("error"), "no_credential", "fault") from missing
+            if isinstance(error, NoCredentialError):
+                raise TryNext(refusals.upstream_failed("error"), "no_credential", "fault") from error
+            raise
         attempt = Attempt(call, endpoint)
         outcome = "client_left"
         try:
@@ -149,21 +151,21 @@ class ModelCalls:
             if response.status >= 300:
                 await _refuse_status(attempt, response, delivery)
             streamed = delivery.content_type
-            if response.content_type.startswith(streamed or STREAM_CONTENT_TYPE) != bool(streamed):
-                raise UpstreamFault("garbage", "not the kind of answer that was asked for")
-            if streamed:
-                await _deliver_stream(call, attempt, delivery.reader(call, request), response.content_encoding)
-            elif not delivery.held:
+            if not (streamed or delivery.held):
                 await attempt.relay(response)
+            elif response.content_type.startswith(streamed or STREAM_CONTENT_TYPE) != bool(streamed):
+                raise UpstreamFault("garbage", "not the kind of answer that was asked for")
+            elif streamed:
+                await _deliver_stream(call, attempt, delivery.reader(call, request), response.content_encoding)
             else:
                 pieces = attempt.connection.whole_body() or await attempt.read(MAX_HELD_ANSWER_BYTES)
-                if pieces is None:
-                    if delivery.translated:
-                        raise UpstreamFault("garbage", "an answer too large to be translated")
-                    await _relay_unread(attempt, response)
-                else:
+                if pieces is not None:
                     _answer_whole(call, request, delivery, response, pieces)
                     attempt.works(attempt.age_s() if candidate.timed else None)
+                elif delivery.translated:
+                    raise UpstreamFault("garbage", "an answer too large to be translated")
+                else:
+                    await _relay_unread(attempt, response)
             outcome = attempt.midway_fault or "answered"
         except Refused:
             outcome = "answered"  # the client's mistake; the upstream works

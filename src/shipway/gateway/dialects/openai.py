@@ -135,7 +135,7 @@ _decode_answer = msgspec.json.Decoder(_Answer).decode
 _decode_bare = msgspec.json.Decoder(_Bare).decode
 
 
-def answer_usage(body: bytes, *, embeddings: bool = False) -> Usage | None:
+def answer_usage(body: bytes, embeddings: bool = False) -> Usage | None:
     """The usage that a whole answer reports; None when it says nothing of it.
 
     Raises:
