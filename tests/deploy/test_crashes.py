@@ -270,6 +270,19 @@ def test_an_engine_or_disk_that_refuses_at_any_moment_leaves_what_can_be_finishe
     assert number > 8
 
 
+def test_what_was_lost_since_the_crash_is_started_again_by_resume(make_stage: MakeStage) -> None:
+    act = CASES["canary"][2]
+    act(whole := _stage(make_stage, "canary"))
+    number = 0
+    while _is_killed_at(stage := _stage(make_stage, "canary"), act, number):
+        entry = stage.site().unfinished()
+        if entry is not None and stage.world.front == (1, 2) and entry.kind == "deploy":
+            stage.world.running[2] = {"api": 1}  # the engine was restarted, and not all came back
+            resume(stage.site())
+            assert _end(stage) == _end(whole), f"moment {number}"
+        number += 1
+
+
 def test_the_environment_of_a_dead_deployer_is_held_until_its_lease_expires(make_stage: MakeStage) -> None:
     stage = _stage(make_stage, "rolling")
     _is_killed_at(stage, _next, 12)
