@@ -8,7 +8,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from shipway.cli.output import make_console, print_hint, print_json
+from shipway.cli.output import make_console, print_hint, print_json, print_warning
 
 if TYPE_CHECKING:
     from shipway.deploy.archive import Archive
@@ -79,6 +79,28 @@ def events_of(path: Path, environment: str) -> "list[Event]":
     app = load_app(path, environment)
     store = _store_of(app)
     return Audit(store, Archive(store, app.name).folder(environment), who(), Clock()).events()
+
+
+def unfinished_in(path: Path, environment: str) -> str | None:
+    """What somebody began in *environment* and did not finish, or is at, in words. Raises: AppFileError, StateError."""
+    import time
+
+    from shipway.deploy.archive import Archive
+    from shipway.deploy.journal import Journal
+    from shipway.deploy.lease import is_held
+    from shipway.spec.load import load_app
+
+    app = load_app(path, environment)
+    store = _store_of(app)
+    folder = Archive(store, app.name).folder(environment)
+    entry = Journal(store, folder).unfinished()
+    return None if entry is None else entry.describe(goes_on=is_held(store, folder, time.time()))
+
+
+def warn_of_unfinished(environment: str, said: str | None) -> None:
+    if said is not None:
+        hint = f"when nobody is at it any more: shipway resume {environment}, or: shipway abort {environment}"
+        print_warning(make_console(sys.stderr), f"in {environment}, {said}", hint)
 
 
 def _store_of(app: "App") -> "Store":

@@ -47,15 +47,15 @@ class Entry(msgspec.Struct, frozen=True):
     def remaining(self) -> tuple[Step, ...]:
         return () if self.done else self.steps[self.at :]
 
-    def describe(self) -> str:
-        """What it was and how far it came."""
+    def describe(self, *, goes_on: bool = False) -> str:
+        """What it is and how far it came; *goes_on* while somebody is at it."""
         what = f"the {self.kind} of {release_name(self.release)}" if self.release else "the removal of everything"
         step = (
             f"step {self.at + 1} of {len(self.steps)}: {self.steps[self.at].describe()}"
             if self.remaining
             else "its end"
         )
-        return f"{what}, begun {self.began} by {self.by}, stopped at {step}"
+        return f"{what}, begun {self.began} by {self.by}, {'is' if goes_on else 'stopped'} at {step}"
 
 
 class Journal:
