@@ -72,10 +72,10 @@ class Runner:
         """Return to what was there before *entry* began."""
         self.audit.note(f"abort: {entry.describe()}")
         observed = self.site.observe()
-        budgets = self.site.budgets({*entry.before.installed, *observed.installed})
+        needs = self.site.needs({*entry.before.installed, *observed.installed})
         steps = [
             Commit(entry.stood.current, entry.stood.retained) if isinstance(step, Commit) else step
-            for step in plan(entry.before, observed, budgets=budgets)
+            for step in plan(entry.before, observed, needs=needs)
         ]
         back = msgspec.structs.replace(
             entry,

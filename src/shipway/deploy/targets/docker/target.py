@@ -13,7 +13,7 @@ from shipway.deploy.engine.transport import Transport, socket_of
 from shipway.deploy.front import as_toml, front_table
 from shipway.deploy.gateway_admin import AdminAddress, GatewayAdmin
 from shipway.deploy.layout import Layout
-from shipway.deploy.plan import Budget
+from shipway.deploy.plan import Needs
 from shipway.deploy.releases import Image, Images, Release, Rendered, release_name, release_number, secret_file_name
 from shipway.deploy.steps import Gateway, Install, Remove, Start, Stop, TargetStep, Verify
 from shipway.deploy.targets import Capabilities, Say, Surroundings
@@ -180,7 +180,7 @@ class DockerTarget:
 
     def _drain_s(self, number: int, service: str) -> float:
         release = self._record(number)
-        return _sections(release).services[service].drain if release is not None else Budget().drain_s
+        return _sections(release).services[service].drain if release is not None else Needs().drain_s
 
     def _wanted(self, image: str, front: tuple[int, ...]) -> Wanted:
         releases = [self._around.release(number) for number in front]
