@@ -12,7 +12,8 @@ def resume(
 ) -> int:
     """Finish what a deploy, rollback, promotion or abort began before it was killed or failed.
 
-    What its finished steps started is started again where it is gone. A canary is watched anew from the step that it was at.
+    What its finished steps started is started again where it is gone. A canary goes on with the step
+    that it was at, and with what was counted until then.
     """
     from shipway.cli.deploying import interruptible, open_site
     from shipway.cli.output import print_json

@@ -142,6 +142,7 @@ def _judge(rollout: Rollout, new: int, old: int, *, conclusive: bool) -> Hold:
         min_s=rollout.min_time,
         min_requests=rollout.min_requests,
         deadline_s=rollout.deadline,
+        settle_s=rollout.settles_s,
     )
 
 
