@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -115,6 +116,30 @@ def test_a_new_image_of_the_gateway_comes_before_a_configuration_that_may_need_i
     before, goal = _layout((1,), set(), set(), "g1"), _layout((2,), {1}, set(), "g2")
     gateways = [step for step in plan(goal, before) if isinstance(step, Gateway)]
     assert gateways == [Gateway("g2", (1, 2)), Gateway("g2", (2, 1)), Gateway("g2", (2,))]
+
+
+def test_a_return_moves_traffic_before_the_gateway_changes_itself() -> None:
+    before, goal = _layout((2,), {1}, set(), "g2"), _layout((1,), {2}, set(), "g1")
+    steps = [step for step in plan(goal, before) if isinstance(step, Gateway | Shift)]
+    assert steps == [
+        Gateway("g2", (2, 1)),
+        Shift({1: 1.0}),
+        Gateway("g1", (1, 2)),
+        Gateway("g1", (1,)),
+    ]
+
+
+def test_a_return_to_what_stands_by_begins_with_the_traffic() -> None:
+    before = _layout((2, 1), set(), set(), "g2")
+    goal = _layout((1,), {2}, set(), "g1")
+    steps = [step for step in plan(goal, before) if isinstance(step, Gateway | Shift)]
+    assert steps == [Shift({1: 1.0}), Gateway("g1", (1, 2)), Gateway("g1", (1,))]
+
+
+def test_a_gateway_that_does_not_run_is_made_as_it_is_to_be() -> None:
+    before = msgspec.structs.replace(_layout((2,), {1}, set(), "g2"), gateway=None)
+    steps = plan(_layout((1,), {2}, set(), "g1"), before)
+    assert [step.image for step in steps if isinstance(step, Gateway)] == ["g1", "g1", "g1"]
 
 
 def test_budgets_are_those_of_the_release_that_they_are_for() -> None:

@@ -62,7 +62,13 @@ def _steps(goal: Layout, observed: Layout, moves: Sequence[Step], needs: Mapping
 
 
 def _hand_over(goal: Layout, observed: Layout, moves: Sequence[Step], needs: Mapping[int, Needs]) -> Iterator[Step]:
-    """From who serves to who is to serve: both are in front, traffic moves, the lead changes, the rest is drained."""
+    """From who serves to who is to serve: both are in front, traffic moves, the lead changes, the rest is drained.
+
+    On the way back the gateway changes itself only when traffic is where it should be: one that knew a later release knows
+    what an earlier one needs, and a hand-over takes its time.
+    """
+    is_return = not moves and goal.front[0] < max(observed.front, default=0)
+    gateway = (observed.gateway if is_return else None) or goal.gateway
     coming = tuple(release for release in goal.front if release not in observed.front)
     # The gateway has no address of a release that is dead; there is nothing to be drained of it either.
     present = tuple(release for release in observed.front if release in goal.front or answers(release, observed, needs))
@@ -70,13 +76,13 @@ def _hand_over(goal: Layout, observed: Layout, moves: Sequence[Step], needs: Map
     at = observed.front
     # A replica that was made anew may answer at another address.
     healed = any(isinstance(step, Start) and step.release in observed.front for step in _starts(goal, observed, needs))
-    if coming or healed or present != at or observed.gateway != goal.gateway:
+    if coming or healed or present != at or observed.gateway != gateway:
         at = (*present, *coming)
-        yield Gateway(goal.gateway, at)
+        yield Gateway(gateway, at)
     if not _has_traffic(goal, observed):
         yield from moves or (Shift(goal.shares),)
     led = (*goal.front, *leaving)
-    if at != led:
+    if at != led or gateway != goal.gateway:
         yield Gateway(goal.gateway, led)
     yield Commit(goal.front[0], goal.installed)
     if leaving:
