@@ -11,7 +11,8 @@ from shipway.deploy.build import IGNORE_FILE, Recipe, gateway_files, service_fil
 from shipway.deploy.build_context import Entries, Entry, archive_of, content_key, folder_entries, texts
 from shipway.deploy.build_ignore import Ignored, patterns_of
 from shipway.deploy.build_requirements import KNOWN_FILES, Requirements, included_files, normal, requirements_of
-from shipway.deploy.engine.client import Engine, Image
+from shipway.deploy.engine.client import Engine
+from shipway.deploy.engine.values import Image
 from shipway.errors import BuildError, NoSpaceError
 from shipway.secret import SecretReference
 from shipway.spec.app import App

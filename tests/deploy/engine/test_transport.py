@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from shipway.deploy.engine.client import Engine, frames
+from shipway.deploy.engine.client import Engine
+from shipway.deploy.engine.streams import frames
 from shipway.deploy.engine.transport import DEFAULT_SOCKET, Transport, socket_of
 from shipway.errors import EngineError, EngineUnavailableError, NoSpaceError, UsageError
 

@@ -6,105 +6,21 @@ import re
 import tarfile
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from io import BytesIO
-from typing import IO, Any, Self
+from typing import Any
 from urllib.parse import quote
 
 from shipway.deploy.engine.faults import BusyError, MissingError
+from shipway.deploy.engine.streams import archive, frames
 from shipway.deploy.engine.transport import TIMEOUT_S, Transport
+from shipway.deploy.engine.values import Container, EngineVersion, Image, Network
 from shipway.errors import BuildError, EngineError, ShipwayError
 
 _BUILD_SILENCE_S = 600.0
 _BUILD_S = 3600.0
 _TAIL_LINES = 30
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-
-
-@dataclass(frozen=True, slots=True)
-class Container:
-    """A container as the engine sees it now.
-
-    Attributes:
-        state: `created`, `running`, `paused`, `restarting`, `removing`, `exited` or `dead`.
-        addresses: IPv4 address by network; those it would have, when it does not run.
-        exit_code: Of its last end; 0 while it never ended.
-        health: `starting`, `healthy` or `unhealthy` by the check in its image; empty where there is none.
-        started_at: RFC 3339, UTC.
-    """
-
-    id: str
-    name: str
-    image_id: str
-    labels: Mapping[str, str]
-    state: str
-    addresses: Mapping[str, str] = field(default_factory=dict)
-    exit_code: int = 0
-    error: str = ""
-    health: str = ""
-    restarts: int = 0
-    started_at: str = ""
-    host_network: bool = False
-
-    @property
-    def is_running(self) -> bool:
-        return self.state == "running"
-
-    @classmethod
-    def of(cls, raw: Mapping[str, Any]) -> Self:
-        """From what `GET /containers/ID/json` answers."""
-        state, networks = raw["State"], raw["NetworkSettings"]["Networks"] or {}
-        return cls(
-            id=raw["Id"],
-            name=raw["Name"].removeprefix("/"),
-            image_id=raw["Image"],
-            labels=raw["Config"]["Labels"] or {},
-            state=state["Status"],
-            addresses={
-                name: address
-                for name, one in networks.items()
-                if (address := one.get("IPAddress") or (one.get("IPAMConfig") or {}).get("IPv4Address"))
-            },
-            exit_code=state.get("ExitCode", 0),
-            error=state.get("Error", ""),
-            health=(state.get("Health") or {}).get("Status", ""),
-            restarts=raw.get("RestartCount", 0),
-            started_at=state.get("StartedAt", ""),
-            host_network=raw.get("HostConfig", {}).get("NetworkMode") == "host",
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Image:
-    """An image that the engine has.
-
-    Attributes:
-        digests: `repository@sha256:…`, where a registry knows it.
-    """
-
-    id: str
-    tags: tuple[str, ...]
-    labels: Mapping[str, str]
-    digests: tuple[str, ...] = ()
-    size_bytes: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Network:
-    id: str
-    name: str
-    labels: Mapping[str, str]
-    subnet: str
-    gateway: str
-
-
-@dataclass(frozen=True, slots=True)
-class EngineVersion:
-    version: str
-    api: str
-    platform: str
-    """As in `linux/amd64`."""
 
 
 class Engine:
@@ -406,23 +322,6 @@ class Engine:
             self._http.json("DELETE", f"/volumes/{name}", timeout_s=60)
         except MissingError:
             pass
-
-
-def archive(files: Mapping[str, bytes], *, owner: int, mode: int) -> bytes:
-    """A tar archive of *files*, content by absolute path. Folders above them are made, the last one for the owner alone."""
-    buffer = BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        for path, content in sorted(files.items()):
-            member = tarfile.TarInfo(path.lstrip("/"))
-            member.size, member.mode, member.uid, member.gid = len(content), mode, owner, owner
-            tar.addfile(member, BytesIO(content))
-    return buffer.getvalue()
-
-
-def frames(stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:
-    """The pieces of a stream in which the engine mixes two: 8 bytes of head (which one, length), then the piece."""
-    while len(head := stream.read(8)) == 8:
-        yield head[0], stream.read(int.from_bytes(head[4:]))
 
 
 def _filters(labels: Mapping[str, str]) -> str:

@@ -12,7 +12,8 @@ from contextlib import closing
 from dataclasses import dataclass, field
 
 from shipway.deploy.build import SECRETS_FOLDER, USER
-from shipway.deploy.engine.client import Container, Engine
+from shipway.deploy.engine.client import Engine
+from shipway.deploy.engine.values import Container
 from shipway.deploy.targets.docker.names import Names, gateway_sequence, label
 from shipway.deploy.targets.docker.specification import CONFIGURATION_FOLDER, gateway_container
 from shipway.errors import NotReadyError, PortTakenError, TargetError

@@ -7,8 +7,9 @@ import time
 from collections.abc import Iterator, Mapping
 
 from shipway.deploy.build import PORT
-from shipway.deploy.engine.client import Container, Engine
+from shipway.deploy.engine.client import Engine
 from shipway.deploy.engine.transport import Transport, socket_of
+from shipway.deploy.engine.values import Container
 from shipway.deploy.releases import release_name
 from shipway.deploy.targets.docker.gateway import patience_s
 from shipway.deploy.targets.docker.names import Names, replica_of, role_of

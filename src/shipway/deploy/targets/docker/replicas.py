@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from shipway.deploy.build import PORT, SECRETS_FOLDER, USER
-from shipway.deploy.engine.client import Container, Engine, Network
+from shipway.deploy.engine.client import Engine
 from shipway.deploy.engine.faults import BusyError
+from shipway.deploy.engine.values import Container, Network
 from shipway.deploy.releases import Release, release_name, secret_file_name
 from shipway.deploy.targets.docker.names import Names, Replica, replica_of
 from shipway.deploy.targets.docker.probe import ill_because
