@@ -10,7 +10,7 @@ import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -93,7 +93,8 @@ rollout = {self.rollout}
 {self.more}
 """)
 
-    def start(self, *arguments: str) -> "subprocess.Popen[str]":
+    def start(self, *arguments: str, stdin: int | None = None, terminal: int | None = None) -> "subprocess.Popen[str]":
+        """Start a command, with *terminal* on that."""
         return subprocess.Popen(
             [sys.executable, "-m", "shipway", *arguments],
             cwd=self.folder,
@@ -105,16 +106,17 @@ rollout = {self.rollout}
                 "NO_COLOR": "1",
                 **self.environ,
             },
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stdin=stdin if terminal is None else terminal,
+            stdout=subprocess.PIPE if terminal is None else terminal,
+            stderr=subprocess.PIPE if terminal is None else terminal,
             text=True,
         )
 
-    def shipway(self, *arguments: str, timeout_s: float = 110.0) -> Ended:
+    def shipway(self, *arguments: str, timeout_s: float = 110.0, stdin: str | None = None) -> Ended:
         """Run a command to its end."""
-        process = self.start(*arguments)
+        process = self.start(*arguments, stdin=None if stdin is None else subprocess.PIPE)
         try:
-            stdout, stderr = process.communicate(timeout=timeout_s)
+            stdout, stderr = process.communicate(stdin, timeout=timeout_s)
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             stdout, stderr = process.communicate()
@@ -139,10 +141,23 @@ rollout = {self.rollout}
 
 
 @pytest.fixture
-def deployment(engine: RealEngine, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Deployment]:
+def deployment(engine: RealEngine, tmp_path: Path) -> Iterator[Deployment]:
     """An app that is not deployed yet; everything of it is removed afterwards."""
+    with _deployment(engine, tmp_path) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def module_deployment(engine: RealEngine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    """The same for all tests of a file that only look."""
+    with _deployment(engine, tmp_path_factory.mktemp("deployment")) as one:
+        yield one
+
+
+@contextmanager
+def _deployment(engine: RealEngine, folder: Path) -> Iterator[Deployment]:
     port, admin_port = free_ports(2)
-    folder = tmp_path / "project"
+    folder /= "project"
     folder.mkdir()
     one = Deployment(engine, folder, port, admin_port, f"app{port}")
     one.write()

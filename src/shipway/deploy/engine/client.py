@@ -6,12 +6,14 @@ import re
 import tarfile
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from io import BytesIO
 from typing import Any
 from urllib.parse import quote
 
 from shipway.deploy.engine.faults import BusyError, MissingError
+from shipway.deploy.engine.session import Session
 from shipway.deploy.engine.streams import archive, frames
 from shipway.deploy.engine.transport import TIMEOUT_S, Transport
 from shipway.deploy.engine.values import Container, EngineVersion, Image, Network
@@ -272,14 +274,24 @@ class Engine:
             return []
         return data.decode(errors="replace").splitlines()
 
-    def run_inside(self, name: str, command: tuple[str, ...], *, user: str = "") -> Iterator[tuple[int, bytes] | int]:
-        """Run a command in a running container. Yields the pieces of its output, and at last its exit code."""
-        specification = {"Cmd": list(command), "AttachStdout": True, "AttachStderr": True, "User": user}
+    @contextmanager
+    def run_inside(self, name: str, command: tuple[str, ...], *, reads: bool, terminal: bool) -> Iterator[Session]:
+        """Run a command in a running container.
+
+        Args:
+            reads: Whether it gets an input.
+            terminal: Whether it gets a terminal, where it has an input.
+        """
+        specification = {
+            "Cmd": list(command),
+            "AttachStdin": reads,
+            "AttachStdout": True,
+            "AttachStderr": True,
+            "Tty": terminal,
+        }
         identity = self._http.json("POST", f"/containers/{name}/exec", body=specification)["Id"]
-        body = {"Detach": False, "Tty": False}
-        with self._http.open("POST", f"/exec/{identity}/start", body=body, timeout_s=365 * 86400.0) as response:
-            yield from frames(response)
-        yield int(self._http.json("GET", f"/exec/{identity}/json")["ExitCode"] or 0)
+        with self._http.taken_over(f"/exec/{identity}/start", {"Detach": False, "Tty": terminal}) as (out, into):
+            yield Session(self._http, identity, out, into, terminal)
 
     # Networks and volumes
 
