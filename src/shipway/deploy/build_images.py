@@ -1,4 +1,4 @@
-"""From an app to its images: gathers what goes in, and builds what is not there yet."""
+"""From an app to what goes into its images."""
 
 import importlib.metadata
 import re
@@ -8,22 +8,15 @@ from pathlib import Path
 
 import shipway
 from shipway.deploy.build import IGNORE_FILE, Recipe, gateway_files, service_files
-from shipway.deploy.build_context import Entries, Entry, archive_of, content_key, folder_entries, texts
+from shipway.deploy.build_context import Entries, Entry, content_key, folder_entries, texts
 from shipway.deploy.build_ignore import Ignored, patterns_of
 from shipway.deploy.build_requirements import KNOWN_FILES, Requirements, included_files, normal, requirements_of
-from shipway.deploy.engine.client import Engine
-from shipway.deploy.engine.values import Image
-from shipway.errors import BuildError, NoSpaceError
+from shipway.errors import BuildError
 from shipway.secret import SecretReference
 from shipway.spec.app import App
 from shipway.spec.services import Service
 
-REPOSITORY = "shipway-build"
-"""Images that were built here are called `shipway-build/APP/SERVICE:KEY`."""
-
-_FULL_BYTES = 64 << 20
-"""A build that failed with so little left failed for want of more."""
-
+_FROM = re.compile(r"^[ \t]*FROM[ \t]+(?:--\S+[ \t]+)*([^\s$]+)", re.MULTILINE | re.IGNORECASE)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SHIPWAY_FILES = Ignored(("**/__pycache__", "**/*.pyc"))
 
@@ -40,9 +33,15 @@ class Context:
     entries: Entries
     base: str
 
-    def reference(self, base_id: str) -> str:
-        """Its name, which changes when anything that goes in does."""
-        return f"{REPOSITORY}/{self.name}:{content_key(self.entries, self.base, base_id)}"
+    def tag(self, base_id: str) -> str:
+        """What changes when anything that goes in does."""
+        return content_key(self.entries, self.base, base_id)
+
+    @property
+    def bases(self) -> tuple[str, ...]:
+        """The images that it starts from, as far as they can be told from the Dockerfile."""
+        text = self.entries["Dockerfile"].content.decode(errors="replace")
+        return (self.base,) if self.base else tuple(_FROM.findall(text))
 
 
 def service_context(app: App, name: str) -> Context:
@@ -96,43 +95,6 @@ def project_requirements(app: App) -> Requirements | None:
     if name == "pyproject.toml" and "[project]" not in (beside or ""):
         return None  # it configures tools, or only holds the app file
     return requirements_of(name, _read(app.root / name, name), beside)
-
-
-class ImageBuilder:
-    """Builds contexts on one engine, each only once."""
-
-    def __init__(self, engine: Engine, network: str) -> None:
-        self._engine = engine
-        self._network = network
-
-    def reference(self, context: Context) -> str:
-        base = self._engine.image(context.base) if context.base else None
-        return context.reference(base.id if base else "")
-
-    def built(self, context: Context) -> Image | None:
-        return self._engine.image(self.reference(context))
-
-    def build(self, context: Context) -> Iterator[str]:
-        """Have the image exist. Yields what the build prints; nothing when it exists already.
-
-        Raises:
-            BuildError: A step failed. RegistryError: the base image cannot be had. NoSpaceError: the disk is full.
-        """
-        if context.base and self._engine.image(context.base) is None:
-            yield f"pulling {context.base}"
-            self._engine.pull(context.base)
-        if self.built(context) is None:
-            try:
-                yield from self._engine.build(archive_of(context.entries), self.reference(context), self._network)
-            except BuildError as error:
-                # Installers have their own words for a full disk, or none at all.
-                free = self._engine.free_bytes()
-                if free is not None and free < _FULL_BYTES:
-                    raise NoSpaceError(
-                        f"the engine has no space left on its disk ({free >> 20} MiB): {error}",
-                        "docker system df; then docker image prune, or a larger disk",
-                    ) from error
-                raise
 
 
 def _project(app: App) -> dict[str, Entry]:

@@ -1,13 +1,31 @@
 """`[build]`: how the images of the services and of the gateway are made."""
 
+import re
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, WithJsonSchema
 
 from shipway.spec.fields import FilePath, Text
-from shipway.spec.section import List, Section
+from shipway.spec.section import List, Section, mistake
+from shipway.spec.wording import found
 
 DEFAULT_BASE = "python:3.13-slim"
+_REGISTRY = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?(?::[0-9]{1,5})?(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*")
+
+
+def _registry(value: str) -> str:
+    if not _REGISTRY.fullmatch(value):
+        raise mistake(
+            f'expected a registry and a path there, such as "registry.example.com/team", found {found(value)}'
+        )
+    return value
+
+
+Registry = Annotated[
+    str,
+    AfterValidator(_registry),
+    WithJsonSchema({"type": "string", "pattern": f"^{_REGISTRY.pattern}$", "examples": ["registry.example.com/team"]}),
+]
 
 
 class Build(Section):
@@ -29,6 +47,11 @@ class Build(Section):
         default=None,
         description="Folder of wheels to install from instead of an index, from the app file's folder; the build needs no "
         "network then.",
+    )
+    registry: Registry | None = Field(
+        default=None,
+        description="Where images are pushed to once they are built, and fetched from where they are missing, so that "
+        "another machine can run the same release. Who may do so is `docker login`'s affair.",
     )
     network: Text = Field(
         default="default", description="Network that the steps of a build have, as `docker build --network` takes it."

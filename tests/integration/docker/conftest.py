@@ -64,6 +64,7 @@ class Deployment:
     replicas: int = 1
     rollout: str = '{ strategy = "blue_green", watch = "1s" }'
     more: str = ""
+    registry: str = ""
     docker_host: str = ""
     environ: dict[str, str] = field(default_factory=dict)
 
@@ -87,6 +88,7 @@ drain = "10s"
 [build]
 base_image = "{BASE_IMAGE}"
 network = "host"
+{f'registry = "{self.registry}"' if self.registry else ""}
 [environments.prod]
 target = "docker"
 rollout = {self.rollout}

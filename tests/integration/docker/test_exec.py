@@ -9,7 +9,6 @@ import struct
 import subprocess
 import termios
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -57,7 +56,7 @@ class Terminal:
 
 
 @pytest.fixture(scope="module")
-def deployed(module_deployment: Deployment) -> Iterator[Deployment]:
+def deployed(module_deployment: Deployment) -> Deployment:
     done = module_deployment.deploy()
     assert done.code == 0, done.stderr
     return module_deployment

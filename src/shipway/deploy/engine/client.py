@@ -5,19 +5,21 @@ import os
 import re
 import tarfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from shipway.deploy.engine.credentials import HUB, Credentials, registry_of
 from shipway.deploy.engine.faults import BusyError, MissingError
 from shipway.deploy.engine.session import Session
 from shipway.deploy.engine.streams import archive, frames
 from shipway.deploy.engine.transport import TIMEOUT_S, Transport
 from shipway.deploy.engine.values import Container, EngineVersion, Image, Network
-from shipway.errors import BuildError, EngineError, ShipwayError
+from shipway.errors import BuildError, EngineError, RegistryError, ShipwayError
 
 _BUILD_SILENCE_S = 600.0
 _BUILD_S = 3600.0
@@ -25,11 +27,15 @@ _TAIL_LINES = 30
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
+NO_CREDENTIALS = Credentials(Path(os.devnull))
+
+
 class Engine:
     """One engine. Every call raises ShipwayError as `faults` translates what the engine says."""
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(self, transport: Transport, credentials: Credentials = NO_CREDENTIALS) -> None:
         self._http = transport
+        self._credentials = credentials
 
     def version(self) -> EngineVersion:
         raw = self._http.json("GET", "/version", timeout_s=10)
@@ -60,26 +66,35 @@ class Engine:
             size_bytes=raw.get("Size", 0),
         )
 
-    def pull(self, reference: str, platform: str = "") -> Image:
+    def pull(self, reference: str) -> Image:
         """Fetch an image from its registry.
 
         Raises:
             RegistryError: It refuses, is not reachable, or has no such image for this platform.
         """
-        name, _, tag = reference.rpartition(":")
-        query = (
-            {"fromImage": reference} if "@" in reference or not name or "/" in tag else {"fromImage": name, "tag": tag}
-        )
-        if len(query) == 1 and "@" not in reference:
-            query["tag"] = "latest"
-        if platform:
-            query["platform"] = platform
-        for _ in self._http.events("/images/create", query, None, 120.0, time.monotonic() + _BUILD_S, {}):
-            pass
+        name, tag = name_and_tag(reference)
+        query = {"fromImage": name, "tag": tag} if tag else {"fromImage": name}
+        self._transfer("/images/create", query, reference)
         image = self.image(reference)
         if image is None:
             raise MissingError(f"the image {reference} is not there after it was pulled")
         return image
+
+    def push(self, reference: str) -> None:
+        """Bring an image to its registry. Raises: RegistryError, when that refuses or is not reachable."""
+        name, tag = name_and_tag(reference)
+        self._transfer(f"/images/{quote(name, safe='/:')}/push", {"tag": tag}, reference)
+
+    def _transfer(self, path: str, query: Mapping[str, str], reference: str) -> None:
+        headers = self._credentials.header_for(reference)
+        try:
+            for _ in self._http.events(path, query, None, 120.0, time.monotonic() + _BUILD_S, headers):
+                pass
+        except (RegistryError, MissingError) as error:
+            host = registry_of(reference)
+            login = "docker login" if host == HUB else f"docker login {host}"
+            hint = (error.hint or "").replace("docker login REGISTRY", login)
+            raise type(error)(f"{reference}: {error.message}", hint) from error
 
     def images(self, labels: Mapping[str, str]) -> list[Image]:
         raw = self._http.json("GET", "/images/json", {"filters": _filters(labels)})
@@ -98,8 +113,14 @@ class Engine:
                 found.setdefault(repository, set()).add(tag)
         return found
 
-    def build(self, context: bytes, tag: str, network: str) -> Iterator[str]:
+    def build(
+        self, context: bytes, tag: str, network: str, labels: Mapping[str, str], bases: Iterable[str] = ()
+    ) -> Iterator[str]:
         """Build the image of *context*, a tar archive with a Dockerfile, with the engine's own builder.
+
+        Args:
+            labels: Put on the image besides those in the Dockerfile.
+            bases: Images that it starts from and the engine may have to pull.
 
         Yields:
             What the build prints, line by line.
@@ -107,11 +128,15 @@ class Engine:
         Raises:
             BuildError: A step failed. NoSpaceError, RegistryError: as they say.
         """
-        query: dict[str, str | bool] = {"t": tag, "networkmode": network, "rm": True, "forcerm": True}
+        query: dict[str, str | bool | Mapping[str, str]] = {
+            **{"t": tag, "networkmode": network, "labels": dict(labels)},
+            **{"rm": True, "forcerm": True},
+        }
+        headers = self._credentials.headers_for_build(bases)
         said: list[str] = []
         try:
             deadline_s = time.monotonic() + _BUILD_S
-            for event in self._http.events("/build", query, context, _BUILD_SILENCE_S, deadline_s, {}):
+            for event in self._http.events("/build", query, context, _BUILD_SILENCE_S, deadline_s, headers):
                 for line in _COLOUR.sub("", str(event.get("stream", event.get("status", "")))).splitlines():
                     if line.strip():
                         said = [*said[-_TAIL_LINES:], line]
@@ -334,6 +359,14 @@ class Engine:
             self._http.json("DELETE", f"/volumes/{name}", timeout_s=60)
         except MissingError:
             pass
+
+
+def name_and_tag(reference: str) -> tuple[str, str]:
+    """The two parts of an image's name; a reference by digest has no tag."""
+    if "@" in reference:
+        return reference, ""
+    name, colon, tag = reference.rpartition(":")
+    return (name, tag) if colon and "/" not in tag else (reference, "latest")
 
 
 def _filters(labels: Mapping[str, str]) -> str:

@@ -1,17 +1,23 @@
 """The target `docker`: one host, whose engine runs the gateway and the releases behind it."""
 
+import dataclasses
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from shipway.deploy.build import PORT
-from shipway.deploy.build_images import REPOSITORY, Context, ImageBuilder, gateway_context, service_context
+from shipway.deploy.build_images import Context, gateway_context, service_context
 from shipway.deploy.capabilities import BY_THE_GATEWAY
+from shipway.deploy.clock import Clock
 from shipway.deploy.engine.client import Engine
+from shipway.deploy.engine.credentials import Credentials
 from shipway.deploy.engine.transport import Transport, socket_of
+from shipway.deploy.engine.values import Image as EngineImage
 from shipway.deploy.front import as_toml, front_table
 from shipway.deploy.gateway_admin import AdminAddress, GatewayAdmin
+from shipway.deploy.git import revision
+from shipway.deploy.image_builder import REPOSITORY, ImageBuilder
 from shipway.deploy.layout import Layout
 from shipway.deploy.plan import Needs
 from shipway.deploy.releases import Image, Images, Release, Rendered, release_name, release_number, secret_file_name
@@ -54,7 +60,7 @@ class DockerTarget:
         app = surroundings.app
         self._around = surroundings
         self._names = Names(app.name, app.environment)
-        self._engine = Engine(Transport(socket_of(environ.get("DOCKER_HOST", ""))))
+        self._engine = Engine(Transport(socket_of(environ.get("DOCKER_HOST", ""))), Credentials.of(environ))
         self._store = SecretStore(self._engine, self._names)
         self._replicas = Replicas(self._engine, self._names, self._store)
         self._gateway = GatewayContainer(self._engine, self._names)
@@ -64,13 +70,16 @@ class DockerTarget:
     def images(self, *, build: bool, say: Say) -> Images:
         app = self._around.app
         _refuse_local_models(app)
-        builder = ImageBuilder(self._engine, app.build.network)
+        commit = revision(app.root) if build else None
+        builder = ImageBuilder(self._engine, app.build.network, app.build.registry, Clock().stamp(), commit)
         services = {}
         for name, service in app.services.items():
             if service.image is not None:
                 services[name] = self._pulled(service.image, build=build, say=say)
             elif not service.runs_elsewhere:
                 services[name] = self._built(builder, service_context(app, name), build=build, say=say)
+        # The gateway's files are not of the app's commit.
+        builder = dataclasses.replace(builder, revision=None)
         return Images(services, self._built(builder, gateway_context(app), build=build, say=say))
 
     def render(self, release: Release) -> Rendered:
@@ -126,7 +135,9 @@ class DockerTarget:
     def _built(self, builder: ImageBuilder, context: Context, *, build: bool, say: Say) -> Image:
         if build:
             for line in builder.build(context):
-                if line.startswith(("Step ", "pulling ")):  # what a step prints is shown when it fails
+                if line.startswith(
+                    ("Step ", "pulling ", "building ", "pushing ")
+                ):  # what a step prints is shown when it fails
                     say(line)
         image = builder.built(context)
         return Image(builder.reference(context), image.id if image else None)
@@ -140,13 +151,24 @@ class DockerTarget:
         new = {file: item for file, item in wanted.items() if file not in present}
         self._store.write({file: self._around.secret(*item).reveal() for file, item in new.items()})
         for part, image in {**release.images.services, GATEWAY_PART: gateway_image}.items():
-            found = self._engine.image(image.digest or image.reference)
-            if found is None:
-                raise TargetError(
-                    f"the image of {part} in {release.name} is not on the engine any more: {image.reference}",
-                    f"shipway deploy {release.environment}",
-                )
+            found = self._engine.image(image.digest or image.reference) or self._fetched(image, part, release, say)
             self._engine.tag(found.id, *self._names.installed(part, release.number))
+
+    def _fetched(self, image: Image, part: str, release: Release, say: Say) -> EngineImage:
+        """An image that was built on another machine, or removed here. Raises: TargetError, RegistryError."""
+        if image.reference.startswith(f"{REPOSITORY}/"):
+            raise TargetError(
+                f"the image of {part} in {release.name} is not on this engine: {image.reference}",
+                "set build.registry to share images between machines, or deploy anew on this one",
+            )
+        say(f"pulling {image.reference}")
+        found = self._engine.pull(image.reference)
+        if image.digest is not None and found.id != image.digest:
+            raise TargetError(
+                f"{image.reference} is another image now than the one of {release.name}",
+                f"shipway deploy {release.environment}, to make a release with it",
+            )
+        return found
 
     def _installed(self) -> Iterator[Release]:
         """The releases all of whose images are here under their names. One without a record cannot be returned to."""
@@ -254,7 +276,10 @@ def with_addresses(
 def _built_references(release: Release) -> set[str]:
     """The names of its images that were built here; others are not ours to remove."""
     images = (*release.images.services.values(), release.images.gateway)
-    return {image.reference for image in images if image.reference.startswith(f"{REPOSITORY}/")}
+    registry = release.resolved.get("build", {}).get("registry")
+    prefixes = tuple(f"{one}/" for one in (REPOSITORY, registry) if one)
+    given = {service.get("image") for service in release.resolved.get("services", {}).values()}
+    return {image.reference for image in images if image.reference.startswith(prefixes)} - given
 
 
 def _certificates(settings: GatewaySettings, root: Path) -> Iterator[tuple[str, bytes]]:
