@@ -43,7 +43,7 @@ def test_the_dockerfile_of_a_service(name: str) -> None:
 
 
 def test_the_dockerfile_of_the_gateway() -> None:
-    files = gateway_files(Recipe("shipway gateway", BASE, None), Requirements("uvloop==1\n", "here", False), "1.2.3")
+    files = gateway_files(Recipe("shipway gateway", BASE, Requirements("uvloop==1\n", "here", False)), "1.2.3")
     assert files["Dockerfile"] == (GOLDEN / "gateway.Dockerfile").read_text()
 
 

@@ -68,7 +68,7 @@ def _world(layout: Layout) -> World:
 def _carried_out(world: World, steps: tuple[Step, ...]) -> None:
     """By the fake target, which raises `Broken` for what would lose requests."""
     app = App(name="shop", root=Path("/"))
-    target = FakeTarget(world, Surroundings(app, RECORDS.__getitem__, lambda reference, version: Secret("")))
+    target = FakeTarget(world, Surroundings(app, RECORDS.__getitem__, lambda reference, version: Secret(""), Secret))
     for step in steps:
         if isinstance(step, Shift):
             target.traffic().shift(step.shares)

@@ -46,7 +46,7 @@ def open_site(path: Path, environment: str) -> "Site":
         return SecretReference.parse(reference).resolve(app.root, os.environ)
 
     versioned = secret_of_version(secret, lambda: version_key(store, archive.folder(environment), make=False))
-    around = Surroundings(app, lambda number: archive.get(number, environment), versioned)
+    around = Surroundings(app, lambda number: archive.get(number, environment), versioned, secret)
     return Site(
         app=app,
         source=tables(path)[0],

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import shipway
-from shipway.deploy.build import IGNORE_FILE, Recipe, gateway_files, service_files
+from shipway.deploy.build import IGNORE_FILE, Recipe, fetches, gateway_files, service_files
 from shipway.deploy.build_context import Entries, Entry, content_key, folder_entries, texts
 from shipway.deploy.build_ignore import Ignored, patterns_of
 from shipway.deploy.build_requirements import KNOWN_FILES, Requirements, included_files, normal, requirements_of
@@ -27,11 +27,13 @@ class Context:
 
     Attributes:
         base: The image that it starts from; empty where a Dockerfile of the user's says so.
+        fetches: What `pip download` is to be given before the build, for the wheels that are missing in *entries*.
     """
 
     name: str
     entries: Entries
     base: str
+    fetches: tuple[tuple[str, ...], ...] = ()
 
     def tag(self, base_id: str) -> str:
         """What changes when anything that goes in does."""
@@ -61,20 +63,20 @@ def service_context(app: App, name: str) -> Context:
         base=app.build.base_image,
         requirements=requirements,
         server=_server(service, requirements),
-        has_wheels=app.build.wheels is not None,
+        has_wheels=_from_wheels(app),
         has_src=any(path.startswith("src/") for path in project),
     )
     below = {f"app/{path}": entry for path, entry in project.items()}
     entries = {**texts(service_files(recipe, service)), **_included(app, requirements), **below, **_wheels(app)}
-    return Context(f"{app.name}/{name}", entries, app.build.base_image)
+    return Context(f"{app.name}/{name}", entries, app.build.base_image, _fetches(app, recipe))
 
 
 def gateway_context(app: App) -> Context:
     """What the gateway's image is made from: this very Shipway, with the versions of its dependencies that run here."""
     package = folder_entries(Path(shipway.__file__).parent, "shipway", _SHIPWAY_FILES)
-    recipe = Recipe("shipway gateway", app.build.base_image, None, has_wheels=app.build.wheels is not None)
-    files = gateway_files(recipe, _own_requirements(), shipway.__version__)
-    return Context("gateway", {**texts(files), **package, **_wheels(app)}, app.build.base_image)
+    recipe = Recipe("shipway gateway", app.build.base_image, _own_requirements(), has_wheels=_from_wheels(app))
+    entries = {**texts(gateway_files(recipe, shipway.__version__)), **package, **_wheels(app)}
+    return Context("gateway", entries, app.build.base_image, _fetches(app, recipe))
 
 
 def project_requirements(app: App) -> Requirements | None:
@@ -117,6 +119,8 @@ def secret_files(app: App) -> Iterator[str]:
         yield from (str(path) for path in (provider.tls.cert, provider.tls.key) if path is not None)
     if app.gateway.tls is not None:
         yield str(app.gateway.tls.key)
+    if app.build.pip_config is not None and app.build.pip_config.scheme == "file":
+        yield app.build.pip_config.name
 
 
 def _included(app: App, requirements: Requirements | None) -> dict[str, Entry]:
@@ -138,6 +142,14 @@ def _included(app: App, requirements: Requirements | None) -> dict[str, Entry]:
         found[name] = Entry(text.encode())
         open_ += included_files(text)
     return {f"requirements/{name}": entry for name, entry in found.items()}
+
+
+def _from_wheels(app: App) -> bool:
+    return app.build.wheels is not None or app.build.pip_config is not None
+
+
+def _fetches(app: App, recipe: Recipe) -> tuple[tuple[str, ...], ...]:
+    return fetches(recipe) if app.build.pip_config is not None else ()
 
 
 def _wheels(app: App) -> dict[str, Entry]:

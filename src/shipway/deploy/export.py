@@ -37,6 +37,11 @@ def exported_files(app: App, resolved: Mapping[str, Any]) -> dict[str, Entry]:
     """
     if GATEWAY in app.services:
         raise UnsupportedError(f'a service is called "{GATEWAY}", as the gateway itself is', "rename it")
+    if app.build.pip_config is not None:
+        raise UnsupportedError(
+            "build.pip_config: exported files install packages without its passwords",
+            "pip download --dest wheels -r requirements.txt, and set build.wheels in its place",
+        )
     files: dict[str, Entry] = {}
     for name, service in app.services.items():
         if service.app is not None or service.command is not None:

@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from shipway.deploy.build_context import archive_of
+from shipway.deploy.build_fetch import fetched_wheels
 from shipway.deploy.build_images import Context
 from shipway.deploy.engine.client import Engine, name_and_tag
 from shipway.deploy.engine.faults import MissingError
 from shipway.deploy.engine.values import Image
 from shipway.errors import BuildError, NoSpaceError, RegistryError
+from shipway.secret import Secret
 
 REPOSITORY = "shipway-build"
 """Images that were built here are called `shipway-build/APP/SERVICE:KEY`, or, where a registry is set, begin with that."""
@@ -26,6 +28,7 @@ class ImageBuilder:
         registry: Where images go to and may come from; None for the engine alone.
         created: Now, UTC, RFC 3339, for a label.
         revision: The commit that the files are at, for another one.
+        pip_config: For packages that have to be fetched before a build.
     """
 
     engine: Engine
@@ -33,6 +36,7 @@ class ImageBuilder:
     registry: str | None
     created: str
     revision: str | None
+    pip_config: Secret | None = None
 
     def reference(self, context: Context) -> str:
         base = self.engine.image(context.base) if context.base else None
@@ -52,21 +56,23 @@ class ImageBuilder:
             yield f"pulling {context.base}"
             self.engine.pull(context.base)
         if self.built(context) is None and not self._is_fetched(context):
+            entries = dict(context.entries)
+            if self.pip_config is not None and context.fetches:
+                yield f"fetching the packages of {context.name}"
+                entries |= fetched_wheels(self.engine, context, self.network, self.pip_config)
             yield f"building {context.name}"
-            yield from self._build(context)
+            yield from self._build(context, archive_of(entries))
         if self.registry is not None and not self._is_pushed(context):
             yield f"pushing {self.reference(context)}"
             self.engine.push(self.reference(context))
 
-    def _build(self, context: Context) -> Iterator[str]:
+    def _build(self, context: Context, archive: bytes) -> Iterator[str]:
         # Of the build that made this content: the same content is not built again for another commit or day.
         labels = {"org.opencontainers.image.created": self.created}
         if self.revision is not None:
             labels["org.opencontainers.image.revision"] = self.revision
         try:
-            yield from self.engine.build(
-                archive_of(context.entries), self.reference(context), self.network, labels, context.bases
-            )
+            yield from self.engine.build(archive, self.reference(context), self.network, labels, context.bases)
         except BuildError as error:
             # Installers have their own words for a full disk, or none at all.
             free = self.engine.free_bytes()

@@ -1,11 +1,12 @@
 """`[build]`: how the images of the services and of the gateway are made."""
 
 import re
-from typing import Annotated
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
-from shipway.spec.fields import FilePath, Text
+from shipway.spec.fields import FilePath, Reference, Text
 from shipway.spec.section import List, Section, mistake
 from shipway.spec.wording import found
 
@@ -48,6 +49,11 @@ class Build(Section):
         description="Folder of wheels to install from instead of an index, from the app file's folder; the build needs no "
         "network then.",
     )
+    pip_config: Reference | None = Field(
+        default=None,
+        description="Reference to a configuration file of pip with the indexes that packages come from and their passwords. "
+        "They are fetched with it before the build, as wheels, and it is in no image, layer or log.",
+    )
     registry: Registry | None = Field(
         default=None,
         description="Where images are pushed to once they are built, and fetched from where they are missing, so that "
@@ -59,3 +65,8 @@ class Build(Section):
     exclude: Annotated[tuple[Text, ...], List] = Field(
         default=(), description="Patterns of files that stay out of the images, in the manner of `.dockerignore`."
     )
+
+    @classmethod
+    def broken_rules(cls, given: Mapping[str, Any]) -> Iterator[str]:
+        if "wheels" in given and "pip_config" in given:
+            yield '"pip_config" has no meaning beside "wheels", which are installed without an index'

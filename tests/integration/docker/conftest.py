@@ -64,7 +64,8 @@ class Deployment:
     replicas: int = 1
     rollout: str = '{ strategy = "blue_green", watch = "1s" }'
     more: str = ""
-    registry: str = ""
+    build: str = ""
+    """More lines for `[build]`."""
     docker_host: str = ""
     environ: dict[str, str] = field(default_factory=dict)
 
@@ -88,7 +89,7 @@ drain = "10s"
 [build]
 base_image = "{BASE_IMAGE}"
 network = "host"
-{f'registry = "{self.registry}"' if self.registry else ""}
+{self.build}
 [environments.prod]
 target = "docker"
 rollout = {self.rollout}

@@ -80,7 +80,7 @@ auth: {{ htpasswd: {{ realm: test, path: {folder}/passwords }} }}
 @pytest.fixture
 def shared(deployment: Deployment, registry: Registry) -> Deployment:
     """A deployment whose images go to the registry."""
-    deployment.registry = f"{registry.host}/team"
+    deployment.build = f'registry = "{registry.host}/team"'
     deployment.environ["DOCKER_CONFIG"] = str(registry.member)
     return deployment
 

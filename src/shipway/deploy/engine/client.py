@@ -174,23 +174,31 @@ class Engine:
             return None
 
     def create(self, name: str, specification: Mapping[str, Any]) -> str:
-        """Make a container that does not run yet. Returns its id. Raises: BusyError, when the name is taken."""
-        identity: str = self._http.json("POST", "/containers/create", {"name": name}, specification, timeout_s=120)[
-            "Id"
-        ]
+        """Make a container that does not run yet, without a *name* of ours if that is empty. Returns its id.
+
+        Raises:
+            BusyError: The name is taken.
+        """
+        query = {"name": name} if name else {}
+        identity: str = self._http.json("POST", "/containers/create", query, specification, timeout_s=120)["Id"]
         return identity
 
     def run_once(self, specification: Mapping[str, Any]) -> None:
         """Run a container without a name to its end and remove it. Raises: EngineError, when it fails."""
-        identity: str = self._http.json("POST", "/containers/create", body=specification, timeout_s=120)["Id"]
+        identity = self.create("", specification)
         try:
             self.start(identity)
-            status = self._http.json("POST", f"/containers/{identity}/wait", timeout_s=60)["StatusCode"]
+            status = self.wait(identity, 60)
             if status != 0:
                 said = " ".join(self.last_lines(identity, 5))
                 raise EngineError(f"a container that does one thing ended with status {status}: {said}")
         finally:
             self.remove(identity)
+
+    def wait(self, name: str, timeout_s: float) -> int:
+        """The status that it ends with."""
+        status: int = self._http.json("POST", f"/containers/{name}/wait", timeout_s=timeout_s)["StatusCode"]
+        return status
 
     def start(self, name: str) -> None:
         """Start it; nothing happens when it runs."""
@@ -255,12 +263,17 @@ class Engine:
 
     def list_folder(self, name: str, path: str) -> list[str]:
         """The names of the files in a folder of a container, which must be a small one; none when it is not there."""
+        return sorted(self.get_folder(name, path))
+
+    def get_folder(self, name: str, path: str) -> dict[str, bytes]:
+        """The files of a folder of a container by name, all in memory; none when it is not there."""
         try:
-            data = self._http.data("GET", f"/containers/{name}/archive", {"path": path})
+            data = self._http.data("GET", f"/containers/{name}/archive", {"path": path}, timeout_s=120)
         except MissingError:
-            return []
+            return {}
         with tarfile.open(fileobj=BytesIO(data)) as tar:
-            return sorted(member.name.partition("/")[2] for member in tar if member.isfile())
+            files = ((member.name.partition("/")[2], tar.extractfile(member)) for member in tar if member.isfile())
+            return {name: file.read() for name, file in files if file is not None}
 
     def logs(
         self, name: str, *, tail: int | None = None, follow: bool = False, timestamps: bool = False

@@ -70,8 +70,15 @@ class DockerTarget:
     def images(self, *, build: bool, say: Say) -> Images:
         app = self._around.app
         _refuse_local_models(app)
-        commit = revision(app.root) if build else None
-        builder = ImageBuilder(self._engine, app.build.network, app.build.registry, Clock().stamp(), commit)
+        made = app.build
+        builder = ImageBuilder(
+            engine=self._engine,
+            network=made.network,
+            registry=made.registry,
+            created=Clock().stamp(),
+            revision=revision(app.root) if build else None,
+            pip_config=self._around.reveal(str(made.pip_config)) if build and made.pip_config else None,
+        )
         services = {}
         for name, service in app.services.items():
             if service.image is not None:
@@ -136,7 +143,7 @@ class DockerTarget:
         if build:
             for line in builder.build(context):
                 if line.startswith(
-                    ("Step ", "pulling ", "building ", "pushing ")
+                    ("Step ", "pulling ", "building ", "pushing ", "fetching ")
                 ):  # what a step prints is shown when it fails
                     say(line)
         image = builder.built(context)
