@@ -142,6 +142,12 @@ def test_a_gateway_that_does_not_run_is_made_as_it_is_to_be() -> None:
     assert [step.image for step in steps if isinstance(step, Gateway)] == ["g1", "g1", "g1"]
 
 
+def test_what_belongs_to_no_release_is_brought_to_the_gateway_by_the_next_deploy() -> None:
+    layout = _layout((2,), {1}, set(), "g")
+    stale = msgspec.structs.replace(layout, is_stale=True)
+    assert plan(layout, stale) == (Gateway("g", (2,)), Commit(2, (1, 2)))
+
+
 def test_budgets_are_those_of_the_release_that_they_are_for() -> None:
     before, goal = _layout((1,), set(), set(), "g"), _layout((2,), {1}, set(), "g")
     steps = plan(goal, before, needs={1: Needs(drain_s=7.0), 2: Needs(start_s=9.0)})

@@ -76,7 +76,7 @@ def _hand_over(goal: Layout, observed: Layout, moves: Sequence[Step], needs: Map
     at = observed.front
     # A replica that was made anew may answer at another address.
     healed = any(isinstance(step, Start) and step.release in observed.front for step in _starts(goal, observed, needs))
-    if coming or healed or present != at or observed.gateway != gateway:
+    if coming or healed or present != at or observed.gateway != gateway or observed.is_stale:
         at = (*present, *coming)
         yield Gateway(gateway, at)
     if not _has_traffic(goal, observed):

@@ -64,6 +64,8 @@ class Deployment:
     replicas: int = 1
     rollout: str = '{ strategy = "blue_green", watch = "1s" }'
     more: str = ""
+    gateway: str = ""
+    """More lines for `[gateway]`."""
     build: str = ""
     """More lines for `[build]`."""
     docker_host: str = ""
@@ -86,6 +88,7 @@ env = {{ TOKEN = "env:TOKEN" }}
 port = {self.port}
 admin_port = {self.admin_port}
 drain = "10s"
+{self.gateway}
 [build]
 base_image = "{BASE_IMAGE}"
 network = "host"

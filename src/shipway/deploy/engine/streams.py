@@ -1,6 +1,7 @@
 """The forms in which bytes travel to and from the engine: archives of files, and output in which two streams are mixed."""
 
 import tarfile
+import time
 from collections.abc import Iterator, Mapping
 from io import BytesIO
 from typing import IO
@@ -13,6 +14,7 @@ def archive(files: Mapping[str, bytes], *, owner: int, mode: int) -> bytes:
         for path, content in sorted(files.items()):
             member = tarfile.TarInfo(path.lstrip("/"))
             member.size, member.mode, member.uid, member.gid = len(content), mode, owner, owner
+            member.mtime = time.time()  # whoever watches the file must see that it is another one
             tar.addfile(member, BytesIO(content))
     return buffer.getvalue()
 

@@ -82,6 +82,11 @@ class GatewayContainer:
         data = self._present(current)[_FRONT] if current is not None else b""
         return tuple(json.loads(data)["front"]) if data else ()
 
+    def has_other(self, container: Container, files: Mapping[str, bytes]) -> bool:
+        """Whether one of *files* is in *container* with another content; one that is not there is of another release."""
+        present = ((self.engine.get_file(container.id, path), content) for path, content in files.items())
+        return any(found is not None and found != content for found, content in present)
+
     def configure(self, wanted: Wanted, reload: Callable[[], None], say: Say) -> None:
         """Have a gateway run as *wanted*: a reload where that is enough, else a new container that takes over.
 

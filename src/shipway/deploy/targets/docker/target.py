@@ -107,6 +107,7 @@ class DockerTarget:
             front=self._gateway.front(),
             running=running,
             installed=tuple(release.number for release in self._installed()),
+            is_stale=current is not None and self._gateway.has_other(current, self._present_certificates()),
         )
 
     def apply(self, step: TargetStep, say: Say) -> None:
@@ -225,6 +226,13 @@ class DockerTarget:
         token = self._store.needed(ADMIN_TOKEN)
         files = dict(_certificates(sections.gateway, self._around.root))
         return Wanted(image, front, as_toml(table), sections.gateway, ",".join(keys), token, files)
+
+    def _present_certificates(self) -> dict[str, bytes]:
+        """Those of the app file; none where they cannot be read, as not everybody who deploys has them."""
+        try:
+            return dict(_certificates(self._around.app.gateway, self._around.root))
+        except TargetError:
+            return {}
 
     def _models_url(self, release: Release, sections: Sections) -> str:
         """Where services of *release* ask for models: the gateway, at the host's end of the environment's network."""
