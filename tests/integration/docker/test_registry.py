@@ -1,6 +1,7 @@
 """Images in a registry with a password, Debian's docker-registry: pushed once, fetched where they are missing."""
 
 import base64
+import hashlib
 import json
 import shutil
 import subprocess
@@ -33,11 +34,44 @@ class Registry:
     stranger: Path
 
     def names(self) -> list[str]:
-        request = urllib.request.Request(
-            f"http://{self.host}/v2/_catalog", headers={"Authorization": f"Basic {_login()}"}
-        )
+        return list(json.loads(self._ask("GET", "/v2/_catalog"))["repositories"])
+
+    def add_image_for_another_machine(self, name: str) -> str:
+        """An image that exists for one kind of processor, which is not ours. Returns its reference."""
+        config = json.dumps({"architecture": "s390x", "os": "linux", "rootfs": {"type": "layers", "diff_ids": []}})
+        self._ask("POST", f"/v2/{name}/blobs/uploads/?digest={_digest(config)}", config, "application/octet-stream")
+        kind = "application/vnd.docker.distribution"
+        about = {"mediaType": "application/vnd.docker.container.image.v1+json", "size": len(config)}
+        image = {
+            **{"schemaVersion": 2, "mediaType": f"{kind}.manifest.v2+json"},
+            **{"config": {**about, "digest": _digest(config)}, "layers": []},
+        }
+        one = json.dumps(image)
+        self._ask("PUT", f"/v2/{name}/manifests/{_digest(one)}", one, f"{kind}.manifest.v2+json")
+        entry = {
+            **{"mediaType": f"{kind}.manifest.v2+json", "digest": _digest(one), "size": len(one)},
+            "platform": {"architecture": "s390x", "os": "linux"},
+        }
+        listed = {"schemaVersion": 2, "mediaType": f"{kind}.manifest.list.v2+json", "manifests": [entry]}
+        self._ask("PUT", f"/v2/{name}/manifests/1", json.dumps(listed), f"{kind}.manifest.list.v2+json")
+        return f"{self.host}/{name}:1"
+
+    def _ask(self, method: str, path: str, body: str | None = None, kind: str = "application/json") -> bytes:
+        """One request with the login."""
+        address = path if path.startswith("http") else f"http://{self.host}{path}"
+        headers = {"Authorization": f"Basic {_login()}", "Content-Type": kind}
+        data = None if body is None else body.encode()
+        request = urllib.request.Request(address, data, headers, method=method)
         with urllib.request.urlopen(request, timeout=5) as answer:
-            return list(json.load(answer)["repositories"])
+            location, content = answer.headers.get("Location"), bytes(answer.read())
+        if method == "POST":  # it only tells where the content is to be put
+            digest = path.partition("?")[2]
+            return self._ask("PUT", f"{location}&{digest}", body, kind)
+        return content
+
+
+def _digest(text: str) -> str:
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
 def _login() -> str:
@@ -93,6 +127,18 @@ def test_a_registry_that_refuses_is_said_and_what_serves_goes_on(shared: Deploym
     assert f"{registry.host}/team/{shared.name}/api:" in failed.stderr
     assert ": the registry refuses: " in failed.stderr
     assert f"hint: docker login {registry.host}" in failed.stderr
+    assert shared.get()[:2] == (200, "v1")
+
+
+def test_an_image_that_is_not_for_this_machine_is_said(shared: Deployment, registry: Registry) -> None:
+    shared.deploy()
+    reference = registry.add_image_for_another_machine("team/foreign")
+    file = shared.folder / "shipway.toml"
+    file.write_text(file.read_text().replace('app = "answering_app:app"', f'image = "{reference}"'))
+    failed = shared.shipway("deploy", "prod")
+    assert failed.code == 1
+    assert f"error: {reference}: the image does not exist for this machine's platform: no matching" in failed.stderr
+    assert "hint: use an image that is built for it" in failed.stderr
     assert shared.get()[:2] == (200, "v1")
 
 

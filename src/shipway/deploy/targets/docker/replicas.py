@@ -172,7 +172,9 @@ class Replicas:
                     [f"{self._called(replica)} did not become healthy: {reason}", *(f"  {line}" for line in lines)]
                 )
                 + ("" if lines else "\n  (it printed nothing)"),
-                f"services.{replica.service}.health says what is asked, and how long the start may take",
+                "mend what its last lines say, and deploy again"
+                if ended
+                else f"services.{replica.service}.health says what is asked, and how long the start may take",
             )
         return reason is None
 

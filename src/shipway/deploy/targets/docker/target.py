@@ -36,6 +36,9 @@ from shipway.spec.gateway import Gateway as GatewaySettings
 from shipway.spec.load import validated
 
 API_KEYS = "env:SHIPWAY_API_KEYS"
+_LINE_LENGTH = 74
+"""Of what a build is told to do, so that it stays one line of a terminal."""
+
 _REACHABLE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - it is replaced
 
 CAPABILITIES = Capabilities(
@@ -146,7 +149,7 @@ class DockerTarget:
                 if line.startswith(
                     ("Step ", "pulling ", "building ", "pushing ", "fetching ")
                 ):  # what a step prints is shown when it fails
-                    say(line)
+                    say(line if len(line) <= _LINE_LENGTH else f"{line[: _LINE_LENGTH - 1]}…")
         image = builder.built(context)
         return Image(builder.reference(context), image.id if image else None)
 
