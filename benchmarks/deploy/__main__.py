@@ -103,7 +103,7 @@ def main() -> int:
         engine = RealEngine(folder / "engine")
         engine.start()
         try:
-            result = _run(Scene(folder / "project", engine.docker_host), engine, arguments)
+            result = _run(Scene.in_folder(folder / "project", engine.docker_host), engine, arguments)
         finally:
             engine.stop()
     arguments.output.write_text(json.dumps(result, indent=2) + "\n")

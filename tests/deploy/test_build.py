@@ -2,6 +2,7 @@
 
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,8 +17,8 @@ LOCKED = Requirements("click==8.5.1 \\\n    --hash=sha256:8bb5376d\n", "uv.lock"
 LOOSE = Requirements("fastapi>=0.100\n", "requirements.txt", is_complete=False)
 
 
-def _recipe(requirements: Requirements | None, **more: object) -> Recipe:
-    return Recipe("assistant api", BASE, requirements, **more)  # type: ignore[arg-type]
+def _recipe(requirements: Requirements | None, **more: Any) -> Recipe:
+    return Recipe("assistant api", BASE, requirements, **more)
 
 
 CASES = {

@@ -8,11 +8,14 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+import typer
+
 from shipway.cli.output import make_console, print_hint, print_json, print_warning
 
 if TYPE_CHECKING:
     from shipway.deploy.archive import Archive
     from shipway.deploy.audit import Event
+    from shipway.deploy.journal import Entry
     from shipway.deploy.proposals import Proposal
     from shipway.deploy.site import Progress, Site
     from shipway.deploy.state import Store
@@ -174,6 +177,20 @@ def interruptible(environment: str) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def print_recovered(site: "Site", entry: "Entry | None", verb: str, *, done: str, as_json: bool) -> None:
+    """Say what serves after *entry* was taken up by the command *verb*, in words that begin with *done*."""
+    from shipway.deploy.releases import release_name
+
+    current, environment = site.standing.current, site.environment
+    name = release_name(current) if current else None
+    if as_json:
+        what = entry.describe() if entry else None
+        print_json({"environment": environment, "release": name, f"{verb.removesuffix('e')}ed": what})
+        return
+    serves = f"{name} serves in {environment}" if name else f"nothing is deployed to {environment}"
+    typer.echo(f"{done}{serves}" if entry else f"nothing to {verb}: {serves}")
 
 
 def proposal_fields(proposal: "Proposal") -> dict[str, Any]:

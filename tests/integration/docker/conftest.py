@@ -17,9 +17,8 @@ from typing import Any
 
 import pytest
 
-from tests.integration.docker.engine import BASE_IMAGE, RealEngine, why_not
-
-APP = Path(__file__).with_name("answering_app.py")
+from tests.integration.docker.engine import RealEngine, why_not
+from tests.integration.docker.project import Project
 
 
 @pytest.fixture(scope="session")
@@ -52,52 +51,14 @@ class Ended:
         return json.loads(self.stdout)
 
 
-@dataclass
-class Deployment:
+@dataclass(kw_only=True)
+class Deployment(Project):
     """One app and its environment `prod` on the engine."""
 
     engine: RealEngine
-    folder: Path
-    port: int
-    admin_port: int
-    name: str
-    replicas: int = 1
-    rollout: str = '{ strategy = "blue_green", watch = "1s" }'
-    more: str = ""
-    gateway: str = ""
-    """More lines for `[gateway]`."""
-    build: str = ""
-    """More lines for `[build]`."""
+    service: str = 'env = { TOKEN = "env:TOKEN" }'
     docker_host: str = ""
     environ: dict[str, str] = field(default_factory=dict)
-
-    def write(self, behaviour: str = "good", version: int = 1) -> None:
-        """Lay the project out. *behaviour*: see `answering_app`."""
-        (self.folder / "answering_app.py").write_text(APP.read_text())
-        (self.folder / "behaviour.json").write_text(json.dumps({"behaviour": behaviour, "version": version}))
-        (self.folder / "shipway.toml").write_text(f"""
-name = "{self.name}"
-[services.api]
-app = "answering_app:app"
-routes = [{{ path = "/", public = true }}]
-health = {{ path = "/healthz", start = "20s" }}
-replicas = {self.replicas}
-drain = "10s"
-env = {{ TOKEN = "env:TOKEN" }}
-[gateway]
-port = {self.port}
-admin_port = {self.admin_port}
-drain = "10s"
-{self.gateway}
-[build]
-base_image = "{BASE_IMAGE}"
-network = "host"
-{self.build}
-[environments.prod]
-target = "docker"
-rollout = {self.rollout}
-{self.more}
-""")
 
     def start(self, *arguments: str, stdin: int | None = None, terminal: int | None = None) -> "subprocess.Popen[str]":
         """Start a command, with *terminal* on that."""
@@ -165,7 +126,7 @@ def _deployment(engine: RealEngine, folder: Path) -> Iterator[Deployment]:
     port, admin_port = free_ports(2)
     folder /= "project"
     folder.mkdir()
-    one = Deployment(engine, folder, port, admin_port, f"app{port}")
+    one = Deployment(folder, f"app{port}", port, admin_port, engine=engine)
     one.write()
     yield one
     if engine.process is not None:
