@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from benchmarks.gateway.measures import calmest, measure_load
 from benchmarks.gateway.peers import SHIPWAY, start_backends
@@ -20,14 +21,24 @@ from benchmarks.gateway.processes import Running
 from benchmarks.gateway.rounds import Cores, Effort, Say, turn_of
 from benchmarks.gateway.traffic import PATH
 
+
+class Step(NamedTuple):
+    """What is done, in which environment of the app file, asked for by which path."""
+
+    name: str
+    environment: str
+    path: str
+    traced: bool = False
+
+
 STEPS = (
-    ("relay to an open service, metrics, log line", "dev", "/open"),
-    ("the same with a key check", "dev", "/closed"),
-    ("a model call: key, body read, model, usage", "dev", PATH),
-    ("with a limit on requests per key", "limited", PATH),
-    ("with weighted upstreams", "full", PATH),
+    Step("relay to an open service, metrics, log line", "dev", "/open"),
+    Step("the same with a key check", "dev", "/closed"),
+    Step("a model call: key, body read, model, usage", "dev", PATH),
+    Step("with a limit on requests per key", "limited", PATH),
+    Step("with weighted upstreams", "full", PATH),
+    Step("with a trace id of its own in each request", "full", PATH, traced=True),
 )
-"""What is done, in which environment of the app file, asked for by which path."""
 
 
 def measure_features(effort: Effort, cores: Cores, say: Say) -> list[dict[str, object]]:
@@ -40,20 +51,21 @@ def measure_features(effort: Effort, cores: Cores, say: Say) -> list[dict[str, o
         for backend in backends:
             stack.callback(backend.stop)
         running: dict[str, tuple[Running, int]] = {}
-        for name in dict.fromkeys(environment for _, environment, _ in STEPS):
+        for name in dict.fromkeys(step.environment for step in STEPS):
             arguments = ("-m", "shipway.gateway", "@FOLDER@", "--environment", name)
             gateway = replace(SHIPWAY, arguments=arguments)
             running[name] = gateway.start(folder / name, backend=whole, cores=cores.gateway)
             stack.callback(running[name][0].stop)
             running[name][0].pause()
-        costs: dict[str, list[float]] = {name: [] for name, _, _ in STEPS}
+        costs: dict[str, list[float]] = {step.name: [] for step in STEPS}
         for number in range(effort.rounds):
-            for name, environment, path in STEPS:
-                process, port = running[environment]
+            for step in STEPS:
+                process, port = running[step.environment]
+                drive = partial(measure_load, process, port, effort.load_s, path=step.path, traced=step.traced)
                 with turn_of(process):
-                    load = calmest(partial(measure_load, process, port, effort.load_s, path=path))
-                costs[name].append(load.cpu_us)
-                say(f"features {number + 1}/{effort.rounds} {load.cpu_us:7.1f} µs  {name}")
+                    load = calmest(drive)
+                costs[step.name].append(load.cpu_us)
+                say(f"features {number + 1}/{effort.rounds} {load.cpu_us:7.1f} µs  {step.name}")
     return [{"step": name, "cpu_us": round(statistics.median(values), 1)} for name, values in costs.items()]
 
 

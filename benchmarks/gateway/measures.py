@@ -81,17 +81,22 @@ def percentile(values: list[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else float("nan")
 
 
-def measure_load(process: Running | None, port: int, seconds: float, *, path: str = PATH, slow: bool = False) -> Load:
+def measure_load(
+    process: Running | None, port: int, seconds: float, *, path: str = PATH, slow: bool = False, traced: bool = False
+) -> Load:
     """Drive *port* with wrk; without a process (the backend alone) only requests per second mean something.
 
     A slow gateway is given time: requests that wrk gives up at the end of a run would otherwise be worked on in the
     next.
+
+    Args:
+        traced: Each request carries a trace id of its own.
     """
     if slow:
         seconds = max(seconds, SLOW_LOAD_S)
-    _wrk(port, 1, path, 1 if slow else CONNECTIONS)  # warms connections and caches
+    _wrk(port, 1, path, 1 if slow else CONNECTIONS, traced=traced)  # warms connections and caches
     before, started_s = _cpu(process), time.monotonic()
-    result = _wrk(port, seconds, path, CONNECTIONS)
+    result = _wrk(port, seconds, path, CONNECTIONS, traced=traced)
     used, took_s = _cpu(process) - before, time.monotonic() - started_s
     if slow:
         time.sleep(SETTLE_S)
@@ -150,10 +155,12 @@ def _waited(used: Cpu) -> float:
     return used.waited_ns / max(1, used.run_ns + used.waited_ns)
 
 
-def _wrk(port: int, seconds: float, path: str, connections: int) -> dict[str, float]:
+def _wrk(port: int, seconds: float, path: str, connections: int, *, traced: bool) -> dict[str, float]:
     whole_s = max(1, round(seconds))
     command = ["wrk", "-t1", f"-c{connections}", f"-d{whole_s}s", "--timeout", "30s", "-s", str(LUA)]
     environ = {**os.environ, "BENCH_KEY": KEY, "BENCH_PATH": path, "BENCH_BODY": BODY}
+    if traced:
+        environ["BENCH_TRACED"] = "1"
     told = subprocess.run(
         [*command, f"http://127.0.0.1:{port}"], env=environ, capture_output=True, text=True, check=True
     )

@@ -182,13 +182,16 @@ def test_a_provider_may_have_replicas_and_a_health_check(load: Callable[..., App
     assert load(text).providers["vllm"].health is None
 
 
-def test_two_providers_are_built_in(load: Callable[..., App]) -> None:
+def test_five_providers_are_built_in(load: Callable[..., App]) -> None:
     assert load(SHORTEST).providers == {
         "openai": Provider(
             kind="openai",
             base_url=("https://api.openai.com/v1",),
             api_key=SecretReference("env", "OPENAI_API_KEY"),
         ),
+        "anthropic": Provider(kind="anthropic", api_key=SecretReference("env", "ANTHROPIC_API_KEY")),
+        "gemini": Provider(kind="gemini", api_key=SecretReference("env", "GEMINI_API_KEY")),
+        "bedrock": Provider(kind="bedrock"),
         "local": Provider(kind="local", context=4096, slots=2),
     }
 

@@ -58,6 +58,7 @@ class Configuration:
             self.app = app
             self._take(snapshot)
             self._around.endpoints.keep_only(snapshot.endpoints())
+            self._around.providers.keep_only(snapshot.providers())
             return snapshot
 
     def changed(self) -> bool:

@@ -18,13 +18,16 @@ from shipway.gateway.attempt import Attempt, fault_kind
 from shipway.gateway.balancing import by_affinity, by_weight, least_in_flight, lowest_latency
 from shipway.gateway.breaker import DEFAULT_POLICY
 from shipway.gateway.call import Call
-from shipway.gateway.dialects import openai
-from shipway.gateway.dialects.openai_stream import MAX_EVENT_BYTES, StreamReader
+from shipway.gateway.delivery import Delivery, delivery_to
+from shipway.gateway.dialects.openai import STREAM_CONTENT_TYPE, ModelRequest
+from shipway.gateway.dialects.openai_stream import MAX_EVENT_BYTES
 from shipway.gateway.http1.content_coding import BadCoding, inflater_for
 from shipway.gateway.http1.deadlines import NEVER
 from shipway.gateway.http1.response_head import ResponseHead
 from shipway.gateway.http1.upstream_connection import UpstreamFault
+from shipway.gateway.model_api import AnswerReader, ModelPath, Usage
 from shipway.gateway.model_stream import Heart, ModelStream
+from shipway.gateway.providers.credentials import NoCredentialError
 from shipway.gateway.refusals import JSON_FIELD, Refusal, Refused
 from shipway.gateway.retry_budget import RetryBudget, asked_wait_s
 from shipway.gateway.snapshot import ONLY, Candidate, Group
@@ -59,10 +62,10 @@ class ModelCalls:
         self._budget = budget
         self._telemetry = telemetry
 
-    async def answer(self, call: Call, operation: bytes) -> None:
-        """Answer one call to a path of `openai.OPERATIONS`. Raises: Refused."""
+    async def answer(self, call: Call, path: ModelPath) -> None:
+        """Answer one call to *path*. Raises: Refused."""
         exchange = call.exchange
-        call.write_refusal = openai.as_openai_error
+        call.write_refusal = path.write_refusal
         if exchange.head.method != b"POST":
             raise Refused(refusals.method_not_allowed("POST"))
         waiting = call.admit()
@@ -72,18 +75,19 @@ class ModelCalls:
         body = exchange.whole_body(max_bytes)
         if body is None:
             body = await exchange.read_body(max_bytes)
-        request = openai.ModelRequest(body)
+        request = ModelRequest(body)
         model = call.snapshot.models.get(request.model)
         if model is None:
             raise Refused(refusals.unknown_model(request.model))
         call.model = model.name
         if request.stream:
-            call.stream_error = openai.stream_error
+            call.stream_error = path.stream_error
         self._budget.deposit()
         groups = model.releases[
             call.choose_release(f"models.{model.name}", request.beginning) if call.snapshot.splits else ONLY
         ]
         last: TryNext | None = None
+        unsuited: Refusal | None = None
         tried: tuple[Endpoint, ...] = ()
         now_s = exchange.connection.server.loop.time
         heart = Heart(call) if request.stream else None
@@ -91,6 +95,10 @@ class ModelCalls:
             is_retry = False
             while (candidate := self._next(group, tried, is_retry, now_s, request)) is not None:
                 tried += (candidate.endpoint,)
+                delivery = _delivery(candidate, path, call.path, stream=request.stream)
+                if delivery is None:
+                    unsuited = refusals.not_offered(model.name)
+                    continue
                 is_retry = True
                 breaker = candidate.endpoint.breaker
                 if not (breaker.closed or breaker.allows(now_s())):
@@ -98,24 +106,28 @@ class ModelCalls:
                 if last is not None:
                     self._telemetry.retry(last.reason)
                 try:
-                    await self._try(call, operation, request, candidate, heart)
+                    await self._try(call, request, candidate, delivery, heart)
                     return
                 except TryNext as failed:
                     last = failed
                     call.error = failed.error
                 if call.attempts == MAX_ATTEMPTS or now_s() >= call.total_deadline_s:
                     raise Refused(last.refusal)
-        raise Refused(last.refusal if last else _all_resting(groups, now_s()))
+        raise Refused(last.refusal if last else unsuited or _all_resting(groups, now_s()))
 
     async def _try(
-        self, call: Call, operation: bytes, request: openai.ModelRequest, candidate: Candidate, heart: Heart | None
+        self, call: Call, request: ModelRequest, candidate: Candidate, delivery: Delivery, heart: Heart | None
     ) -> None:
         """Have one endpoint answer. Raises: TryNext, when it did not and another may."""
         upstream, endpoint = candidate.upstream, candidate.endpoint
         call.upstream = upstream.label
         call.attempts += 1
         call.error = None
-        message = _message(call, candidate, operation, request.body_for(upstream.model_json))
+        try:
+            message = delivery.message(call, request)
+        except NoCredentialError as missing:
+            endpoint.breaker.probe_abandoned(call.now_s)
+            raise TryNext(refusals.upstream_failed("error"), "no_credential", "fault") from missing
         attempt = Attempt(call, endpoint)
         outcome = "client_left"
         try:
@@ -130,18 +142,22 @@ class ModelCalls:
                 response = await attempt.send_again(fault)
             attempt.answered()
             if response.status >= 300:
-                await _refuse_status(attempt, response)
-            if response.content_type.startswith(openai.STREAM_CONTENT_TYPE) != request.stream:
+                await _refuse_status(attempt, response, delivery)
+            wanted = delivery.content_type
+            if not response.content_type.startswith(wanted or b"") or (
+                not wanted and response.content_type.startswith(STREAM_CONTENT_TYPE)
+            ):
                 raise UpstreamFault("garbage", "not the kind of answer that was asked for")
-            if request.stream:
-                reader = StreamReader()
-                await _deliver_stream(call, attempt, reader, response.content_encoding)
+            if wanted:
+                await _deliver_stream(call, attempt, delivery.reader(call, request), response.content_encoding)
+            elif not delivery.held:
+                await attempt.relay(response)
             else:
                 pieces = attempt.connection.whole_body() or await attempt.read(MAX_HELD_ANSWER_BYTES)
                 if pieces is None:
                     await _relay_unread(attempt, response)
                 else:
-                    _answer_whole(call, response, pieces)
+                    _answer_whole(call, request, delivery, response, pieces)
                     attempt.works(attempt.age_s() if candidate.timed else None)
             outcome = attempt.midway_fault or "answered"
         except Refused:
@@ -173,7 +189,7 @@ class ModelCalls:
         tried: Sequence[Endpoint],
         is_retry: bool,
         now_s: Callable[[], float],
-        request: openai.ModelRequest,
+        request: ModelRequest,
     ) -> Candidate | None:
         """Which of *group* to ask, passing over those that rest; None when that is nobody.
 
@@ -199,9 +215,7 @@ def _willing(
     return [one for one in candidates if one.endpoint not in tried and one.endpoint.willing(now)]
 
 
-def _pick(
-    policy: str, willing: Sequence[Candidate], now_s: Callable[[], float], request: openai.ModelRequest
-) -> Candidate:
+def _pick(policy: str, willing: Sequence[Candidate], now_s: Callable[[], float], request: ModelRequest) -> Candidate:
     if policy == "weighted":
         return by_weight(willing)
     if policy == "lowest-latency":
@@ -221,13 +235,15 @@ class _Busy(Exception):
         self.refusal = refusal
 
 
-def _answer_whole(call: Call, response: ResponseHead, pieces: list[bytes]) -> None:
+def _answer_whole(
+    call: Call, request: ModelRequest, delivery: Delivery, response: ResponseHead, pieces: list[bytes]
+) -> None:
     """Answer with an upstream's answer, if it is one. Raises: UpstreamFault."""
     body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
     try:
         if response.content_encoding:
             body = _inflated(body, response.content_encoding)
-        usage = openai.answer_usage(body)
+        body, usage = delivery.answer(call, request, body)
     except ValueError as error:
         raise UpstreamFault("garbage", str(error)) from error
     _note_usage(call, usage)
@@ -253,7 +269,7 @@ async def _relay_unread(attempt: Attempt, response: ResponseHead) -> None:
     await attempt.relay(response, JSON_FIELD)
 
 
-async def _deliver_stream(call: Call, attempt: Attempt, reader: StreamReader, coding: bytes) -> None:
+async def _deliver_stream(call: Call, attempt: Attempt, reader: AnswerReader, coding: bytes) -> None:
     try:
         inflater = inflater_for(coding, MAX_EVENT_BYTES)
     except BadCoding as bad:
@@ -270,13 +286,13 @@ async def _deliver_stream(call: Call, attempt: Attempt, reader: StreamReader, co
         attempt.midway_fault = fault_kind(stream.fault)
 
 
-def _note_usage(call: Call, usage: openai.Usage | None) -> None:
+def _note_usage(call: Call, usage: Usage | None) -> None:
     if usage is not None:
         call.input_tokens = usage.prompt_tokens
         call.output_tokens = usage.completion_tokens
 
 
-async def _refuse_status(attempt: Attempt, response: ResponseHead) -> None:
+async def _refuse_status(attempt: Attempt, response: ResponseHead, delivery: Delivery) -> None:
     """Decide what a status that is no success means. Always raises.
 
     The body is awaited only where it is needed: an upstream that is ill may take its time for it.
@@ -293,7 +309,7 @@ async def _refuse_status(attempt: Attempt, response: ResponseHead) -> None:
         pieces = await attempt.read(MAX_ERROR_BYTES)
     except UpstreamFault:  # the status said enough
         pieces = None
-    raise Refused(openai.refused_by_model(status, b"".join(pieces or ())))
+    raise Refused(delivery.refusal(response, b"".join(pieces or ())))
 
 
 def _all_resting(groups: tuple[Group, ...], now_s: float) -> Refusal:
@@ -305,19 +321,9 @@ def _all_resting(groups: tuple[Group, ...], now_s: float) -> Refusal:
     return refusals.resting(max(1, math.ceil(wait_s)))
 
 
-def _message(call: Call, candidate: Candidate, operation: bytes, body: bytes) -> bytes:
-    """The whole request to an upstream."""
-    head = call.exchange.head
-    beginning = candidate.beginnings.get(operation)
-    if beginning is None:
-        endpoint = candidate.endpoint
-        beginning = candidate.beginnings[operation] = (
-            b"POST %b%b HTTP/1.1\r\nHost: %b\r\nAccept-Encoding: identity\r\n%b"
-            % (endpoint.address.base_path, operation, endpoint.authority, candidate.upstream.fields)
-        )
-    via = _VIA_1_0 if head.http_1_0 else _VIA_1_1
-    length = b"Content-Length: %d\r\n\r\n" % len(body)
-    return b"".join((beginning, head.lines, via, call.id_field, length, body))
-
-
-_VIA_1_0, _VIA_1_1 = b"Via: 1.0 shipway\r\n", b"Via: 1.1 shipway\r\n"
+def _delivery(candidate: Candidate, path: ModelPath, name: bytes, *, stream: bool) -> Delivery | None:
+    key = (name, stream)
+    known = candidate.deliveries.get(key)
+    if known is None and key not in candidate.deliveries:
+        known = candidate.deliveries[key] = delivery_to(candidate, path, stream=stream)
+    return known

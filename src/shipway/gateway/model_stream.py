@@ -13,11 +13,11 @@ from time import perf_counter
 from shipway.gateway.attempt import Attempt
 from shipway.gateway.call import Call
 from shipway.gateway.dialects.openai import STREAM_FIELDS
-from shipway.gateway.dialects.openai_stream import StreamReader
 from shipway.gateway.http1.content_coding import BadCoding, Inflater
 from shipway.gateway.http1.fields import Fields
 from shipway.gateway.http1.running import Waiter
 from shipway.gateway.http1.upstream_connection import UpstreamFault
+from shipway.gateway.model_api import AnswerReader
 from shipway.gateway.refusals import upstream_failed
 from shipway.gateway.relay import follow_client
 
@@ -65,7 +65,7 @@ class ModelStream:
         first_token_s: How long after the call's arrival its first token came.
     """
 
-    def __init__(self, call: Call, attempt: Attempt, reader: StreamReader, inflater: Inflater | None = None) -> None:
+    def __init__(self, call: Call, attempt: Attempt, reader: AnswerReader, inflater: Inflater | None = None) -> None:
         self.done: Waiter[None] = Waiter()
         self.fault: Exception | None = None
         self.first_token_s: float | None = None

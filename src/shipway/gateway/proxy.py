@@ -17,6 +17,7 @@ from shipway.gateway.call import Call
 from shipway.gateway.dialects import openai
 from shipway.gateway.http1.exchange import BodyTooLarge, ClientGone, Exchange
 from shipway.gateway.http1.upstream_connection import UpstreamFault
+from shipway.gateway.model_api import PATHS
 from shipway.gateway.model_calls import ModelCalls
 from shipway.gateway.refusals import Refused
 from shipway.gateway.retry_budget import RetryBudget
@@ -49,9 +50,9 @@ class Proxy:
         telemetry.in_flight.value += 1
         try:
             path = exchange.head.path
-            operation = openai.OPERATIONS.get(path)
-            if operation is not None:
-                await self._model_calls.answer(call, operation)
+            model_path = PATHS.get(path)
+            if model_path is not None:
+                await self._model_calls.answer(call, model_path)
             elif path.startswith(b"/v1/") or path == b"/v1":
                 await self._other_model_path(call, path)
             elif path in _PROBES:

@@ -84,6 +84,7 @@ CODES = (
     "missing_api_key",
     "model_not_found",
     "no_route",
+    "not_offered",
     "rate_limited",
     "refused_by_model",
     "upstream_connect_timeout",
@@ -120,7 +121,9 @@ INVALID_KEY = Refusal(
 )
 NO_ROUTE = Refusal(HTTPStatus.NOT_FOUND, "no_route", "No service answers this path.")
 AMBIGUOUS_PATH = Refusal(
-    HTTPStatus.BAD_REQUEST, "ambiguous_path", "The path holds dot segments, backslashes or malformed escapes."
+    HTTPStatus.BAD_REQUEST,
+    "ambiguous_path",
+    "Servers would read this path differently: dot segments, backslashes, parameters or escapes.",
 )
 BODY_TOO_LARGE = Refusal(
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body_too_large", "The request body is larger than max_body."
@@ -160,6 +163,15 @@ def unknown_model(name: str) -> Refusal:
         HTTPStatus.NOT_FOUND,
         "model_not_found",
         f"The model {name[:100]!r} does not exist here.",
+        param="model",
+    )
+
+
+def not_offered(name: str) -> Refusal:
+    return Refusal(
+        HTTPStatus.BAD_REQUEST,
+        "not_offered",
+        f"What answers for the model {name!r} does not offer this operation.",
         param="model",
     )
 

@@ -2,7 +2,7 @@
 
 Matching on the raw path would let `/%61dmin` or `//admin` reach a closed route through an open one, so escapes are
 decoded and repeated slashes merged before matching (the path forwarded stays as sent), and paths that servers resolve
-differently (dot segments, backslashes) are refused.
+differently (dot segments, backslashes, parameters that hide a route) are refused.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ T = TypeVar("T")
 _DOT_SEGMENT = re.compile(rb"(?:^|/)\.{1,2}(?:;[^/]*)?(?=/|$)")
 _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})?")
 _NOT_PLAIN = re.compile(rb"[%\\\0]|/[/.]")
+_PARAMETERS = re.compile(rb";[^/]*")
 _SLASHES = re.compile(rb"//+")
 
 
@@ -66,7 +67,19 @@ class RouteTable(Generic[T]):
         self._lengths = sorted({len(prefix) for prefix in self._routes}, reverse=True)
 
     def find(self, path: bytes) -> Route[T] | None:
-        """The route for *path*, a result of `plain_path`."""
+        """The route for *path*, a result of `plain_path`.
+
+        Raises:
+            AmbiguousPath: servers that leave out parameters of segments (`/a;b/c`), as those of Java do, would find another.
+        """
+        route = self._longest(path)
+        if b";" in path:
+            other = self._longest(_SLASHES.sub(b"/", _PARAMETERS.sub(b"", path)))
+            if (route and (route.target, route.public)) != (other and (other.target, other.public)):
+                raise AmbiguousPath
+        return route
+
+    def _longest(self, path: bytes) -> Route[T] | None:
         for length in self._lengths:
             if len(path) == length or path[length : length + 1] == b"/":
                 route = self._routes.get(path[:length])

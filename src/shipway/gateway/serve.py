@@ -26,6 +26,7 @@ from shipway.gateway.http1.exchange import Exchange
 from shipway.gateway.http1.listener import Limits, Server
 from shipway.gateway.http1.outbox import Outbox
 from shipway.gateway.listening import bind, steer_away
+from shipway.gateway.live_providers import LiveProviders
 from shipway.gateway.proxy import Proxy
 from shipway.gateway.snapshot import AllottedAddresses, LiveLimits, Snapshot, Surroundings
 from shipway.gateway.telemetry import Telemetry
@@ -98,7 +99,8 @@ class GatewayServer:
         outbox = Outbox(loop)
         self._endpoints = Endpoints(outbox)
         self._limits = LiveLimits()
-        around = Surroundings(keys_from(environ), self._endpoints, self._limits, environ, allotted)
+        self._providers = LiveProviders()
+        around = Surroundings(keys_from(environ), self._endpoints, self._limits, self._providers, environ, allotted)
         self._configuration = Configuration(app, around, options.weights, self._apply)
         self._registry = metrics.gateway_registry()
         self._log = AccessLog(unbuffered(sys.stdout), options.log_format)
@@ -145,6 +147,8 @@ class GatewayServer:
     async def start(self) -> None:
         """Listen; from here on both ports answer."""
         loop = asyncio.get_running_loop()
+        self._providers.keep_only(self._proxy.snapshot.providers())
+        await self._providers.wait_for_first()
         for sweep in self._sweeps:
             sweep.start()
         context = None if self._certificate is None else self._certificate.context
@@ -179,6 +183,7 @@ class GatewayServer:
         for task in self._tasks:
             task.cancel()
         self._checks.stop()
+        self._providers.stop()
         main_listener, side_listener = self._listeners
         settings = self._configuration.app.gateway
         for bound in (self._main_socket, self._side_socket):

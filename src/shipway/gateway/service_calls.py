@@ -76,8 +76,8 @@ def _route(call: Call) -> Route[ServiceTarget]:
 
 def _forwards_left(head: RequestHead) -> int | None:
     """Max-Forwards; at zero the request goes no further (RFC 9110 section 7.6.2)."""
-    value = head.field(b"max-forwards")
-    if value is None or not value.isdigit():
+    value = (head.field(b"max-forwards") or b"").strip(b" \t")
+    if not value.isdigit():
         return None
     return int(value) if len(value) < 10 else _MAX_FORWARDS
 

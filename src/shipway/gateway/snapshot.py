@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import msgspec
-
-from shipway.errors import NoAddressError, SecretError
+from shipway.errors import NoAddressError
 from shipway.gateway.admission import Admission, ApiKeys, Principal, RequestLimit, key_digest
 from shipway.gateway.health_checks import Check
 from shipway.gateway.latency import PeakEwma
+from shipway.gateway.live_providers import LiveProviders
+from shipway.gateway.providers.provider import Provider, Settings
 from shipway.gateway.releases import Split
 from shipway.gateway.routing import Route, RouteTable
 from shipway.gateway.tls import UpstreamTls
@@ -25,8 +26,11 @@ from shipway.security.rate_limiting.gcra import GcraTable, Quota
 from shipway.spec.app import App
 from shipway.spec.health import Health
 from shipway.spec.models import Model, Upstream
-from shipway.spec.providers import Provider
+from shipway.spec.providers import Provider as DeclaredProvider
 from shipway.spec.services import Service
+
+if TYPE_CHECKING:
+    from shipway.gateway.delivery import Delivery
 
 ONLY = ""
 """The release of a target that has no named ones."""
@@ -34,12 +38,12 @@ ONLY = ""
 
 @dataclass(frozen=True, slots=True)
 class UpstreamTarget:
-    """A provider's model: what it is called there and what each request to it carries."""
+    """A provider's model: what it is called there, and what of a request it may go without."""
 
     label: str
-    model_json: msgspec.Raw
-    fields: bytes = field(repr=False)
-    """Complete header lines, credentials included."""
+    model: str
+    provider: Provider = field(repr=False)
+    may_drop: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,8 +55,8 @@ class Candidate:
     weight: float
     timed: bool = False
     """Whether the policy asks how fast it answers."""
-    beginnings: dict[bytes, bytes] = field(default_factory=dict, repr=False)
-    """How requests to it begin, by operation: written once, when first needed."""
+    deliveries: dict[tuple[bytes, bool], Delivery | None] = field(default_factory=dict, repr=False)
+    """How calls are delivered to it, by path and whether a stream is wanted: worked out once, when first needed."""
 
     @property
     def in_flight(self) -> int:
@@ -121,6 +125,10 @@ class Snapshot:
                 for group in groups:
                     yield from group.candidates
 
+    def providers(self) -> set[Provider]:
+        """Every provider that a request could be sent to."""
+        return {candidate.upstream.provider for candidate in self.candidates()}
+
     def endpoints(self) -> set[Endpoint]:
         """Every endpoint that a request could be sent to."""
         of_services = {one for service in self.services.values() for all in service.releases.values() for one in all}
@@ -159,6 +167,7 @@ class Surroundings:
     keys: tuple[Secret, ...]
     endpoints: Endpoints
     limits: LiveLimits
+    providers: LiveProviders
     environ: Mapping[str, str] = field(repr=False)
     allotted: AllottedAddresses = AllottedAddresses()
 
@@ -171,6 +180,8 @@ def compile_snapshot(app: App, around: Surroundings, version: int, splits: Mappi
 
     Raises:
         SecretError: a provider in use names a secret that cannot be resolved.
+        UsageError: it lacks a setting that its kind needs.
+        MissingExtraError: its kind needs a package that is not installed.
         NoAddressError: a routed service or a used provider has no address.
         CertificateError: TLS files of a provider cannot be used.
     """
@@ -298,7 +309,7 @@ def _model_target(app: App, name: str, model: Model, around: Surroundings) -> Mo
 def _group(app: App, model: Model, upstreams: list[Upstream], around: Surroundings) -> Group:
     weighted = any(upstream.weight is not None for upstream in upstreams)
     policy = model.balance or ("weighted" if weighted else "least-in-flight")
-    candidates = (one for upstream in upstreams for one in _candidates(app, upstream, around))
+    candidates = (one for upstream in upstreams for one in _candidates(app, model, upstream, around))
     return Group(tuple(replace(one, timed=policy == "lowest-latency") for one in candidates), policy)
 
 
@@ -313,39 +324,38 @@ def _groups(upstreams: Iterable[Upstream]) -> list[list[Upstream]]:
     return groups
 
 
-def _candidates(app: App, upstream: Upstream, around: Surroundings) -> list[Candidate]:
-    provider = app.providers[upstream.provider]
-    urls = around.allotted.models.get(upstream.target) or provider.base_urls
-    if not urls:
+def _candidates(app: App, model: Model, upstream: Upstream, around: Surroundings) -> list[Candidate]:
+    declared = app.providers[upstream.provider]
+    urls = around.allotted.models.get(upstream.target) or declared.base_urls
+    if declared.kind == "local" and not urls:
         raise NoAddressError(
             f"providers.{upstream.provider}: the gateway has no address for {upstream.target}",
             hint='a local model is served by "shipway up"; elsewhere set base_url of the provider',
         )
-    target = UpstreamTarget(
-        label=upstream.target,
-        model_json=msgspec.Raw(msgspec.json.encode(upstream.model)),
-        fields=_provider_fields(app, provider, around.environ),
-    )
+    provider = around.providers.get(declared.kind, _settings(app, declared, tuple(urls), around.environ))
+    target = UpstreamTarget(upstream.target, upstream.model, provider, frozenset(model.may_drop))
+    urls = provider.base_urls
     weight = (1.0 if upstream.weight is None else upstream.weight) / len(urls)
-    tls = _tls(app, provider)
+    tls = _tls(app, declared)
     return [Candidate(target, around.endpoints.get(url, tls, upstream.target), weight) for url in urls]
 
 
-def _tls(app: App, provider: Provider) -> UpstreamTls:
+def _tls(app: App, provider: DeclaredProvider) -> UpstreamTls:
     def path(name: Path | None) -> Path | None:
         return None if name is None else app.root / name
 
     return UpstreamTls(path(provider.tls.ca), path(provider.tls.cert), path(provider.tls.key))
 
 
-def _provider_fields(app: App, provider: Provider, environ: Mapping[str, str]) -> bytes:
+def _settings(app: App, provider: DeclaredProvider, urls: tuple[str, ...], environ: Mapping[str, str]) -> Settings:
     def text(value: str | SecretReference) -> str:
         return value if isinstance(value, str) else value.resolve(app.root, environ).reveal()
 
-    fields = [(name, text(value)) for name, value in provider.headers.items()]
-    if provider.api_key is not None:
-        fields.append(("Authorization", f"Bearer {text(provider.api_key)}"))
-    for name, value in fields:
-        if not value.isprintable():
-            raise SecretError(f"the header {name} of a provider holds a line break or another control character")
-    return "".join(f"{name}: {value}\r\n" for name, value in fields).encode()
+    options = {"api_version": provider.api_version, "region": provider.region, "profile": provider.profile}
+    return Settings(
+        base_urls=urls,
+        api_key=None if provider.api_key is None else provider.api_key.resolve(app.root, environ),
+        headers=tuple((name, text(value)) for name, value in provider.headers.items()),
+        options={name: value for name, value in options.items() if value is not None},
+        environ=environ,
+    )

@@ -9,7 +9,7 @@ import asyncio
 from typing import NamedTuple
 
 from shipway.gateway.breaker import State
-from shipway.gateway.dialects.openai import OPERATIONS
+from shipway.gateway.model_api import PATHS
 from shipway.gateway.refusals import CODES
 from shipway.gateway.snapshot import Snapshot
 from shipway.gateway.upstreams import Endpoint
@@ -18,7 +18,7 @@ from shipway.monitoring.instruments import Counter, Histogram
 from shipway.monitoring.logging import AccessLog, AccessRecord
 from shipway.monitoring.registry import Registry
 
-_OPERATION_NAMES = dict(zip(OPERATIONS, ("chat", "text_completion", "embeddings"), strict=True))
+_OPERATION_NAMES = {path: model_path.name for path, model_path in PATHS.items()}
 _MAX_BUNDLES = 4096
 
 UNREAD_CODES = {408: "request_timeout", 414: "target_too_long", 431: "header_too_large", 501: "unknown_method"}

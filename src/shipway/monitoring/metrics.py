@@ -26,7 +26,11 @@ _OVERHEAD_S = (0.00005, 0.0001, 0.0002, 0.0004, 0.0008, 0.0016, 0.0032, 0.0064, 
 
 # -- labels; those without values take them from the app file (`Registry.allow`)
 
-OPERATION = Label("gen_ai_operation_name", "What is asked of a model.", ("chat", "text_completion", "embeddings"))
+OPERATION = Label(
+    "gen_ai_operation_name",
+    "What is asked of a model.",
+    ("chat", "text_completion", "embeddings", "count_tokens", "image_generation", "speech", "transcription", "rerank"),
+)
 PROVIDER = Label("gen_ai_provider_name", "Who answered: a provider of the app file.")
 MODEL = Label("gen_ai_request_model", "The model that was asked for: a model of the app file.")
 TOKEN_TYPE = Label("gen_ai_token_type", "Which side of a call the tokens are on.", ("input", "output"))

@@ -102,8 +102,18 @@ headers = { X-Team = "search", Authorization = "env:VLLM_AUTHORIZATION" }
 context = 8192
 slots = 4
 
+[providers.eastus]
+kind = "azure"
+base_url = "https://assistant.openai.azure.com/openai/v1"
+api_key = "env:AZURE_OPENAI_API_KEY"
+
+[providers.bedrock]
+region = "eu-central-1"
+profile = "assistant"
+
 [models.chat]
-upstreams = ["vllm/qwen3-8b", "openai/gpt-5-mini", "local/smollm2-135m-instruct"]
+upstreams = ["vllm/qwen3-8b", "eastus/gpt-5-mini", "anthropic/claude-sonnet-4-5", "local/smollm2-135m-instruct"]
+may_drop = ["logit_bias", "messages[].name"]
 """,
     "ProviderTls": """
 name = "assistant"

@@ -111,6 +111,12 @@ class Model(Section):
         "`weighted` where upstreams have weights, else `least-in-flight`.",
     )
 
+    may_drop: Annotated[tuple[Text, ...], List] = Field(
+        default_factory=tuple,
+        description="Fields of requests that may be left out for upstreams of another dialect that have nothing like them, such "
+        "as `logit_bias` or `messages[].name`; the answer names them in `x-shipway-dropped`. Any other such field is refused.",
+    )
+
     @property
     def upstreams_by_place(self) -> Mapping[Location, Upstream]:
         """All upstreams, those of all releases too, by where they stand below the model in the file."""

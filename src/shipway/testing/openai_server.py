@@ -1,4 +1,4 @@
-"""A fake OpenAI server: a small real HTTP server that answers as told, misbehaves as told and remembers what it got.
+"""A fake OpenAI server, which can be any server that speaks OpenAI's API.
 
     async with FakeOpenAI(models=["chat"]) as fake:
         fake.script(Reply(text="Hello there."), Reply(status=503), Reply(text="cut off here", cut_after=2))
@@ -6,264 +6,180 @@
         ...
         assert fake.requests[0].json["messages"][0]["content"] == "Hi"
 
-It speaks chat completions, completions, embeddings and models, streamed with usage and not. Written on asyncio streams
-alone, so that a test of the gateway's HTTP code does not use that code on both ends. The documents themselves come from
-`openai_wire`, the HTTP framing from `http_connection`.
+It speaks chat completions, completions, responses and models, streamed and not, and embeddings, audio, images and rerank.
+The documents come from `openai_wire` and its neighbours, faults and connections from `fake_server`.
 """
 
-import asyncio
 import hmac
 import json
-from collections import deque
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from http import HTTPStatus
-from types import TracebackType
-from typing import Final
+from typing import Any, Final
 
+from shipway.testing import openai_media, openai_responses
 from shipway.testing import openai_wire as wire
-from shipway.testing.http_connection import HttpConnection, WireError, chunk, head_bytes
-from shipway.testing.openai_script import ReceivedRequest, Reply, chunks, document, error_body, faults, parts
+from shipway.testing.fake_server import Event, FakeServer, Streamed, Whole
+from shipway.testing.script import ReceivedRequest, Reply, Said, ToolCall, Usage, pieces, said, told_apart, with_ids
 
-__all__ = ["FakeOpenAI", "ReceivedRequest", "Reply"]
+__all__ = ["FakeOpenAI", "ReceivedRequest", "Reply", "ToolCall", "Usage"]
 
-_ENDPOINTS: Final = {"/v1/chat/completions", "/v1/completions", "/v1/embeddings"}
+_JSON_OPERATIONS: Final = {
+    "chat/completions",
+    "completions",
+    "responses",
+    "embeddings",
+    "audio/speech",
+    "images/generations",
+    "rerank",
+}
+_FORM_OPERATIONS: Final = {"audio/transcriptions", "audio/translations", "images/edits"}
+_ERROR_TYPES: Final = {401: "authentication_error", 404: "not_found_error", 429: "rate_limit_error"}
 
 
-class _CutError(Exception):
-    """The reply asks for the connection to be closed here."""
-
-    def __init__(self, reply: Reply) -> None:
-        super().__init__()
-        self.reset = reply.reset
-
-
-class FakeOpenAI:
-    """The server. Enter it to listen on a free port of 127.0.0.1; leaving closes it and every open connection.
-
-    Args:
-        models: Names it knows; any other name is a 404, as at OpenAI. None knows every name.
-        api_key: The only key it accepts; None accepts anything.
-        default: The reply when no scripted one is left.
-        port: 0 takes a free one; a fixed one lets a test start the server after its client.
-    """
-
-    def __init__(
-        self,
-        *,
-        models: Iterable[str] | None = None,
-        api_key: str | None = None,
-        default: Reply | None = None,
-        port: int = 0,
-    ) -> None:
-        self.requests: list[ReceivedRequest] = []
-        self.default = default or Reply()
-        self._models = None if models is None else tuple(models)
-        self._api_key = api_key
-        self._port = port
-        self._script: deque[Reply] = deque()
-        self._resume = asyncio.Event()
-        self._arrival = asyncio.Condition()
-        self._connections: set[asyncio.Task[None]] = set()
-        self._accepted = 0
-        self._server: asyncio.Server | None = None
-
-    @property
-    def port(self) -> int:
-        """The port it listens on."""
-        return self._port
+class FakeOpenAI(FakeServer):
+    """The server; see `FakeServer` for its arguments and what it notes down."""
 
     @property
     def base_url(self) -> str:
         """What an OpenAI client takes as its base URL."""
-        return f"http://127.0.0.1:{self._port}/v1"
+        return f"{self.url}/v1"
 
-    @property
-    def open_connections(self) -> int:
-        """How many clients are connected now."""
-        return len(self._connections)
+    def operation(self, request: ReceivedRequest) -> str | None:
+        """What is asked for: the path below the base URL; None for a path elsewhere."""
+        return request.path.removeprefix("/v1/") if request.path.startswith("/v1/") else None
 
-    def script(self, *replies: Reply) -> None:
-        """Add *replies* to the queue: each answers one request to a model, in order of arrival."""
-        self._script.extend(replies)
+    def body_of(self, request: ReceivedRequest) -> Any:
+        """The request's fields. Raises: ValueError."""
+        if self.operation(request) in _FORM_OPERATIONS:
+            return {name: value.decode(errors="replace") for name, value in request.form.items() if name != "file"}
+        return request.json
 
-    def forget_script(self) -> None:
-        """Drop the replies that were not asked for; the default answers from here on."""
-        self._script.clear()
-
-    def resume(self) -> None:
-        """Let every stalled answer, and every later one, go on to its end."""
-        self._resume.set()
-
-    async def received(self, count: int, timeout_s: float = 5.0) -> list[ReceivedRequest]:
-        """Wait until *count* requests have come in altogether, and return them all.
-
-        Raises:
-            TimeoutError: They did not come in time.
-        """
-        async with asyncio.timeout(timeout_s), self._arrival:
-            await self._arrival.wait_for(lambda: len(self.requests) >= count)
-        return self.requests
-
-    async def __aenter__(self) -> "FakeOpenAI":
-        self._server = await asyncio.start_server(self._connected, "127.0.0.1", self._port)
-        self._port = self._server.sockets[0].getsockname()[1]
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        assert self._server is not None  # noqa: S101 - __aenter__ ran
-        self._server.close()
-        tasks = tuple(self._connections)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await self._server.wait_closed()
-
-    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - asyncio.start_server runs this as a task
-        self._connections.add(task)
-        self._accepted += 1
-        connection = HttpConnection(reader, writer)
-        reset = False
-        try:
-            await self._serve(connection, self._accepted)
-        except _CutError as cut:
-            reset = cut.reset
-        except (ConnectionError, WireError):
-            pass  # the client left: that is on the request's record
-        except asyncio.CancelledError:
-            pass  # it left, or the server is being closed; asyncio would report a cancelled connection as an error
-        finally:
-            self._connections.discard(task)
-            connection.close(reset=reset)
-
-    async def _serve(self, connection: HttpConnection, number: int) -> None:
-        while (head := await connection.head()) is not None:
-            body = await connection.body(head)
-            request = ReceivedRequest(
-                method=head.method, target=head.target, headers=head.headers, body=body, connection=number
-            )
-            async with self._arrival:
-                self.requests.append(request)
-                self._arrival.notify_all()
-            async with _noticing_departure(connection, request):
-                await self._answer(connection, request)
-            if not head.keep_alive:
-                return
-
-    async def _answer(self, connection: HttpConnection, request: ReceivedRequest) -> None:
-        refusal = self._refusal(request)
-        if refusal is not None:
-            return await self._send(connection, refusal[0], json.dumps(refusal[1]).encode(), Reply())
-        if request.method == "GET":
-            return await self._send(connection, 200, json.dumps(self._model_document(request.path)).encode(), Reply())
-        reply = self._script.popleft() if self._script else self.default
-        await asyncio.sleep(reply.delay_s)
-        if reply.raw is not None:
-            await connection.send(reply.raw)
-            raise _CutError(reply)
-        if reply.status >= HTTPStatus.BAD_REQUEST or reply.body is not None:
-            body = error_body(reply.status) if reply.body is None else reply.body
-            return await self._send(connection, reply.status, body, reply)
-        if request.json.get("stream"):
-            return await self._stream(connection, request, reply)
-        return await self._send(connection, reply.status, json.dumps(document(request, reply)).encode(), reply)
-
-    def _refusal(self, request: ReceivedRequest) -> tuple[int, wire.Json] | None:
-        """Decide whether the request is answered with an error of the server's own, before any script."""
+    def key_is_right(self, request: ReceivedRequest) -> bool:
         given = request.headers.get("authorization", "").removeprefix("Bearer ")
-        if self._api_key is not None and not hmac.compare_digest(given.encode(), self._api_key.encode()):
-            return 401, wire.error("Incorrect API key provided.", "invalid_request_error", "invalid_api_key")
-        if request.method == "GET" and (request.path == "/v1/models" or request.path.startswith("/v1/models/")):
-            return self._unknown_model(request.path.removeprefix("/v1/models").removeprefix("/") or None)
-        if request.method != "POST" or request.path not in _ENDPOINTS:
-            return 404, wire.error(f"Invalid URL ({request.method} {request.path})", "invalid_request_error")
-        try:
-            body = request.json
-        except ValueError:
-            return 400, wire.error("We could not parse the JSON body of your request.", "invalid_request_error")
-        if not isinstance(body, dict) or not isinstance(body.get("model"), str):
-            return 400, wire.error("you must provide a model parameter", "invalid_request_error")
-        return self._unknown_model(body["model"])
+        return self.api_key is None or hmac.compare_digest(given.encode(), self.api_key.encode())
 
-    def _unknown_model(self, name: str | None) -> tuple[int, wire.Json] | None:
-        if name is None or self._models is None or name in self._models:
-            return None
+    def wrong_key(self) -> wire.Json:
+        return wire.error("Incorrect API key provided.", "invalid_request_error", "invalid_api_key")
+
+    def unknown_model(self, name: str) -> wire.Json:
         message = f"The model `{name}` does not exist or you do not have access to it."
-        return 404, wire.error(message, "invalid_request_error", "model_not_found")
+        return wire.error(message, "invalid_request_error", "model_not_found")
 
-    def _model_document(self, path: str) -> wire.Json:
-        name = path.removeprefix("/v1/models").removeprefix("/")
-        if name:
-            return wire.model(name)
-        return {"object": "list", "data": [wire.model(known) for known in self._models or ("fake",)]}
+    def amended(self, document: wire.Json) -> wire.Json:
+        """A document as it is sent; others than OpenAI add to it."""
+        return document
 
-    async def _send(self, connection: HttpConnection, status: int, body: bytes, reply: Reply) -> None:
-        """Send an unstreamed answer with its faults."""
-        length = {"content-type": "application/json", "content-length": str(len(body)), **reply.headers}
-        await connection.send(head_bytes(status, length))
-        for at, fault in faults(reply):
-            if fault == "cut":
-                await connection.send(body[:at])
-                raise _CutError(reply)
-            if fault == "stall":
-                await connection.send(body[:at])
-                await self._resume.wait()
-                body = body[at:]
-        await connection.send(body)
+    def opening(self, body: Mapping[str, Any]) -> list[wire.Json]:
+        """Documents that a stream of chat begins with, before OpenAI's."""
+        return []
 
-    async def _stream(self, connection: HttpConnection, request: ReceivedRequest, reply: Reply) -> None:
-        """Send a stream, an event a chunk, with its faults."""
-        framing = {"content-type": "text/event-stream; charset=utf-8", "transfer-encoding": "chunked", **reply.headers}
-        await connection.send(head_bytes(reply.status, framing))
-        places = dict(faults(reply))
-        events = [wire.event(document) for document in chunks(request, reply)]
-        if reply.done:
-            events.append(wire.event("[DONE]"))
-        for index, event in enumerate([*events, b""]):  # the last one is the place of a fault after all of them
-            fault = places.get(index)
-            if fault == "cut":
-                raise _CutError(reply)
-            if fault == "stall":
-                await self._resume.wait()
-            if fault == "error":
-                await connection.send(chunk(wire.event(wire.error("The server had an error.", "server_error"))))
-            if fault in ("error", "end"):
-                break
-            await asyncio.sleep(reply.token_delay_s)
-            for part in parts(reply.insert.get(index, b"") + event, reply.part_bytes):
-                await connection.send(chunk(part))
-        await connection.send(chunk(b""))
-
-
-@asynccontextmanager
-async def _noticing_departure(connection: HttpConnection, request: ReceivedRequest) -> AsyncIterator[None]:
-    """Note how an answer ends: given as planned, or broken off because the client closed the connection."""
-    task = asyncio.current_task()
-    assert task is not None  # noqa: S101 - runs inside a task
-
-    async def watch() -> None:
+    def refusal(self, request: ReceivedRequest) -> Whole | None:
+        if not self.key_is_right(request):
+            return _whole(401, self.wrong_key())
+        operation = self.operation(request)
+        if request.method == "GET" and operation is not None and operation.partition("/")[0] == "models":
+            return self._unless_known(operation.partition("/")[2] or None)
+        if request.method != "POST" or operation not in _JSON_OPERATIONS | _FORM_OPERATIONS:
+            message = f"Invalid URL ({request.method} {request.path})"
+            return _whole(404, wire.error(message, "invalid_request_error"))
         try:
-            await connection.until_closed()
-        except ConnectionError:
-            pass  # left with a reset
-        request.gone.set()
-        task.cancel()
+            body = self.body_of(request)
+        except ValueError:
+            message = "We could not parse the JSON body of your request."
+            return _whole(400, wire.error(message, "invalid_request_error"))
+        if not isinstance(body, dict) or not isinstance(body.get("model"), str):
+            return _whole(400, wire.error("you must provide a model parameter", "invalid_request_error"))
+        if operation == "responses" and body.get("previous_response_id") not in (None, "resp_fake"):
+            message = f"Previous response with id '{body['previous_response_id']}' not found."
+            error = wire.error(message, "invalid_request_error", "previous_response_not_found", "previous_response_id")
+            return _whole(400, error)
+        return self._unless_known(body["model"])
 
-    watcher = asyncio.create_task(watch())
-    try:
-        yield
-    except ConnectionError:
-        request.gone.set()
-        raise
-    except _CutError:
-        request.answered.set()
-        raise
-    else:
-        request.answered.set()
-    finally:
-        watcher.cancel()
-        await asyncio.wait([watcher])  # only then may the next request be read
+    def unscripted(self, request: ReceivedRequest) -> Whole | None:
+        if request.method != "GET":
+            return None
+        name = (self.operation(request) or "").partition("/")[2]
+        if name:
+            return _whole(200, wire.model(name))
+        return _whole(200, {"object": "list", "data": [wire.model(known) for known in self.models or ("fake",)]})
+
+    def answer(self, request: ReceivedRequest, reply: Reply) -> Whole | Streamed:
+        body, operation = self.body_of(request), self.operation(request)
+        match operation:
+            case "chat/completions" | "completions":
+                return self._conversation(body, reply, operation)
+            case "responses":
+                return self._response(body, reply)
+            case "audio/speech":
+                sound, kind = openai_media.speech(body)
+                return Whole(body=sound, content_type=kind)
+            case "audio/transcriptions" | "audio/translations":
+                return self._transcription(request, body, reply)
+            case "embeddings":
+                document, usage = openai_media.embeddings(body)
+            case "rerank":
+                document, usage = openai_media.rerank(body)
+            case _:
+                document, usage = openai_media.images({**body, "n": int(body.get("n") or 1)})
+        return _whole(200, self.amended(document), usage)
+
+    def error(self, reply: Reply) -> Whole:
+        usual = "invalid_request_error" if reply.status < HTTPStatus.INTERNAL_SERVER_ERROR else "server_error"
+        kind = reply.error_type or _ERROR_TYPES.get(reply.status, usual)
+        message = reply.message(f"The fake was told to answer {reply.status}.")
+        return _whole(reply.status, wire.error(message, kind))
+
+    def _unless_known(self, name: str | None) -> Whole | None:
+        if name is None or self.models is None or name in self.models:
+            return None
+        return _whole(404, self.unknown_model(name))
+
+    def _conversation(self, body: wire.Json, reply: Reply, operation: str) -> Whole | Streamed:
+        chat = operation == "chat/completions"
+        limits: Any = {"limit": wire.token_limit(body), "stops": wire.stops(body), "json_mode": wire.wants_json(body)}
+        heard = with_ids(said(reply, wire.prompt_text(body), **limits), "call_fake_")
+        if not body.get("stream"):
+            build = wire.chat_completion if chat else wire.completion
+            return _whole(200, self.amended(build(body, heard)), heard.usage)
+        documents = list(self.opening(body)) if chat else []
+        documents += map(
+            self.amended, (wire.chat_chunks if chat else wire.completion_chunks)(body, heard, reply.usage_on)
+        )
+        events = [Event(wire.event(document), heard.usage if document.get("usage") else None) for document in documents]
+        if reply.done:
+            events.append(Event(wire.event("[DONE]")))
+        error = wire.error(reply.message("The server had an error."), reply.error_type or "server_error")
+        return Streamed(events=events, error=wire.event(error), usage=heard.usage)
+
+    def _response(self, body: wire.Json, reply: Reply) -> Whole | Streamed:
+        limits: Any = {"limit": body.get("max_output_tokens"), "json_mode": openai_responses.wants_json(body)}
+        heard = with_ids(said(reply, openai_responses.prompt_text(body), **limits), "call_fake_")
+        heard = told_apart(heard, "cache_read", "cache_write", "reasoning")
+        if not body.get("stream"):
+            return _whole(200, openai_responses.response(body, heard), heard.usage)
+        events = [
+            Event(openai_responses.framed(event), _reported(event, heard))
+            for event in openai_responses.events(body, heard)
+        ]
+        message = reply.message("The server had an error.")
+        error = openai_responses.error_event(message, reply.error_type or "server_error")
+        return Streamed(events=events, error=error, usage=heard.usage)
+
+    def _transcription(self, request: ReceivedRequest, body: wire.Json, reply: Reply) -> Whole | Streamed:
+        document, usage = openai_media.transcription(request.form, reply.text)
+        if body.get("response_format") == "text":
+            return Whole(body=f"{reply.text}\n".encode(), content_type="text/plain; charset=utf-8", usage=usage)
+        if body.get("stream") != "true":
+            return _whole(200, document, usage)
+        deltas = [{"type": "transcript.text.delta", "delta": piece} for piece in pieces(reply.text)]
+        events = [Event(wire.event(delta)) for delta in deltas]
+        events.append(Event(wire.event({"type": "transcript.text.done", **document}), usage))
+        return Streamed(events=events, error=wire.event(wire.error("No.", "server_error")), usage=usage)
+
+
+def _reported(event: wire.Json, heard: Said) -> Usage | None:
+    return heard.usage if (event.get("response") or {}).get("usage") else None
+
+
+def _whole(status: int, document: wire.Json, usage: Usage | None = None) -> Whole:
+    return Whole(body=json.dumps(document).encode(), status=status, usage=usage)

@@ -1,80 +1,83 @@
-"""The OpenAI wire format as the fake server speaks it: pure functions from a request to JSON documents.
+"""OpenAI's wire format as the fake speaks it: chat completions, completions and models, with the chunks of a stream.
 
-Covers chat completions, completions, embeddings and models, with the chunks of a stream. Knows nothing of sockets and
-nothing of faults; `openai_server` adds both.
+Pure functions from a request and what is said to JSON documents. Knows nothing of sockets and nothing of faults.
 """
 
-import hashlib
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final
+
+from shipway.testing.script import Said, Usage, UsageOn, all_text, argument_parts
 
 Json = dict[str, Any]
-UsageOn = Literal["final", "last-content", "never"]
 
 CREATED_S: Final = 1_790_000_000  # a fixed date, so that whole documents can be compared
-DEFAULT_DIMENSIONS: Final = 8
-_PIECE = re.compile(r"\s*\S+\s*$|\s*\S+")
-
-
-def pieces(text: str) -> tuple[str, ...]:
-    """Split *text* into its "tokens": words with the white space before them. Joined they are *text* again."""
-    return tuple(_PIECE.findall(text)) or ((text,) if text else ())
+_REASONS: Final = {"stop_sequence": "stop"}
 
 
 def prompt_text(body: Mapping[str, Any]) -> str:
     """Return all text of a request: its messages, its prompt or its input, joined by spaces."""
     if "messages" in body:
-        return " ".join(_message_text(message.get("content")) for message in body["messages"])
+        return " ".join(all_text(message.get("content")) for message in body["messages"])
     prompt = body.get("prompt", body.get("input", ""))
     return prompt if isinstance(prompt, str) else " ".join(map(str, prompt))
 
 
-def limited(tokens: Sequence[str], body: Mapping[str, Any]) -> tuple[tuple[str, ...], str]:
-    """Cut *tokens* at the request's token limit; the second value is the finish reason."""
-    limit = body.get("max_completion_tokens") or body.get("max_tokens")
-    if limit is not None and limit < len(tokens):
-        return tuple(tokens[:limit]), "length"
-    return tuple(tokens), "stop"
+def token_limit(body: Mapping[str, Any]) -> int | None:
+    return body.get("max_completion_tokens") or body.get("max_tokens")
 
 
-def usage(prompt: str, completion_tokens: int) -> Json:
-    """Count usage: the prompt by words, the completion as given."""
-    prompt_tokens = len(pieces(prompt))
+def stops(body: Mapping[str, Any]) -> Sequence[str]:
+    given = body.get("stop") or ()
+    return (given,) if isinstance(given, str) else given
+
+
+def wants_json(body: Mapping[str, Any]) -> bool:
+    return (body.get("response_format") or {}).get("type") in {"json_object", "json_schema"}
+
+
+def usage(counts: Usage) -> Json:
+    """Usage as chat completions report it: details are parts of the sums, and those of audio come where there is any."""
+    prompt: Json = {"cached_tokens": counts.cache_read}
+    for name, count in (
+        ("cache_write_tokens", counts.cache_write),
+        ("audio_tokens", counts.audio_input),
+        ("image_tokens", counts.image_input),
+    ):
+        prompt |= {name: count} if count else {}
+    completion: Json = {"reasoning_tokens": counts.reasoning}
+    completion |= {"audio_tokens": counts.audio_output} if counts.audio_output else {}
     return {
-        "prompt_tokens": prompt_tokens,
-        "completion_tokens": completion_tokens,
-        "total_tokens": prompt_tokens + completion_tokens,
-        "prompt_tokens_details": {"cached_tokens": 0},
-        "completion_tokens_details": {"reasoning_tokens": 0},
+        "prompt_tokens": counts.all_input,
+        "completion_tokens": counts.all_output,
+        "total_tokens": counts.total,
+        "prompt_tokens_details": prompt,
+        "completion_tokens_details": completion,
     }
 
 
-def chat_completion(body: Mapping[str, Any], tokens: Sequence[str], finish_reason: str) -> Json:
+def chat_completion(body: Mapping[str, Any], heard: Said) -> Json:
     """Build the answer to an unstreamed `/v1/chat/completions`."""
-    message = {"role": "assistant", "content": "".join(tokens), "refusal": None}
-    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": finish_reason}
-    return {
-        **_stamp("chatcmpl-fake", "chat.completion", body),
-        "choices": [choice],
-        "usage": usage(prompt_text(body), len(tokens)),
-    }
+    message: Json = {"role": "assistant", "content": heard.text, "refusal": None}
+    if heard.reasoning:  # not OpenAI's own, but DeepSeek's, vLLM's and others'
+        message["reasoning_content"] = "".join(heard.reasoning)
+    if heard.tool_calls:
+        message["content"] = heard.text or None
+        message["tool_calls"] = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in heard.tool_calls
+        ]
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": reason(heard)}
+    return {**_stamp("chatcmpl-fake", "chat.completion", body), "choices": [choice], "usage": usage(heard.usage)}
 
 
-def completion(body: Mapping[str, Any], tokens: Sequence[str], finish_reason: str) -> Json:
+def completion(body: Mapping[str, Any], heard: Said) -> Json:
     """Build the answer to an unstreamed `/v1/completions`."""
-    choice = {"index": 0, "text": "".join(tokens), "logprobs": None, "finish_reason": finish_reason}
-    return {
-        **_stamp("cmpl-fake", "text_completion", body),
-        "choices": [choice],
-        "usage": usage(prompt_text(body), len(tokens)),
-    }
+    choice = {"index": 0, "text": heard.text, "logprobs": None, "finish_reason": reason(heard)}
+    return {**_stamp("cmpl-fake", "text_completion", body), "choices": [choice], "usage": usage(heard.usage)}
 
 
-def chat_chunks(
-    body: Mapping[str, Any], tokens: Sequence[str], finish_reason: str, usage_on: UsageOn = "final"
-) -> Iterator[Json]:
+def chat_chunks(body: Mapping[str, Any], heard: Said, usage_on: UsageOn = "final") -> Iterator[Json]:
     """Yield the chunks of a streamed chat: the role, one a token, the finish reason, then usage where asked for.
 
     Args:
@@ -83,38 +86,24 @@ def chat_chunks(
     """
     stamp = _stamp("chatcmpl-fake", "chat.completion.chunk", body)
     deltas: list[tuple[Json, str | None]] = [({"role": "assistant", "content": ""}, None)]
-    deltas += [({"content": token}, None) for token in tokens]
-    deltas.append(({}, finish_reason))
-    choices = [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason} for delta, reason in deltas]
-    yield from _with_usage(stamp, choices, usage(prompt_text(body), len(tokens)), _usage_place(body, usage_on))
+    deltas += [({"reasoning_content": piece}, None) for piece in heard.reasoning]
+    deltas += [({"content": token}, None) for token in heard.tokens]
+    deltas += [({"tool_calls": [part]}, None) for part in _call_parts(heard)]
+    deltas.append(({}, reason(heard)))
+    choices = [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": why} for delta, why in deltas]
+    yield from _with_usage(stamp, choices, usage(heard.usage), _usage_place(body, usage_on))
 
 
-def completion_chunks(
-    body: Mapping[str, Any], tokens: Sequence[str], finish_reason: str, usage_on: UsageOn = "final"
-) -> Iterator[Json]:
+def completion_chunks(body: Mapping[str, Any], heard: Said, usage_on: UsageOn = "final") -> Iterator[Json]:
     """Yield the chunks of a streamed `/v1/completions`; arguments as for `chat_chunks`."""
     stamp = _stamp("cmpl-fake", "text_completion", body)
-    texts: list[tuple[str, str | None]] = [*((token, None) for token in tokens), ("", finish_reason)]
-    choices = [{"index": 0, "text": text, "logprobs": None, "finish_reason": reason} for text, reason in texts]
-    yield from _with_usage(stamp, choices, usage(prompt_text(body), len(tokens)), _usage_place(body, usage_on))
+    texts: list[tuple[str, str | None]] = [*((token, None) for token in heard.tokens), ("", reason(heard))]
+    choices = [{"index": 0, "text": text, "logprobs": None, "finish_reason": why} for text, why in texts]
+    yield from _with_usage(stamp, choices, usage(heard.usage), _usage_place(body, usage_on))
 
 
-def embeddings(body: Mapping[str, Any]) -> Json:
-    """Build the answer to `/v1/embeddings`: unit-free vectors made from a hash, so equal texts are equal vectors."""
-    texts = body.get("input", "")
-    batch = texts if isinstance(texts, list) and not all(isinstance(token, int) for token in texts) else [texts]
-    dimensions = body.get("dimensions") or DEFAULT_DIMENSIONS
-    data = [
-        {"object": "embedding", "index": index, "embedding": _vector(json.dumps(text), dimensions)}
-        for index, text in enumerate(batch)
-    ]
-    count = sum(len(pieces(text)) if isinstance(text, str) else len(text) for text in batch)
-    return {
-        "object": "list",
-        "data": data,
-        "model": body.get("model"),
-        "usage": {"prompt_tokens": count, "total_tokens": count},
-    }
+def reason(heard: Said) -> str:
+    return _REASONS.get(heard.finish, heard.finish)
 
 
 def model(name: str) -> Json:
@@ -129,14 +118,18 @@ def error(message: str, kind: str, code: str | None = None, param: str | None = 
 
 def event(document: Mapping[str, Any] | str) -> bytes:
     """Encode one server-sent event."""
-    data = document if isinstance(document, str) else json.dumps(document, separators=(",", ":"))
-    return f"data: {data}\n\n".encode()
+    return f"data: {document if isinstance(document, str) else compact(document)}\n\n".encode()
 
 
-def _message_text(content: object) -> str:
-    if isinstance(content, list):  # parts: {"type": "text", "text": …}, images and the like
-        return " ".join(str(part.get("text", "")) for part in content)
-    return "" if content is None else str(content)
+def compact(document: Mapping[str, Any]) -> str:
+    return json.dumps(document, separators=(",", ":"))
+
+
+def _call_parts(heard: Said) -> Iterator[Json]:
+    for index, call in enumerate(heard.tool_calls):
+        function = {"name": call.name, "arguments": ""}
+        yield {"index": index, "id": call.id, "type": "function", "function": function}
+        yield from ({"index": index, "function": {"arguments": part}} for part in argument_parts(call.arguments))
 
 
 def _stamp(identity: str, kind: str, body: Mapping[str, Any]) -> Json:
@@ -156,8 +149,3 @@ def _with_usage(stamp: Json, choices: Sequence[Json], counts: Json, place: Usage
         yield {**stamp, "choices": [choice], **here}
     if place == "final":
         yield {**stamp, "choices": [], "usage": counts}
-
-
-def _vector(text: str, dimensions: int) -> list[float]:
-    digest = hashlib.shake_128(text.encode()).digest(dimensions)
-    return [byte / 128 - 1 for byte in digest]

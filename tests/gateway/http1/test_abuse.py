@@ -207,3 +207,12 @@ async def test_stream_that_nobody_reads_takes_no_memory(gateway: RunningGateway,
         await asyncio.sleep(1.0)
         assert resident_bytes() - before < 48 * MIB
         client.writer.transport.abort()
+
+
+async def test_connection_on_which_a_service_left_http_carries_no_further_request(
+    gateway: RunningGateway, service: Recorder
+) -> None:
+    service.answer("switch", b"HTTP/1.1 101 S\r\nUpgrade: x\r\nConnection: upgrade\r\nContent-Length: 0\r\n\r\n")
+    assert (await gateway.ask(f"GET /switch HTTP/1.1\r\n{HOST}\r\n")).status == 502
+    assert (await gateway.ask(GOOD)).status == 200
+    assert service.connections == 2

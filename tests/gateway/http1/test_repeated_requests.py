@@ -219,7 +219,7 @@ SEEDS = (
     CHUNKS,
     CALL,
     get(b"Connection: close, y\r\nY: 1\r\n"),
-    get(b"Connection: keep-alive\r\n", b"GET /x HTTP/1.0"),
+    get(b"Connection: keep-alive\r\n"),
     post(b"abc", b"Content-Length: 3\r\nExpect: 100-continue\r\n"),
     get(b"Connection: upgrade\r\nUpgrade: websocket\r\n"),
 )

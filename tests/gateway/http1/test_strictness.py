@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.gateway.conftest import AUTH, RunningGateway, StartGateway, service_app
+from tests.gateway.conftest import AUTH, KEY, RunningGateway, StartGateway, service_app
 from tests.gateway.echo_service import EchoService, echo_service
 
 
@@ -49,13 +49,16 @@ SMUGGLED = "GET /open/smuggled HTTP/1.1\r\nHost: a\r\n\r\n"
         (f"POST / HTTP/1.1\r\n{H}Content-Length: +5\r\n\r\nabcde{SMUGGLED}", 400),
         (f"POST / HTTP/1.1\r\n{H}Content-Length: 5,5\r\n\r\nabcde{SMUGGLED}", 400),
         (f"POST / HTTP/1.1\r\n{H}Content-Length: 0x5\r\n\r\nabcde{SMUGGLED}", 400),
-        (f"POST / HTTP/1.1\r\n{H}Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n{SMUGGLED}", 501),
+        (f"POST / HTTP/1.1\r\n{H}Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n{SMUGGLED}", 400),
         (f"POST / HTTP/1.1\r\n{H}Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n{SMUGGLED}", 501),
         (f"POST / HTTP/1.1\r\n{H}Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n{SMUGGLED}", 400),
         (f"POST / HTTP/1.1\r\n{H}Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
         (f"POST / HTTP/1.0\r\n{H}Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n{SMUGGLED}", 400),
         (f"GET / HTTP/1.1\r\n{AUTH}\r\n", 400),
         (f"GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n{AUTH}\r\n", 400),
+        (f"GET / HTTP/1.1\r\nHost: a\r\n{AUTH}{AUTH}\r\n", 400),
+        (f"GET / HTTP/1.1\r\nHost: a\r\nx-api-key: {KEY}\r\nX-Api-Key: other\r\n\r\n", 400),
+        (f"GET / HTTP/1.1\r\nHost: a\r\nX-Api-Key: other\r\nx-api-key: {KEY}\r\n\r\n", 400),
         (f"GET / HTTP/1.1\r\nHost: a b\r\n{AUTH}\r\n", 400),
         (f"GET / HTTP/1.1\r\nHost: a/b\r\n{AUTH}\r\n", 400),
         (f"GET http://user@evil/ HTTP/1.1\r\n{H}\r\n", 400),

@@ -18,13 +18,6 @@ _decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_text = msgspec.json.Decoder(str).decode
 _encode = msgspec.json.Encoder().encode
 
-OPERATIONS = {
-    b"/v1/chat/completions": b"/chat/completions",
-    b"/v1/completions": b"/completions",
-    b"/v1/embeddings": b"/embeddings",
-}
-"""Paths that name a model in their body, with the path below a provider's base URL."""
-
 STREAM_CONTENT_TYPE = b"text/event-stream"
 STREAM_FIELDS = b"Content-Type: text/event-stream; charset=utf-8\r\nCache-Control: no-cache\r\n"
 
@@ -149,6 +142,19 @@ def answer_usage(body: bytes) -> Usage | None:
     if answer.choices is None and answer.data is None:
         raise ValueError("neither choices nor data")
     return usage
+
+
+def any_usage(body: bytes) -> Usage | None:
+    """The usage of a document of which nothing else is known. Raises: ValueError, for what is no JSON object or an error."""
+    try:
+        answer = _decode_answer(body)
+    except msgspec.ValidationError:
+        return None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ValueError("not an answer of this dialect") from error
+    if answer.error is not ABSENT and bytes(answer.error) != b"null":
+        raise ValueError("an error with a good status")
+    return answer.usage
 
 
 class _ErrorDetail(msgspec.Struct, gc=False):

@@ -15,7 +15,7 @@ _FRAMING_SHARE = 16
 _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _QUOTED = rb'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t !-~\x80-\xff])*"'
 _SIZE_LINE = re.compile(
-    rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[ \t]*%b(?:[ \t]*=[ \t]*(?:%b|%b))?)*" % (_TOKEN, _TOKEN, _QUOTED)
+    rb"(0*+[1-9A-Fa-f][0-9A-Fa-f]{0,14}|0++)(?:[ \t]*;[ \t]*%b(?:[ \t]*=[ \t]*(?:%b|%b))?)*" % (_TOKEN, _TOKEN, _QUOTED)
 )
 _NOT_IN_SIZE_LINE = re.compile(rb"[^\t -~\x80-\xff]|\A[^0-9A-Fa-f]")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import socket
 import struct
 import termios
 from collections import deque
@@ -205,7 +206,11 @@ class ClientConnection(asyncio.Protocol):
             if head.claims_tls and self.scheme != b"https":
                 raise BadMessage(HTTPStatus.MISDIRECTED_REQUEST, "an https target on a connection without TLS")
             length = head.content_length
-            self._known = KnownHead.of(raw, head, length) if head.repeatable else None
+            self._known = (
+                KnownHead.of(raw, head, length, raw.find(b"\r\n") + 4 + limits.max_header_bytes)
+                if head.repeatable
+                else None
+            )
             self._held = b""
         self._blank_bytes = 0
         return self._begin(Exchange(self, head, length), data[end:])
@@ -288,6 +293,15 @@ class ClientConnection(asyncio.Protocol):
         """Send what waits and close."""
         self.server.outbox.flush()
         self._shut()
+
+    def reset(self) -> None:
+        """Close with a reset, which nobody takes for an orderly end."""
+        self.server.outbox.flush()
+        if self.transport.is_closing():
+            return
+        handle = self.transport.get_extra_info("socket")
+        handle.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.transport.abort()
 
     def exchange_done(self, exchange: Exchange, *, reusable: bool) -> None:
         """The response to *exchange* is written: go on with the next request or end the connection."""

@@ -210,7 +210,7 @@ class Exchange(Running):
         self.response_bytes = length = len(body)
         connection = self.connection
         head = self.head
-        usual = self.keep_alive and self._body_done and not head.http_1_0
+        usual = self.keep_alive and self._body_done
         if head.method == b"HEAD":
             body = b""
         connection.write(
@@ -236,12 +236,9 @@ class Exchange(Running):
         if length is not None:
             if status != _NO_CONTENT:
                 framing = b"Content-Length: %d\r\n" % length
-        elif not bodiless:
-            if self.head.http_1_0:
-                self.keep_alive = False
-            else:
-                self._chunked = True
-                framing = b"Transfer-Encoding: chunked\r\n"
+        elif not bodiless and not self.head.http_1_0:
+            self._chunked = True
+            framing = b"Transfer-Encoding: chunked\r\n"
         connection = self._connection_field()
         date = b"" if dated else self.connection.server.date_field
         self._pending_head = b"%b%b%b%b%b\r\n" % (status_line(status), date, fields, framing, connection)
@@ -283,7 +280,10 @@ class Exchange(Running):
         self.keep_alive = False
         if not self.gone:
             self.flush()
-            self.connection.close()
+            if self.head.http_1_0:  # for which the end of a connection may be the end of the body
+                self.connection.reset()
+            else:
+                self.connection.close()
 
     @property
     def started(self) -> bool:
@@ -364,9 +364,7 @@ class Exchange(Running):
     def _connection_field(self) -> bytes:
         if not self._body_done or self.connection.server.draining:
             self.keep_alive = False
-        if not self.keep_alive:
-            return b"Connection: close\r\n"
-        return b"Connection: keep-alive\r\n" if self.head.http_1_0 else b""
+        return b"" if self.keep_alive else b"Connection: close\r\n"
 
     def _invite_body(self) -> None:
         if self.expects_continue and not self.request_bytes:

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Set
+from copy import copy
 from http import HTTPStatus
+from typing import Self
 
 import httptools
+import msgspec
 
 from shipway.gateway.http1.fields import (
     BARE_LINE_END,
@@ -52,7 +55,7 @@ class BadMessage(Exception):
         self.reason = reason
 
 
-class RequestHead:
+class RequestHead(msgspec.Struct, eq=False):
     """One request's line and fields, split into what the gateway reads and what it forwards unchanged.
 
     Never changed once it is read: requests that repeat it share it, whatever their lengths.
@@ -67,51 +70,57 @@ class RequestHead:
         notes: What the gateway has worked out from this head alone, to be found again when it is repeated.
     """
 
-    __slots__ = (
-        "about_the_site",
-        "authorization",
-        "chunked",
-        "claims_tls",
-        "content_length",
-        "expect_continue",
-        "forwarded_for",
-        "host",
-        "http_1_0",
-        "keep_alive",
-        "lines",
-        "method",
-        "named",
-        "notes",
-        "passed_on",
-        "path",
-        "repeatable",
-        "request_id",
-        "target",
-        "upgrade",
-        "x_api_key",
-    )
+    method: bytes
+    http_1_0: bool
+    target: bytes = b""
+    path: bytes = b""
+    host: bytes = b""
+    claims_tls: bool = False
+    authorization: bytes | None = None
+    x_api_key: bytes | None = None
+    request_id: bytes | None = None
+    forwarded_for: bytes | None = None
+    content_length: int | None = None
+    chunked: bool = False
+    keep_alive: bool = True
+    expect_continue: bool = False
+    upgrade: bytes | None = None
+    repeatable: bool = True
+    named: Set[bytes] = frozenset()
+    passed_on: Fields = []
+    lines: bytes = b""
+    about_the_site: bytes = b""
+    notes: object = None
 
-    def __init__(self, method: bytes, target: bytes, version: bytes, fields: Fields) -> None:
+    @classmethod
+    def read(cls, method: bytes, target: bytes, version: bytes, fields: Fields) -> Self:
         """Read *fields* in one pass.
 
         Raises:
             BadMessage: a Host, target, coding or expectation that must be refused.
         """
-        self.http_1_0 = version == b"1.0"
-        self.method = method
-        self.notes: object = None
-        self.authorization: bytes | None = None
-        self.x_api_key: bytes | None = None
-        self.request_id: bytes | None = None
-        self.forwarded_for: bytes | None = None
-        self.content_length: int | None = None
-        self.chunked = False
-        self.expect_continue = False
-        self.repeatable = True
-        self.named: Set[bytes] = frozenset()
-        self.upgrade: bytes | None = None
+        head = cls(method, version == b"1.0")
+        head._read(target, fields)
+        return head
+
+    @property
+    def read_too(self) -> Set[bytes]:
+        """Of the fields that are passed on nothing else is read, see `repeats.Head`."""
+        return frozenset()
+
+    def with_values(self, passed_on: Fields, request_id: bytes | None) -> Self:
+        """See `repeats.Head`."""
+        head = copy(self)
+        head.passed_on = passed_on
+        head.lines = as_lines(passed_on)
+        if request_id is not None:
+            head.request_id = request_id
+        return head
+
+    def _read(self, target: bytes, fields: Fields) -> None:
         host: bytes | None = None
         connection = b""
+        codings: bytes | None = None
         passed_on: Fields = []
         about_the_site: Fields = []
         for field in fields:
@@ -129,11 +138,13 @@ class RequestHead:
                     raise BadMessage(HTTPStatus.BAD_REQUEST, "more than one Authorization field")
                 self.authorization = value.rstrip(b" \t")
             elif lower == b"x-api-key":
+                if self.x_api_key is not None:
+                    raise BadMessage(HTTPStatus.BAD_REQUEST, "more than one x-api-key field")
                 self.x_api_key = value.strip(b" \t")
             elif lower == b"connection":
                 connection = connection + b"," + value if connection else value
             elif lower == b"transfer-encoding":
-                self._accept_coding(value)
+                codings = value if codings is None else codings + b"," + value
             elif lower == b"expect":
                 if value.strip(b" \t").lower() != b"100-continue":
                     raise BadMessage(HTTPStatus.EXPECTATION_FAILED, "the only expectation known is 100-continue")
@@ -149,12 +160,14 @@ class RequestHead:
                 self.forwarded_for = value if self.forwarded_for is None else b"%b, %b" % (self.forwarded_for, value)
             elif lower in ABOUT_THE_SITE:
                 about_the_site.append(field)
+        if codings is not None:
+            self._accept_codings(codings)
         has_body = self.chunked or bool(self.content_length)
-        if method in _WITHOUT_CONTENT:
+        if self.method in _WITHOUT_CONTENT:
             self._refuse_what_cannot_be_served(has_body)
         if self.expect_continue:
             self.expect_continue = has_body  # nothing to wait for otherwise
-        self.keep_alive = not self.http_1_0
+        self.keep_alive = not self.http_1_0  # whose keep-alive a proxy must not follow: RFC 9112 section 9.3
         if connection:
             options = self._follow_connection(connection, has_body)
             self.named = options
@@ -177,10 +190,14 @@ class RequestHead:
         if has_body:
             raise BadMessage(HTTPStatus.BAD_REQUEST, "TRACE with a body")
 
-    def _accept_coding(self, value: bytes) -> None:
+    def _accept_codings(self, value: bytes) -> None:
         if self.http_1_0:
             raise BadMessage(HTTPStatus.BAD_REQUEST, "Transfer-Encoding in an HTTP/1.0 request")
-        if value.strip(b" \t").lower() != b"chunked":
+        *others, last = [coding.strip(b" \t").lower() for coding in value.split(b",")]
+        if last != b"chunked" or b"chunked" in others:
+            # Where the body ends is unknown, which weighs more than an unknown coding (RFC 9112 section 6.3).
+            raise BadMessage(HTTPStatus.BAD_REQUEST, "chunked is not the last transfer coding, or not once")
+        if others:
             raise BadMessage(HTTPStatus.NOT_IMPLEMENTED, "the only transfer coding known is chunked")
         self.chunked = True
 
@@ -189,8 +206,6 @@ class RequestHead:
         options = {option.strip(b" \t").lower() for option in connection.split(b",")}
         if b"close" in options:
             self.keep_alive = False
-        elif b"keep-alive" in options:
-            self.keep_alive = True
         if b"upgrade" not in options or self.http_1_0 or has_body:
             self.upgrade = None
         # A client must not lift the limit of its own request.
@@ -203,7 +218,6 @@ class RequestHead:
             raise BadMessage(HTTPStatus.BAD_REQUEST, "no Host field")
         if host is not None and _AUTHORITY.fullmatch(host) is None:
             raise BadMessage(HTTPStatus.BAD_REQUEST, "Host is not a host and port")
-        self.claims_tls = False
         if not target.startswith(b"/"):
             if target == b"*" and self.method == b"OPTIONS":
                 pass
@@ -256,7 +270,7 @@ def read_request_head(raw: bytes, *, max_target_bytes: int, max_header_bytes: in
             raise BadMessage(HTTPStatus.NOT_IMPLEMENTED, "unknown method") from None
     if not read.complete:
         raise BadMessage(HTTPStatus.BAD_REQUEST, "malformed HTTP")
-    head = RequestHead(method, target, version, read.fields)
+    head = RequestHead.read(method, target, version, read.fields)
     if fault:  # of the framing, for which there was no better word
         raise BadMessage(HTTPStatus.BAD_REQUEST, "malformed HTTP")
     return head

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Set
+from copy import copy
 from http import HTTPStatus
+from typing import Self
 
 import httptools
+import msgspec
 
 from shipway.gateway.http1.fields import HOP_BY_HOP, Fields, HeadFields, as_lines, without
 
 MAX_FIELDS = 256
 _USUAL_CONNECTION = frozenset((b"keep-alive", b"close", b"Keep-Alive", b"Close"))
 """Values of Connection that name no field."""
+_SPACED_NAME = re.compile(rb"(?<=\r\n)([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]+:")
+"""White space before the colon, which a proxy takes out of a response (RFC 9112 section 5.1)."""
 _READ_HERE = HOP_BY_HOP | {b"content-length", b"x-request-id"}
 
+_READ_TOO = frozenset((b"content-type", b"content-encoding", b"retry-after", b"retry-after-ms"))
 # Plain numbers: looking a member up in an Enum costs a third of a microsecond on Python 3.11.
 _SWITCHING_PROTOCOLS = HTTPStatus.SWITCHING_PROTOCOLS.value
 _BODILESS = frozenset((HTTPStatus.NO_CONTENT.value, HTTPStatus.NOT_MODIFIED.value))
@@ -22,7 +30,7 @@ class BadResponse(ValueError):
     """What came is not the head of an HTTP/1 response that can be passed on."""
 
 
-class ResponseHead:
+class ResponseHead(msgspec.Struct, eq=False):
     """Status and fields of a response. Never changed once it is read: responses that repeat it share it.
 
     Attributes:
@@ -30,40 +38,48 @@ class ResponseHead:
         keep_alive: Whether the connection may be used again, if the response ends where its framing says.
         dated: Whether *lines* have a Date.
         named: Fields that Connection keeps from being passed on, in lower case; trailers too.
-        lines: The fields as header lines, without hop-by-hop ones, the length and the request id: each connection has
-            its own framing, and the gateway names its requests itself.
+        passed_on: The fields but for hop-by-hop ones, the length and the request id: each connection has its own framing,
+            and the gateway names its requests itself.
+        lines: The same as header lines.
     """
 
-    __slots__ = (
-        "bodiless",
-        "chunked",
-        "content_encoding",
-        "content_length",
-        "content_type",
-        "dated",
-        "interim",
-        "keep_alive",
-        "lines",
-        "named",
-        "retry_after",
-        "retry_after_ms",
-        "status",
-        "upgrade",
-    )
+    status: int
+    keep_alive: bool
+    interim: bool
+    bodiless: bool
+    content_length: int | None = None
+    content_type: bytes = b""
+    content_encoding: bytes = b""
+    retry_after: bytes | None = None
+    retry_after_ms: bytes | None = None
+    upgrade: bytes | None = None
+    chunked: bool = False
+    named: Set[bytes] = frozenset()
+    passed_on: Fields = []
+    dated: bool = False
+    lines: bytes = b""
 
-    def __init__(self, status: int, fields: Fields, *, keep_alive: bool) -> None:
+    @classmethod
+    def read(cls, status: int, fields: Fields, *, keep_alive: bool) -> Self:
         """Raises: BadResponse."""
-        self.status = status
-        self.keep_alive = keep_alive
-        self.interim = status < 200 and status != _SWITCHING_PROTOCOLS
-        self.bodiless = status in _BODILESS
-        self.content_length: int | None = None
-        self.content_type = b""
-        self.content_encoding = b""
-        self.retry_after: bytes | None = None
-        self.retry_after_ms: bytes | None = None
-        self.upgrade: bytes | None = None
-        self.chunked = False
+        switches = status == _SWITCHING_PROTOCOLS  # whatever its length says, HTTP is over
+        head = cls(status, keep_alive and not switches, status < 200 and not switches, status in _BODILESS)
+        head._read(fields)
+        return head
+
+    @property
+    def read_too(self) -> Set[bytes]:
+        """See `repeats.Head`."""
+        return _READ_TOO
+
+    def with_values(self, passed_on: Fields, request_id: bytes | None) -> Self:
+        """See `repeats.Head`; the request id is not passed on."""
+        head = copy(self)
+        head.passed_on = passed_on
+        head.lines = as_lines(passed_on)
+        return head
+
+    def _read(self, fields: Fields) -> None:
         named: set[bytes] = set()
         passed_on: Fields = []
         for field in fields:
@@ -90,7 +106,7 @@ class ResponseHead:
             elif lower == b"upgrade":
                 self.upgrade = value
         self.named = named - {b"close"}
-        passed_on = without(passed_on, self.named)
+        self.passed_on = passed_on = without(passed_on, self.named)
         self.dated = any(field[0] == b"date" for field in passed_on)
         self.lines = as_lines(passed_on)
 
@@ -119,6 +135,9 @@ def read_response_head(raw: bytes) -> ResponseHead:
     except httptools.HttpParserUpgrade:
         pass
     except httptools.HttpParserError as error:
+        mended = _SPACED_NAME.sub(rb"\1:", raw)
+        if mended != raw:
+            return read_response_head(mended)
         raise BadResponse("the response is not HTTP") from error
     finally:
         del read.parser  # the two refer to each other
@@ -127,7 +146,7 @@ def read_response_head(raw: bytes) -> ResponseHead:
         raise BadResponse("the response is not HTTP")
     if len(read.fields) > MAX_FIELDS:
         raise BadResponse("too many fields")
-    head = ResponseHead(status, read.fields, keep_alive=read.keep_alive)
+    head = ResponseHead.read(status, read.fields, keep_alive=read.keep_alive)
     if head.chunked and parser.get_http_version() == "1.0":
         raise BadResponse("Transfer-Encoding in an HTTP/1.0 response")  # faulty framing: RFC 9112 section 6.1
     return head

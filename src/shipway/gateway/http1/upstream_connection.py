@@ -362,7 +362,7 @@ class UpstreamConnection(asyncio.Protocol):
                 head = read_response_head(raw)
                 length = head.content_length
                 if not head.interim:
-                    self._known = KnownHead.of(raw, head, length)
+                    self._known = KnownHead.of(raw, head, length, MAX_HEAD_BYTES)
             data = data[end:]
             if not head.interim:
                 self._begin_body(head, length)
