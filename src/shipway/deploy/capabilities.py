@@ -19,6 +19,8 @@ BY_THE_GATEWAY = frozenset(
         "providers.*.api_key",
         "providers.*.headers",
         "providers.*.health",
+        "providers.*.api_version",
+        "providers.*.region",
         "services.*.url",
         "services.*.releases",
         "services.*.routes",

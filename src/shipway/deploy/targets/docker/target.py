@@ -50,7 +50,11 @@ CAPABILITIES = Capabilities(
         *("gateway.host", "gateway.port", "gateway.admin_host", "gateway.admin_port", "gateway.tls"),
         *("providers.*.context", "providers.*.slots"),
     },
-    because={"services.*.resources.gpu": "it hands no devices to containers yet"},
+    because={
+        "services.*.resources.gpu": "it hands no devices to containers yet",
+        "providers.*.tls": "the gateway's container has no such files",
+        "providers.*.profile": "the gateway's container has no shared AWS configuration",
+    },
 )
 
 
