@@ -2,7 +2,8 @@
 
 import dataclasses
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ from shipway.spec.gateway import Gateway as GatewaySettings
 from shipway.spec.load import validated
 
 API_KEYS = "env:SHIPWAY_API_KEYS"
+_AT_ONCE = 3
 _LINE_LENGTH = 74
 """Of what a build is told to do, so that it stays one line of a terminal."""
 
@@ -103,6 +105,13 @@ class DockerTarget:
         return Rendered(addresses=addresses, gateway=gateway)
 
     def observe(self) -> Layout:
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            # Whoever looks asks the gateway next, and an answer about files takes the engine its time.
+            pool.submit(self._store.read, ADMIN_TOKEN)
+            front, installed = pool.submit(self._gateway.front), pool.submit(lambda: list(self._installed()))
+            return self._layout(front.result(), [release.number for release in installed.result()])
+
+    def _layout(self, front: tuple[int, ...], installed: Sequence[int]) -> Layout:
         current = self._gateway.current()
         running: dict[int, dict[str, int]] = {}
         for replica, container in self._replicas.all():
@@ -111,9 +120,9 @@ class DockerTarget:
             services[replica.service] = services.get(replica.service, 0) + count
         return Layout(
             gateway=current.image_id if current is not None and current.is_running else None,
-            front=self._gateway.front(),
+            front=front,
             running=running,
-            installed=tuple(release.number for release in self._installed()),
+            installed=tuple(installed),
             is_stale=current is not None and self._gateway.has_other(current, self._present_certificates()),
         )
 
