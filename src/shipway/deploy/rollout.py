@@ -111,6 +111,7 @@ class Watch:
         self._counts = Counts()
         self._shares: Mapping[int, float] = {}
         self._shifted_s = clock.monotonic_s()
+        self._before_s = 0.0
         self._began_s: float | None = None
 
     def at(self, shares: Mapping[int, float]) -> None:
@@ -120,7 +121,7 @@ class Watch:
     def go_on(self, watched: Watched) -> None:
         """Go on from what somebody else has *watched* of this rollout. What was answered since then is not counted."""
         self._counts = watched.counts
-        self._began_s = self._clock.monotonic_s() - watched.elapsed_s
+        self._before_s = watched.elapsed_s
 
     def shift(self, step: Shift) -> None:
         """Move traffic. A gateway that does not answer is asked again for a while: it may be changing itself."""
@@ -146,7 +147,7 @@ class Watch:
             RolledBackError: It may not; the message says why.
         """
         began_s = self._clock.monotonic_s()
-        self._began_s = began_s if self._began_s is None else self._began_s
+        self._began_s = began_s - self._before_s if self._began_s is None else self._began_s
         arms: dict[str, Arms] = {}
         judge = self._judge(step.release)
         self._counted(step)  # what came before belongs to another share, or to nobody
