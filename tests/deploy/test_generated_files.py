@@ -24,7 +24,7 @@ app = "main:app"
 routes = [{ path = "/", public = true }]
 health = "/healthz"
 env = { TOKEN = "env:API_TOKEN", CERT = "file:secrets/cert" }
-resources = { cpu = 0.5, memory = "256MiB" }
+resources = { cpu = 0.5, memory = "256MiB", gpu = 1 }
 
 [services.worker]
 command = ["python", "-m", "http.server", "8000"]

@@ -160,6 +160,7 @@ def _service(app: App, name: str, service: Service) -> Table:
         }
     )
     resources = service.resources
+    gpus = {"capabilities": ["gpu"], "count": resources.gpu}
     told: Table = {"command": list(service.command)} if service.dockerfile and service.command else {}
     return {
         **made,
@@ -169,6 +170,7 @@ def _service(app: App, name: str, service: Service) -> Table:
         **({"scale": service.replicas} if service.replicas > 1 else {}),
         **({"cpus": resources.cpu} if resources.cpu is not None else {}),
         **({"mem_limit": resources.memory} if resources.memory is not None else {}),
+        **({"deploy": {"resources": {"reservations": {"devices": [gpus]}}}} if resources.gpu else {}),
         **_hardened(service.drain + 5, drops=service.image is None and service.dockerfile is None),
     }
 

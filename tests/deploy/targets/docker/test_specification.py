@@ -20,7 +20,7 @@ def _sections(**more: Any) -> Sections:
 
 
 def test_the_container_of_a_service() -> None:
-    sections = _sections(resources=Resources(cpu=0.5, memory=1024), drain=10.0)
+    sections = _sections(resources=Resources(cpu=0.5, memory=1024, gpu=2), drain=10.0)
     assert service_container(NAMES, REPLICA, "sha256:1", sections, PLACE, {}) == {
         "Image": "sha256:1",
         "Labels": {
@@ -49,6 +49,7 @@ def test_the_container_of_a_service() -> None:
             "SecurityOpt": ["no-new-privileges"],
             "NanoCpus": 500_000_000,
             "Memory": 1024,
+            "DeviceRequests": [{"Count": 2, "Capabilities": [["gpu"]]}],
         },
         "NetworkingConfig": {
             "EndpointsConfig": {"shop.prod.network": {"Aliases": ["api.v4"], "IPAMConfig": {"IPv4Address": "10.0.0.2"}}}

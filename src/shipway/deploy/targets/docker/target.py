@@ -48,12 +48,11 @@ CAPABILITIES = Capabilities(
     | {
         *("services.*.app", "services.*.command", "services.*.image", "services.*.dockerfile", "services.*.factory"),
         *("services.*.replicas", "services.*.env", "services.*.cwd", "services.*.health", "services.*.drain"),
-        *("services.*.resources.cpu", "services.*.resources.memory"),
+        "services.*.resources",
         *("gateway.host", "gateway.port", "gateway.admin_host", "gateway.admin_port", "gateway.tls"),
         *("providers.*.context", "providers.*.slots"),
     },
     because={
-        "services.*.resources.gpu": "it hands no devices to containers yet",
         "providers.*.tls": "the gateway's container has no such files",
         "providers.*.profile": "the gateway's container has no shared AWS configuration",
     },
