@@ -1,0 +1,277 @@
+"""Anthropic messages: streams. Source: https://docs.anthropic.com/en/api/messages-streaming."""
+
+from __future__ import annotations
+
+import msgspec
+
+from shipway.gateway.dialects.anthropic.answer import (
+    CitationRead,
+    ErrorDetail,
+    UsageRead,
+    read_citation,
+    read_stop,
+    read_usage,
+    written_citation,
+    written_stop,
+    written_usage,
+)
+from shipway.gateway.dialects.anthropic.request import FAMILY
+from shipway.gateway.dialects.dialect import document_reader
+from shipway.gateway.dialects.errors import one_word
+from shipway.gateway.dialects.events import (
+    ENDED,
+    Cited,
+    Ended,
+    Envelope,
+    Event,
+    Failed,
+    ImageGiven,
+    ReasoningDelta,
+    ReasoningSealed,
+    ReasoningSigned,
+    Started,
+    Stopped,
+    TextDelta,
+    ToolArguments,
+    ToolCallStarted,
+    UsageKnown,
+)
+from shipway.gateway.dialects.signatures import sealed_for
+from shipway.gateway.dialects.usage import NOTHING
+
+
+class _Read(msgspec.Struct, gc=False):
+    """A part of what an upstream says; fields that are not declared are not needed."""
+
+
+class _Message(_Read):
+    id: str = ""
+    model: str = ""
+    usage: UsageRead | None = None
+
+
+class _Block(_Read):
+    type: str
+    text: str = ""
+    thinking: str = ""
+    data: str = ""
+    id: str = ""
+    name: str = ""
+
+
+class _Delta(_Read):
+    type: str = ""
+    text: str = ""
+    thinking: str = ""
+    signature: str = ""
+    partial_json: str = ""
+    citation: CitationRead | None = None
+    stop_reason: str | None = None
+    stop_sequence: str | None = None
+
+
+class _Said(_Read):
+    type: str
+    index: int = 0
+    message: _Message | None = None
+    content_block: _Block | None = None
+    delta: _Delta | None = None
+    usage: UsageRead | None = None
+    error: ErrorDetail | None = None
+
+
+_read = document_reader(_Said)
+
+
+class Parser:
+    """Reads one stream."""
+
+    def __init__(self) -> None:
+        self._calls = 0
+        self._call: int | None = None
+        self._called_with_nothing = False
+        self._signature = ""
+
+    def read(self, name: str, data: bytes) -> list[Event]:
+        event = _read(data)
+        kind = event.type
+        if kind == "content_block_delta":
+            return self._delta(event.delta or _Delta())
+        if kind == "content_block_start":
+            return self._block(event.content_block)
+        if kind == "content_block_stop":
+            return self._block_ended()
+        if kind == "message_delta":
+            return _message_delta(event)
+        if kind == "message_start":
+            message = event.message or _Message()
+            known = [] if message.usage is None else [UsageKnown(read_usage(message.usage))]
+            return [Started(message.id, message.model), *known]
+        if kind == "message_stop":
+            return [ENDED]
+        if kind == "error":
+            return [Failed(one_word(event.error.type if event.error else None, "api_error"))]
+        return []  # a ping, or what is new and says so
+
+    def end(self) -> list[Event]:
+        return []
+
+    def _delta(self, delta: _Delta) -> list[Event]:
+        kind = delta.type
+        if kind == "text_delta":
+            return [TextDelta(delta.text)]
+        if kind == "input_json_delta":
+            if self._call is None:
+                raise ValueError("arguments of no call")
+            if not delta.partial_json:
+                return []
+            self._called_with_nothing = False
+            return [ToolArguments(self._call, delta.partial_json)]
+        if kind == "thinking_delta":
+            return [ReasoningDelta(delta.thinking)]
+        if kind == "signature_delta":
+            self._signature += delta.signature
+            return []
+        if kind == "citations_delta" and delta.citation is not None:
+            return [Cited(read_citation(delta.citation))]
+        raise ValueError("a delta of an unknown type")
+
+    def _block(self, block: _Block | None) -> list[Event]:
+        if block is None:
+            raise ValueError("a block without content")
+        if block.type == "text":
+            return [TextDelta(block.text)] if block.text else []
+        if block.type == "tool_use":
+            self._call = self._calls
+            self._calls += 1
+            self._called_with_nothing = True
+            return [ToolCallStarted(self._call, block.id, block.name)]
+        if block.type == "thinking":
+            return [ReasoningDelta(block.thinking)] if block.thinking else []
+        if block.type == "redacted_thinking":
+            return [ReasoningSealed(block.data, FAMILY)]
+        raise ValueError("a block of an unknown type")
+
+    def _block_ended(self) -> list[Event]:
+        events: list[Event] = []
+        if self._signature:
+            events.append(ReasoningSigned(self._signature, FAMILY))
+            self._signature = ""
+        if self._call is not None and self._called_with_nothing:
+            events.append(ToolArguments(self._call, "{}"))
+        self._call = None
+        return events
+
+
+def _message_delta(event: _Said) -> list[Event]:
+    events: list[Event] = []
+    delta = event.delta
+    if delta is not None and delta.stop_reason is not None:
+        events.append(Stopped(read_stop(delta.stop_reason), delta.stop_sequence))
+    if event.usage is not None:
+        events.append(UsageKnown(read_usage(event.usage)))
+    return events
+
+
+_encode = msgspec.json.Encoder().encode
+_DELTA = (
+    b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%d,"delta":{"type":"%b","%b":%b}}\n\n'
+)
+_START = b'event: content_block_start\ndata: {"type":"content_block_start","index":%d,"content_block":%b}\n\n'
+_THINKING = b'{"type":"thinking","thinking":"","signature":""}'
+_STOP = b'event: content_block_stop\ndata: {"type":"content_block_stop","index":%d}\n\n'
+
+
+class Writer:
+    """Writes one stream.
+
+    A call's block is ended with the answer, as arguments of several calls may come in turns. The stop reason waits for the
+    usage, since both are said in one event.
+    """
+
+    def __init__(self, envelope: Envelope) -> None:
+        self._envelope = envelope
+        self._blocks = 0
+        self._open = ""
+        self._calls: dict[int, int] = {}
+        self._usage = NOTHING
+        self._stopped = Stopped("end")
+
+    def write(self, event: Event) -> bytes:
+        if isinstance(event, TextDelta):
+            return self._delta("text", b'{"type":"text","text":""}', b"text_delta", b"text", event.text)
+        if isinstance(event, ToolArguments):
+            return _DELTA % (self._calls[event.index], b"input_json_delta", b"partial_json", _encode(event.text))
+        if isinstance(event, ReasoningDelta):
+            return self._delta("thinking", _THINKING, b"thinking_delta", b"thinking", event.text)
+        return self._write_rare(event)
+
+    def _write_rare(self, event: Event) -> bytes:
+        match event:
+            case Started():
+                return self._started()
+            case ToolCallStarted(index, call_id, name):
+                shown_id = call_id or f"call_{self._envelope.id}_{index}"
+                block = {"type": "tool_use", "id": shown_id, "name": name, "input": {}}
+                written = self._begin("", _encode(block))
+                self._calls[index] = self._blocks - 1
+                return written
+            case ReasoningSigned(signature, origin):
+                shown = sealed_for(FAMILY, signature, origin)
+                return self._delta("thinking", _THINKING, b"signature_delta", b"signature", shown) + self._end()
+            case ReasoningSealed(data, origin):
+                redacted = {"type": "redacted_thinking", "data": sealed_for(FAMILY, data, origin)}
+                return self._begin("redacted", _encode(redacted)) + self._end()
+            case Cited(citation):
+                begun = b"" if self._open == "text" else self._begin("text", b'{"type":"text","text":""}')
+                said = _encode(written_citation(citation))
+                return begun + _DELTA % (self._blocks - 1, b"citations_delta", b"citation", said)
+            case UsageKnown(usage):
+                self._usage = self._usage.updated(usage)
+            case Stopped():
+                self._stopped = event
+            case Ended():
+                return self._ended()
+            case ImageGiven():
+                raise ValueError("an image in an answer")
+        return b""
+
+    def _started(self) -> bytes:
+        message: dict[str, object] = {
+            "id": f"msg_{self._envelope.id}",
+            "type": "message",
+            "role": "assistant",
+            "model": self._envelope.model,
+            "content": [],
+            "stop_reason": None,
+            "stop_sequence": None,
+            "usage": written_usage(self._usage),
+        }
+        return b"event: message_start\ndata: %b\n\n" % _encode({"type": "message_start", "message": message})
+
+    def _delta(self, kind: str, block: bytes, delta: bytes, field: bytes, text: str) -> bytes:
+        written = _DELTA % (self._blocks - (self._open == kind), delta, field, _encode(text))
+        return written if self._open == kind else self._begin(kind, block) + written
+
+    def _begin(self, kind: str, block: bytes) -> bytes:
+        written = self._end() + _START % (self._blocks, block)
+        self._open = kind
+        self._blocks += 1
+        return written
+
+    def _end(self) -> bytes:
+        """End the open block, unless it is a call's."""
+        if not self._open:
+            return b""
+        self._open = ""
+        return _STOP % (self._blocks - 1)
+
+    def _ended(self) -> bytes:
+        stops = b"".join([_STOP % block for block in self._calls.values()])
+        delta = {"stop_reason": written_stop(self._stopped.reason), "stop_sequence": self._stopped.sequence}
+        said = _encode({"type": "message_delta", "delta": delta, "usage": written_usage(self._usage)})
+        return b'%b%bevent: message_delta\ndata: %b\n\nevent: message_stop\ndata: {"type":"message_stop"}\n\n' % (
+            self._end(),
+            stops,
+            said,
+        )

@@ -1,0 +1,90 @@
+"""What a dialect is to the data path: readers and writers of its four kinds of documents, without I/O.
+
+A caller speaks one dialect and an upstream another. The caller's reads requests and writes answers, streams and errors; the
+upstream's does the reverse. Each has both, so that what it writes can be read back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+import msgspec
+
+from shipway.gateway.dialects.conversation import Conversation
+from shipway.gateway.dialects.events import Answer, Envelope, Event
+from shipway.gateway.dialects.losses import Losses
+from shipway.gateway.dialects.sse import EventSplitter, Message
+from shipway.gateway.refusals import Refusal
+
+T = TypeVar("T")
+
+
+def document_reader(wire: type[T]) -> Callable[[bytes], T]:
+    """A function that reads documents of upstreams into *wire* and raises ValueError for what is none."""
+    decode = msgspec.json.Decoder(wire).decode
+
+    def read(document: bytes) -> T:
+        try:
+            return decode(document)
+        except (msgspec.DecodeError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
+            raise ValueError("not a document of this dialect") from error
+
+    return read
+
+
+class Framing(Protocol):
+    """Cuts the bytes of a stream into messages."""
+
+    @property
+    def whole(self) -> bool: ...
+
+    def feed(self, data: bytes) -> list[Message]:
+        """Raises: ValueError."""
+
+
+class StreamParser(Protocol):
+    """Reads one stream of an upstream, message by message."""
+
+    def read(self, name: str, data: bytes) -> list[Event]:
+        """The events that a message says. Raises: ValueError, when it makes no sense."""
+
+    def end(self) -> list[Event]:
+        """The upstream closed in order: what is still to be said, with `Ended` where the stream may end here."""
+
+
+class StreamWriter(Protocol):
+    """Writes one stream to a caller."""
+
+    def write(self, event: Event) -> bytes:
+        """What the caller gets for this event; often nothing, as dialects differ in when things are said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """One wire format.
+
+    Attributes:
+        read_request: Raises Refused, naming the field.
+        write_request: A body for the named model. Raises Refused, naming the field in the caller's dialect.
+        read_answer: Raises ValueError for what is no answer: another document, or one that says it failed.
+        read_error: (status, body) → what the caller is told; never text of the upstream.
+        write_error: (refusal, request id) → header lines and body.
+        status: The status with which this dialect's SDKs raise the right class for a refusal.
+        stream_error: The in-band error that ends a stream whose status is spent.
+        framing: How streams are cut into messages.
+    """
+
+    name: str
+    read_request: Callable[[bytes, Losses], Conversation]
+    write_request: Callable[[Conversation, str, Losses], bytes]
+    read_answer: Callable[[bytes], Answer]
+    write_answer: Callable[[Answer, Envelope], bytes]
+    stream_parser: Callable[[], StreamParser]
+    stream_writer: Callable[[Envelope], StreamWriter]
+    read_error: Callable[[int, bytes], Refusal]
+    write_error: Callable[[Refusal, str], tuple[bytes, bytes]]
+    stream_error: Callable[[Refusal], bytes]
+    status: Callable[[Refusal], int] = lambda refusal: refusal.status.value
+    framing: Callable[[], Framing] = EventSplitter

@@ -1,0 +1,19 @@
+"""Gemini's generateContent and streamGenerateContent."""
+
+from shipway.gateway.dialects.dialect import Dialect
+from shipway.gateway.dialects.gemini.answer import read_answer, read_error, stream_error, write_answer, write_error
+from shipway.gateway.dialects.gemini.request import read_request, write_request
+from shipway.gateway.dialects.gemini.stream import Parser, Writer
+
+DIALECT = Dialect(
+    "gemini",
+    read_request,
+    write_request,
+    read_answer,
+    write_answer,
+    Parser,
+    Writer,
+    read_error,
+    write_error,
+    stream_error,
+)

@@ -1,0 +1,349 @@
+"""Gemini generateContent: whole answers, usage, finish reasons, errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from shipway.gateway.dialects.conversation import Citation, Image, Reasoning, Text, ToolCall
+from shipway.gateway.dialects.dialect import document_reader
+from shipway.gateway.dialects.errors import one_word, refused_by_model
+from shipway.gateway.dialects.events import Answer, AnswerPart, Envelope, StopReason
+from shipway.gateway.dialects.gemini.request import FAMILY
+from shipway.gateway.dialects.losses import object_text
+from shipway.gateway.dialects.signatures import opened_from, sealed_for
+from shipway.gateway.dialects.usage import NOTHING, TokenUsage, plus, remainder
+from shipway.gateway.refusals import JSON_FIELD, Refusal, extra_fields
+
+_READ_STOPS: dict[str, StopReason] = {
+    "STOP": "end",
+    "MAX_TOKENS": "length",
+    "SAFETY": "content_filter",
+    "RECITATION": "content_filter",
+    "LANGUAGE": "content_filter",
+    "BLOCKLIST": "content_filter",
+    "PROHIBITED_CONTENT": "content_filter",
+    "SPII": "content_filter",
+    "IMAGE_SAFETY": "content_filter",
+    "IMAGE_PROHIBITED_CONTENT": "content_filter",
+    "IMAGE_RECITATION": "content_filter",
+    "MODEL_ARMOR": "content_filter",
+}
+"""Others (`MALFORMED_FUNCTION_CALL`, `OTHER`, …) are failures."""
+_WRITTEN_STOPS: dict[StopReason, str] = {
+    "end": "STOP",
+    "length": "MAX_TOKENS",
+    "stop_sequence": "STOP",
+    "tool_calls": "STOP",
+    "content_filter": "PROHIBITED_CONTENT",
+    "refusal": "PROHIBITED_CONTENT",
+    "context_window": "MAX_TOKENS",
+}
+
+
+class _Read(msgspec.Struct, gc=False):
+    """A part of what an upstream says; fields that are not declared are not needed."""
+
+
+class _Count(_Read):
+    modality: str = ""
+    tokenCount: int = 0
+
+
+class UsageRead(_Read):
+    promptTokenCount: int | None = None
+    cachedContentTokenCount: int | None = None
+    candidatesTokenCount: int | None = None
+    thoughtsTokenCount: int | None = None
+    toolUsePromptTokenCount: int | None = None
+    totalTokenCount: int | None = None
+    promptTokensDetails: list[_Count] | None = None
+    cacheTokensDetails: list[_Count] | None = None
+    candidatesTokensDetails: list[_Count] | None = None
+
+
+def _of(counts: list[_Count] | None, modality: str) -> int | None:
+    """None where this modality is not told apart."""
+    found = [count.tokenCount for count in counts or () if count.modality == modality]
+    return sum(found) if found else None
+
+
+def _fresh(usage: UsageRead, modality: str) -> int | None:
+    """Tokens of a modality that did not come from the cache."""
+    counted = _of(usage.promptTokensDetails, modality)
+    return None if counted is None else counted - (_of(usage.cacheTokensDetails, modality) or 0)
+
+
+def read_usage(usage: UsageRead) -> TokenUsage:
+    """Cached tokens are part of the prompt's, thoughts come on top of the candidates'; what tools read is input."""
+    fresh, cached, audio, image = remainder(
+        usage.promptTokenCount, usage.cachedContentTokenCount, _fresh(usage, "AUDIO"), _fresh(usage, "IMAGE")
+    )
+    output, output_audio, output_image = remainder(
+        usage.candidatesTokenCount,
+        _of(usage.candidatesTokensDetails, "AUDIO"),
+        _of(usage.candidatesTokensDetails, "IMAGE"),
+    )
+    fresh = plus(fresh, usage.toolUsePromptTokenCount)
+    return TokenUsage(fresh, cached, None, audio, image, output, usage.thoughtsTokenCount, output_audio, output_image)
+
+
+def written_usage(usage: TokenUsage) -> dict[str, object]:
+    written: dict[str, object] = {}
+    candidates = plus(plus(usage.output, usage.output_audio), usage.output_image)
+    for name, count in (
+        ("promptTokenCount", usage.prompt_tokens),
+        ("cachedContentTokenCount", usage.cached_read),
+        ("candidatesTokenCount", candidates),
+        ("thoughtsTokenCount", usage.reasoning),
+        ("totalTokenCount", usage.total_tokens),
+    ):
+        if count is not None:
+            written[name] = count
+    inputs = (("TEXT", usage.input), ("AUDIO", usage.input_audio), ("IMAGE", usage.input_image))
+    outputs = (("TEXT", usage.output), ("AUDIO", usage.output_audio), ("IMAGE", usage.output_image))
+    for name, counts in (("promptTokensDetails", inputs), ("candidatesTokensDetails", outputs)):
+        if any(count is not None for _, count in counts[1:]):
+            written[name] = [{"modality": kind, "tokenCount": count} for kind, count in counts if count is not None]
+    return written
+
+
+class _Blob(_Read):
+    mimeType: str
+    data: str
+
+
+class _FunctionCall(_Read):
+    name: str
+    args: Raw | UnsetType = UNSET
+    id: str | None = None
+
+
+class PartRead(_Read):
+    text: str | None = None
+    thought: bool | None = None
+    thoughtSignature: str | None = None
+    functionCall: _FunctionCall | None = None
+    inlineData: _Blob | None = None
+
+
+class _Content(_Read):
+    parts: list[PartRead] | None = None
+
+
+class _Source(_Read):
+    uri: str | None = None
+    title: str | None = None
+    startIndex: int = 0
+    endIndex: int = 0
+
+
+class _Sources(_Read):
+    citations: list[_Source] | None = None
+    citationSources: list[_Source] | None = None
+
+
+class CandidateRead(_Read):
+    content: _Content | None = None
+    finishReason: str | None = None
+    citationMetadata: _Sources | None = None
+    index: int = 0
+
+
+class _Feedback(_Read):
+    blockReason: str | None = None
+
+
+class ResponseRead(_Read):
+    candidates: list[CandidateRead] | None = None
+    usageMetadata: UsageRead | None = None
+    promptFeedback: _Feedback | None = None
+    responseId: str = ""
+    modelVersion: str = ""
+    error: Raw = Raw(b"null")
+
+
+_read = document_reader(ResponseRead)
+_encode = msgspec.json.Encoder().encode
+
+
+def read_stop(reason: str, has_calls: bool) -> StopReason:
+    """Raises: ValueError."""
+    stop = _READ_STOPS.get(reason)
+    if stop is None:
+        raise ValueError("a finish reason that is a failure")
+    return "tool_calls" if stop == "end" and has_calls else stop
+
+
+def written_stop(reason: StopReason) -> str:
+    return _WRITTEN_STOPS[reason]
+
+
+def read_parts(candidate: CandidateRead) -> Iterator[AnswerPart]:
+    """A signature stands before its part, so that it is not taken for what follows it. Raises: ValueError."""
+    content = candidate.content
+    for part in (content.parts if content is not None else None) or ():
+        if part.thoughtSignature is not None and not part.thought:
+            signature, origin = opened_from(FAMILY, part.thoughtSignature)
+            yield Reasoning("", signature, origin=origin)
+        if part.text is not None:
+            if part.thought:
+                yield Reasoning(part.text)
+            elif part.text:
+                yield Text(part.text)
+        elif part.functionCall is not None:
+            call = part.functionCall
+            arguments = "{}" if isinstance(call.args, UnsetType) else bytes(call.args).decode()
+            yield ToolCall(call.id or "", call.name, arguments)
+        elif part.inlineData is not None:
+            yield Image(part.inlineData.mimeType, part.inlineData.data)
+        elif part.thoughtSignature is None:
+            raise ValueError("a part of an unknown type")
+    sources = candidate.citationMetadata
+    if sources is not None:
+        for source in sources.citations or sources.citationSources or ():
+            yield Citation(source.uri, source.title, unit="answer", start=source.startIndex, end=source.endIndex)
+
+
+def read_answer(body: bytes) -> Answer:
+    """Raises: ValueError."""
+    response = _read(body)
+    usage = NOTHING if response.usageMetadata is None else read_usage(response.usageMetadata)
+    if not response.candidates:
+        if response.promptFeedback is not None and response.promptFeedback.blockReason:
+            return Answer((), "content_filter", None, usage, response.responseId, response.modelVersion)
+        raise ValueError("no candidate")
+    candidate = response.candidates[0]
+    if len(response.candidates) > 1 or candidate.finishReason is None:
+        raise ValueError("not one finished candidate")
+    parts = _signed(list(read_parts(candidate)))
+    stop = read_stop(candidate.finishReason, any(isinstance(part, ToolCall) for part in parts))
+    return Answer(tuple(parts), stop, None, usage, response.responseId, response.modelVersion)
+
+
+def _signed(parts: list[AnswerPart]) -> list[AnswerPart]:
+    """Signatures joined to the thoughts before them, as a stream's are when it is folded."""
+    joined: list[AnswerPart] = []
+    for part in parts:
+        last = joined[-1] if joined else None
+        if isinstance(part, Reasoning) and isinstance(last, Reasoning) and last.signature is None:
+            joined[-1] = Reasoning(last.text + part.text, part.signature, origin=part.origin)
+        else:
+            joined.append(part)
+    return joined
+
+
+def write_parts(parts: tuple[AnswerPart, ...], envelope: Envelope) -> list[dict[str, object]]:
+    """Raises: ValueError."""
+    written: list[dict[str, object]] = []
+    signature: str | None = None
+    for part in parts:
+        if isinstance(part, Citation):
+            continue
+        if isinstance(part, Reasoning):
+            if part.text:
+                written.append({"text": part.text, "thought": True})
+            proof = part.signature if part.sealed is None else part.sealed
+            signature = signature if proof is None else sealed_for(FAMILY, proof, part.origin)
+            continue
+        one = _written_part(part, f"call_{envelope.id}_{len(written)}")
+        if signature is not None:
+            one["thoughtSignature"], signature = signature, None
+        written.append(one)
+    if signature is not None:
+        written.append({"text": "", "thoughtSignature": signature})
+    return written
+
+
+def _written_part(part: Text | ToolCall | Image, call_id: str) -> dict[str, object]:
+    if isinstance(part, Text):
+        return {"text": part.text}
+    if isinstance(part, ToolCall):
+        return {"functionCall": {"name": part.name, "args": object_text(part.arguments), "id": part.id or call_id}}
+    if part.data is None:
+        raise ValueError("an image's address in an answer")
+    return {"inlineData": {"mimeType": part.media_type or "image/png", "data": part.data}}
+
+
+def written_sources(citations: list[Citation]) -> dict[str, object]:
+    sources = [
+        {"uri": one.url, "title": one.title, "startIndex": one.start, "endIndex": one.end}
+        for one in citations
+        if one.url is not None
+    ]
+    return {"citationMetadata": {"citations": sources}} if sources else {}
+
+
+def write_answer(answer: Answer, envelope: Envelope) -> bytes:
+    """Raises: ValueError."""
+    candidate: dict[str, object] = {
+        "content": {"role": "model", "parts": write_parts(answer.parts, envelope)},
+        "finishReason": _WRITTEN_STOPS[answer.stop],
+        "index": 0,
+        **written_sources([part for part in answer.parts if isinstance(part, Citation)]),
+    }
+    return _encode(response(envelope, [candidate], answer.usage))
+
+
+def response(envelope: Envelope, candidates: list[dict[str, object]], usage: TokenUsage) -> dict[str, object]:
+    written: dict[str, object] = {"candidates": candidates}
+    if usage is not NOTHING:
+        written["usageMetadata"] = written_usage(usage)
+    return written | {"modelVersion": envelope.model, "responseId": envelope.id}
+
+
+STATUSES = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    429: "RESOURCE_EXHAUSTED",
+    500: "INTERNAL",
+    503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}
+KINDS = {
+    "RESOURCE_EXHAUSTED": "rate_limit_error",
+    "INVALID_ARGUMENT": "invalid_request_error",
+    "UNAVAILABLE": "overloaded_error",
+    "DEADLINE_EXCEEDED": "timeout_error",
+}
+
+
+class ErrorDetail(_Read):
+    status: str | None = None
+    message: str | None = None
+
+
+class _Error(_Read):
+    error: ErrorDetail | None = None
+
+
+_read_error = document_reader(_Error)
+_read_errors = document_reader(list[_Error])
+
+
+def read_error(status: int, body: bytes) -> Refusal:
+    """An error of a stream comes in a list."""
+    try:
+        found = _read_errors(body)[:1] if body.lstrip().startswith(b"[") else [_read_error(body)]
+        detail = (found[0].error if found else None) or ErrorDetail()
+    except ValueError:
+        detail = ErrorDetail()
+    return refused_by_model(status, one_word(detail.status), detail.message or "")
+
+
+def error_document(refusal: Refusal) -> bytes:
+    code = refusal.status.value
+    name = STATUSES.get(code) or ("INTERNAL" if code >= 500 else "INVALID_ARGUMENT")
+    return _encode({"error": {"code": code, "message": refusal.message, "status": name}})
+
+
+def write_error(refusal: Refusal, request_id: str) -> tuple[bytes, bytes]:
+    return JSON_FIELD + extra_fields(refusal), error_document(refusal)
+
+
+def stream_error(refusal: Refusal) -> bytes:
+    return b"data: %b\n\n" % error_document(refusal)

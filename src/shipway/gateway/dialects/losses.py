@@ -1,0 +1,172 @@
+"""What a request says and its target cannot be told: refused by the field's name, unless the app file allows its loss."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Container, Mapping
+from typing import Generic, TypeVar
+
+import msgspec
+from msgspec import Raw
+
+from shipway.gateway.dialects.conversation import Conversation
+from shipway.gateway.refusals import Refused, bad_field
+
+_INDEX = re.compile(r"\[\d+\]")
+_FAULT = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<at>.*)`)?$", re.DOTALL)
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`$", re.DOTALL)
+_MISSING = re.compile(r"Object missing required field `(.*)`$", re.DOTALL)
+_STEP = re.compile(r"\[\d+\]|[^.\[]+")
+
+MAX_KINDS_DROPPED = 32
+"""Each kind of field that is dropped has the body read once more."""
+
+
+class Losses:
+    """What may be lost, and what was.
+
+    Attributes:
+        dropped: Paths of fields in the caller's request that did not reach the target, for `x-shipway-dropped`.
+    """
+
+    __slots__ = ("_allowed", "dropped")
+
+    def __init__(self, allowed: Container[str] = frozenset(), dropped: tuple[str, ...] = ()) -> None:
+        """*allowed* has paths without indices, e.g. `logit_bias` or `messages[].name`."""
+        self._allowed = allowed
+        self.dropped = list(dropped)
+
+    def lose(self, at: str) -> None:
+        """The field at *at* cannot be passed on. Raises: Refused, unless that is allowed."""
+        if _INDEX.sub("[]", at) not in self._allowed:
+            raise Refused(bad_field(at, f"The model behind this name cannot be told {at!r}."))
+        self.dropped.append(at)
+
+    def note(self, at: str) -> None:
+        """The field at *at* means nothing to the target, such as another provider's signature; it is only reported."""
+        self.dropped.append(at)
+
+    def again(self) -> Losses:
+        """For another target of the same request: what was lost in reading stays lost."""
+        return Losses(self._allowed, tuple(self.dropped))
+
+
+def lose_sampling(conversation: Conversation, losses: Losses, *fields: str) -> None:
+    """These fields of `Sampling` have no place in the target. Raises: Refused."""
+    sampling = conversation.sampling
+    for field in fields:
+        if getattr(sampling, field) not in (None, ()):
+            losses.lose(conversation.name(field))
+
+
+def json_object(text: str, at: str) -> Raw:
+    """*text* as it is, for a target that carries an object where the caller's dialect carries a string.
+
+    Raises:
+        Refused: it is no JSON object.
+    """
+    try:
+        return object_text(text)
+    except ValueError:
+        raise Refused(bad_field(at, f"The field {at!r} must hold a JSON object.")) from None
+
+
+def object_text(text: str) -> Raw:
+    """*text* of a JSON object as a value; of nothing, an empty one. Raises: ValueError."""
+    if not text.strip():
+        return Raw(b"{}")
+    encoded = text.encode()
+    try:
+        _decode_fields(encoded)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise ValueError("no JSON object") from error
+    return Raw(encoded)
+
+
+T = TypeVar("T")
+
+
+class StrictReader(Generic[T]):
+    """Reads requests into a wire type that forbids unknown fields, and names those that are at fault."""
+
+    def __init__(self, wire: type[T], neutral: Mapping[str, frozenset[bytes]] | None = None) -> None:
+        """*neutral* has the values (as JSON) of unknown fields that say nothing, by path without indices."""
+        self._decode = msgspec.json.Decoder(wire).decode
+        self._neutral = neutral or {}
+
+    def read(self, body: bytes, losses: Losses) -> T:
+        """Raises: Refused."""
+        try:
+            return self._decode(body)
+        except msgspec.ValidationError as error:
+            return self._read_without_unknown(body, error, losses)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise Refused(bad_field(None, "The body is not a JSON object.")) from None
+
+    def _read_without_unknown(self, body: bytes, error: msgspec.ValidationError, losses: Losses) -> T:
+        raw = Raw(body)
+        for _ in range(MAX_KINDS_DROPPED):
+            raw = self._without_fault(raw, str(error), losses)
+            try:
+                return self._decode(raw)
+            except msgspec.ValidationError as next_error:
+                error = next_error
+        raise Refused(bad_field(None, "The body has too many fields that cannot be passed on."))
+
+    def _without_fault(self, raw: Raw, error: str, losses: Losses) -> Raw:
+        """*raw* without the fields that *error* is about, wherever they are alike."""
+        match = _FAULT.match(error)
+        what, at = (match["what"], match["at"] or "") if match else (error, "")
+        if missing := _MISSING.match(what):
+            path = f"{at}.{missing[1]}" if at else missing[1]
+            raise Refused(bad_field(path, f"The field {path!r} is missing."))
+        if unknown := _UNKNOWN.match(what):
+            steps = [*_STEP.findall(at), unknown[1]]
+        elif what.startswith("Expected `null`"):
+            steps = _STEP.findall(at)
+        elif what.startswith("Invalid value '") and at.endswith((".type", ".role")):
+            # A kind of part that is not known: the whole part is at fault, by its kind's name.
+            parent, kind = at.rpartition(".")[0], what[len("Invalid value '") : -1]
+            losses.lose(f"{parent}.{kind}" if at.endswith(".type") else at)
+            return _without(raw, _STEP.findall(parent), "", lambda _value, _at: None, exact=True)
+        else:
+            raise Refused(bad_field(at or None, f"{what}{f' in {at!r}' if at else ''}."))
+
+        def drop(value: bytes, place: str) -> None:
+            neutral = self._neutral.get(_INDEX.sub("[]", place), frozenset())
+            if value != b"null" and value not in neutral:
+                losses.lose(place)
+
+        return _without(raw, steps, "", drop)
+
+
+def _without(raw: Raw, steps: list[str], at: str, drop: Callable[[bytes, str], None], *, exact: bool = False) -> Raw:
+    """*raw* without what *steps* lead to, in every element of the lists on the way or in that of the index alone."""
+    step, rest = steps[0], steps[1:]
+    if step.startswith("["):
+        if not bytes(raw).lstrip().startswith(b"["):
+            return raw
+        items = []
+        for index, item in enumerate(_decode_items(raw)):
+            if exact and step != f"[{index}]":
+                items.append(item)
+            elif rest:
+                items.append(_without(item, rest, f"{at}[{index}]", drop, exact=exact))
+            else:
+                drop(bytes(item), f"{at}[{index}]")
+        return Raw(_encode(items))
+    if not bytes(raw).lstrip().startswith(b"{"):
+        return raw
+    fields = _decode_fields(raw)
+    if step in fields:
+        place = f"{at}.{step}" if at else step
+        if rest:
+            fields[step] = _without(fields[step], rest, place, drop, exact=exact)
+        else:
+            drop(bytes(fields.pop(step)), place)
+    return Raw(_encode(fields))
+
+
+_decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
+_decode_items = msgspec.json.Decoder(list[Raw]).decode
+_encode = msgspec.json.Encoder().encode

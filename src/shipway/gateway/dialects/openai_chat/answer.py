@@ -1,0 +1,255 @@
+"""Chat completions: whole answers, usage, stop reasons. Errors are in `dialects.openai`."""
+
+from __future__ import annotations
+
+import msgspec
+
+from shipway.gateway.dialects.conversation import Citation, Image, Reasoning, Text, ToolCall
+from shipway.gateway.dialects.dialect import document_reader
+from shipway.gateway.dialects.events import Answer, AnswerPart, Envelope, StopReason
+from shipway.gateway.dialects.media import image_from, image_url
+from shipway.gateway.dialects.openai_chat.request import ReasoningDetail, detail_of, thoughts
+from shipway.gateway.dialects.usage import NOTHING, TokenUsage, remainder
+
+_READ_STOPS: dict[str, StopReason] = {
+    "stop": "end",
+    "length": "length",
+    "tool_calls": "tool_calls",
+    "function_call": "tool_calls",
+    "content_filter": "content_filter",
+}
+_WRITTEN_STOPS: dict[StopReason, str] = {
+    "end": "stop",
+    "length": "length",
+    "stop_sequence": "stop",
+    "tool_calls": "tool_calls",
+    "content_filter": "content_filter",
+    "refusal": "content_filter",
+    "context_window": "length",
+}
+
+
+class _Read(msgspec.Struct, gc=False):
+    """A part of what an upstream says; fields that are not declared are not needed."""
+
+
+class _PromptDetails(_Read):
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    audio_tokens: int | None = None
+    image_tokens: int | None = None
+
+
+class _CompletionDetails(_Read):
+    reasoning_tokens: int | None = None
+    audio_tokens: int | None = None
+
+
+class UsageRead(_Read):
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    prompt_tokens_details: _PromptDetails | None = None
+    completion_tokens_details: _CompletionDetails | None = None
+
+
+_NO_PROMPT_DETAILS = _PromptDetails()
+_NO_COMPLETION_DETAILS = _CompletionDetails()
+
+
+def read_usage(usage: UsageRead) -> TokenUsage:
+    """Details are parts of the totals."""
+    prompt = usage.prompt_tokens_details or _NO_PROMPT_DETAILS
+    completion = usage.completion_tokens_details or _NO_COMPLETION_DETAILS
+    fresh, cached, written, audio, image = remainder(
+        usage.prompt_tokens, prompt.cached_tokens, prompt.cache_write_tokens, prompt.audio_tokens, prompt.image_tokens
+    )
+    output, reasoning, output_audio = remainder(
+        usage.completion_tokens, completion.reasoning_tokens, completion.audio_tokens
+    )
+    return TokenUsage(fresh, cached, written, audio, image, output, reasoning, output_audio)
+
+
+def written_usage(usage: TokenUsage) -> dict[str, object] | None:
+    """None where nothing is known; a detail that is unknown is left out."""
+    prompt, completion = usage.prompt_tokens, usage.completion_tokens
+    if prompt is None and completion is None:
+        return None
+    written: dict[str, object] = {
+        "prompt_tokens": prompt or 0,
+        "completion_tokens": completion or 0,
+        "total_tokens": usage.total_tokens,
+    }
+    details = {
+        "cached_tokens": usage.cached_read,
+        "cache_write_tokens": usage.cached_write,
+        "audio_tokens": usage.input_audio,
+        "image_tokens": usage.input_image,
+    }
+    if known := {name: count for name, count in details.items() if count is not None}:
+        written["prompt_tokens_details"] = known
+    details = {"reasoning_tokens": usage.reasoning, "audio_tokens": usage.output_audio}
+    if known := {name: count for name, count in details.items() if count is not None}:
+        written["completion_tokens_details"] = known
+    return written
+
+
+class _Function(_Read):
+    name: str
+    arguments: str
+
+
+class _Call(_Read):
+    function: _Function
+    id: str = ""
+
+
+class UrlCitation(_Read):
+    url: str = ""
+    title: str = ""
+    start_index: int = 0
+    end_index: int = 0
+
+
+class Annotation(_Read):
+    url_citation: UrlCitation | None = None
+
+
+class _Url(_Read):
+    url: str
+
+
+class ImageRead(_Read):
+    image_url: _Url
+
+
+class _Message(_Read):
+    content: str | None = None
+    refusal: str | None = None
+    tool_calls: list[_Call] | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    reasoning_details: list[ReasoningDetail] | None = None
+    annotations: list[Annotation] | None = None
+    images: list[ImageRead] | None = None
+
+
+class _Choice(_Read):
+    message: _Message
+    finish_reason: str
+
+
+class _Completion(_Read):
+    choices: list[_Choice]
+    id: str = ""
+    model: str = ""
+    usage: UsageRead | None = None
+
+
+_read = document_reader(_Completion)
+_encode = msgspec.json.Encoder().encode
+
+
+def read_stop(reason: str) -> StopReason:
+    """Raises: ValueError."""
+    stop = _READ_STOPS.get(reason)
+    if stop is None:
+        raise ValueError("an unknown finish reason")
+    return stop
+
+
+def written_stop(reason: StopReason) -> str:
+    return _WRITTEN_STOPS[reason]
+
+
+def read_citation(annotation: Annotation) -> Citation | None:
+    cited = annotation.url_citation
+    if cited is None:
+        return None
+    return Citation(cited.url, cited.title, unit="answer", start=cited.start_index, end=cited.end_index)
+
+
+def written_citation(citation: Citation, text_length: int) -> dict[str, object] | None:
+    """None for what cites no address. Without a position of its own it stands for the text so far."""
+    if citation.url is None:
+        return None
+    start, end = (citation.start, citation.end) if citation.unit == "answer" else (0, text_length)
+    cited = {"url": citation.url, "title": citation.title or "", "start_index": start, "end_index": end}
+    return {"type": "url_citation", "url_citation": cited}
+
+
+def written_image(image: Image) -> dict[str, object]:
+    return {"type": "image_url", "image_url": {"url": image_url(image)}}
+
+
+def read_answer(body: bytes) -> Answer:
+    """Raises: ValueError."""
+    completion = _read(body)
+    if len(completion.choices) != 1:
+        raise ValueError("not one choice")
+    choice = completion.choices[0]
+    message = choice.message
+    parts: list[AnswerPart] = list(thoughts(message.reasoning_content or message.reasoning, message.reasoning_details))
+    if message.content:
+        parts.append(Text(message.content))
+    if message.refusal:
+        parts.append(Text(message.refusal))
+    parts.extend(cited for one in message.annotations or () if (cited := read_citation(one)) is not None)
+    parts.extend(image_from(image.image_url.url) for image in message.images or ())
+    parts.extend(ToolCall(call.id, call.function.name, call.function.arguments) for call in message.tool_calls or ())
+    usage = NOTHING if completion.usage is None else read_usage(completion.usage)
+    stop = "refusal" if message.refusal else read_stop(choice.finish_reason)
+    return Answer(tuple(parts), stop, None, usage, completion.id, completion.model)
+
+
+def write_answer(answer: Answer, envelope: Envelope) -> bytes:
+    """Raises: nothing; what cites no address is left out."""
+    message: dict[str, object] = {"role": "assistant", "content": None}
+    texts: list[str] = []
+    calls: list[dict[str, object]] = []
+    reasoning: list[Reasoning] = []
+    annotations: list[dict[str, object]] = []
+    images: list[dict[str, object]] = []
+    for part in answer.parts:
+        if isinstance(part, Text):
+            texts.append(part.text)
+        elif isinstance(part, ToolCall):
+            function = {"name": part.name, "arguments": part.arguments or "{}"}
+            call_id = part.id or f"call_{envelope.id}_{len(calls)}"
+            calls.append({"id": call_id, "type": "function", "function": function})
+        elif isinstance(part, Reasoning):
+            reasoning.append(part)
+        elif isinstance(part, Image):
+            images.append(written_image(part))
+        elif (cited := written_citation(part, sum(map(len, texts)))) is not None:
+            annotations.append(cited)
+    text = "".join(texts)
+    if answer.stop == "refusal":
+        message["refusal"] = text
+    elif texts:
+        message["content"] = text
+    if reasoning:
+        message |= _written_thoughts(reasoning)
+    for name, values in (("tool_calls", calls), ("annotations", annotations), ("images", images)):
+        if values:
+            message[name] = values
+    choice = {"index": 0, "message": message, "finish_reason": _WRITTEN_STOPS[answer.stop], "logprobs": None}
+    completion: dict[str, object] = {
+        "id": f"chatcmpl-{envelope.id}",
+        "object": "chat.completion",
+        "created": envelope.created_s,
+        "model": envelope.model,
+        "choices": [choice],
+    }
+    usage = written_usage(answer.usage)
+    if usage is not None:
+        completion["usage"] = usage
+    return _encode(completion)
+
+
+def _written_thoughts(reasoning: list[Reasoning]) -> dict[str, object]:
+    written: dict[str, object] = {}
+    if text := "".join([thought.text for thought in reasoning]):
+        written["reasoning_content"] = text
+    if any(thought.signature is not None or thought.sealed is not None for thought in reasoning):
+        written["reasoning_details"] = [detail_of(thought) for thought in reasoning]
+    return written

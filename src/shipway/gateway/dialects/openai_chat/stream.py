@@ -1,0 +1,240 @@
+"""Chat completions: streams. Source: https://platform.openai.com/docs/api-reference/chat-streaming."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec import Raw
+
+from shipway.gateway.dialects.dialect import document_reader
+from shipway.gateway.dialects.events import (
+    ENDED,
+    Cited,
+    Ended,
+    Envelope,
+    Event,
+    Failed,
+    ImageGiven,
+    ReasoningDelta,
+    ReasoningSealed,
+    ReasoningSigned,
+    Started,
+    Stopped,
+    TextDelta,
+    ToolArguments,
+    ToolCallStarted,
+    UsageKnown,
+)
+from shipway.gateway.dialects.media import image_from
+from shipway.gateway.dialects.openai_chat.answer import (
+    Annotation,
+    ImageRead,
+    UsageRead,
+    read_citation,
+    read_stop,
+    read_usage,
+    written_citation,
+    written_image,
+    written_stop,
+    written_usage,
+)
+from shipway.gateway.dialects.openai_chat.request import FAMILY, ReasoningDetail
+from shipway.gateway.dialects.signatures import opened_from, sealed_for
+from shipway.gateway.dialects.usage import NOTHING
+
+
+class _Read(msgspec.Struct, gc=False):
+    """A part of what an upstream says; fields that are not declared are not needed."""
+
+
+class _Function(_Read):
+    name: str | None = None
+    arguments: str | None = None
+
+
+class _Call(_Read):
+    index: int = 0
+    id: str | None = None
+    function: _Function | None = None
+
+
+class _Delta(_Read):
+    content: str | None = None
+    refusal: str | None = None
+    tool_calls: list[_Call] | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    reasoning_details: list[ReasoningDetail] | None = None
+    annotations: list[Annotation] | None = None
+    images: list[ImageRead] | None = None
+
+
+class _Choice(_Read):
+    delta: _Delta | None = None
+    finish_reason: str | None = None
+    index: int = 0
+
+
+class _Chunk(_Read):
+    choices: list[_Choice] | None = None
+    usage: UsageRead | None = None
+    id: str = ""
+    model: str = ""
+    object: str | None = None
+    error: Raw = Raw(b"null")
+
+
+_read = document_reader(_Chunk)
+
+
+class Parser:
+    """Reads one stream."""
+
+    def __init__(self) -> None:
+        self._started = False
+        self._stopped = False
+        self._refused = False
+        self._calls: dict[int, int] = {}
+        self._empty: set[int] = set()
+
+    def read(self, name: str, data: bytes) -> list[Event]:
+        if data == b"[DONE]":
+            return [ENDED]
+        chunk = _read(data)
+        if name == "error" or chunk.object == "error" or bytes(chunk.error) != b"null":
+            return [Failed()]
+        events: list[Event] = []
+        if not self._started:
+            self._started = True
+            events.append(Started(chunk.id, chunk.model))
+        for choice in chunk.choices or ():
+            if choice.index:
+                raise ValueError("a second choice")
+            if choice.delta is not None:
+                self._delta(choice.delta, events)
+            if choice.finish_reason and not self._stopped:
+                self._stopped = True
+                events.extend(ToolArguments(index, "{}") for index in sorted(self._empty))
+                events.append(Stopped("refusal" if self._refused else read_stop(choice.finish_reason)))
+        if chunk.usage is not None:
+            events.append(UsageKnown(read_usage(chunk.usage)))
+        return events
+
+    def end(self) -> list[Event]:
+        """Some providers leave `[DONE]` out."""
+        return [ENDED] if self._stopped else []
+
+    def _delta(self, delta: _Delta, events: list[Event]) -> None:
+        thought = delta.reasoning_content or delta.reasoning
+        if delta.reasoning_details:
+            events.extend(_details(delta.reasoning_details))
+        elif thought:
+            events.append(ReasoningDelta(thought))
+        if delta.content:
+            events.append(TextDelta(delta.content))
+        if delta.refusal:
+            self._refused = True
+            events.append(TextDelta(delta.refusal))
+        for call in delta.tool_calls or ():
+            self._call(call, events)
+        for annotation in delta.annotations or ():
+            if (cited := read_citation(annotation)) is not None:
+                events.append(Cited(cited))
+        events.extend(ImageGiven(image_from(image.image_url.url)) for image in delta.images or ())
+
+    def _call(self, call: _Call, events: list[Event]) -> None:
+        function = call.function or _Function()
+        index = self._calls.get(call.index)
+        if index is None:
+            index = self._calls[call.index] = len(self._calls)
+            self._empty.add(index)
+            events.append(ToolCallStarted(index, call.id or "", function.name or ""))
+        if function.arguments:
+            self._empty.discard(index)
+            events.append(ToolArguments(index, function.arguments))
+
+
+def _details(details: list[ReasoningDetail]) -> list[Event]:
+    events: list[Event] = []
+    for detail in details:
+        if detail.data is not None:
+            data, origin = opened_from(FAMILY, detail.data)
+            events.append(ReasoningSealed(data, origin))
+            continue
+        if detail.text:
+            events.append(ReasoningDelta(detail.text))
+        if detail.signature is not None:
+            signature, origin = opened_from(FAMILY, detail.signature)
+            events.append(ReasoningSigned(signature, origin))
+    return events
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Writer:
+    """Writes one stream. Usage is said in a chunk of its own behind the last choice, if the caller asked for it."""
+
+    def __init__(self, envelope: Envelope) -> None:
+        self._envelope = envelope
+        head = _encode(
+            {
+                "id": f"chatcmpl-{envelope.id}",
+                "object": "chat.completion.chunk",
+                "created": envelope.created_s,
+                "model": envelope.model,
+            }
+        )
+        self._head = b"data: " + head[:-1]
+        self._before = self._head + b',"choices":[{"index":0,"delta":{"content":'
+        self._usage = NOTHING
+        self._text_length = 0
+
+    def write(self, event: Event) -> bytes:
+        if isinstance(event, TextDelta):
+            self._text_length += len(event.text)
+            return b'%b%b},"finish_reason":null}]}\n\n' % (self._before, _encode(event.text))
+        if isinstance(event, ToolArguments):
+            arguments = _encode(event.text)
+            return self._delta(b'"tool_calls":[{"index":%d,"function":{"arguments":%b}}]' % (event.index, arguments))
+        return self._write_rare(event)
+
+    def _write_rare(self, event: Event) -> bytes:
+        match event:
+            case Started():
+                return self._delta(b'"role":"assistant","content":""')
+            case ReasoningDelta(text):
+                return self._delta(b'"reasoning_content":%b' % _encode(text))
+            case ReasoningSigned(signature, origin):
+                shown = sealed_for(FAMILY, signature, origin)
+                return self._detail(ReasoningDetail("reasoning.text", signature=shown))
+            case ReasoningSealed(data, origin):
+                return self._detail(ReasoningDetail("reasoning.encrypted", data=sealed_for(FAMILY, data, origin)))
+            case ToolCallStarted(index, call_id, name):
+                shown_id = call_id or f"call_{self._envelope.id}_{index}"
+                function = {"name": name, "arguments": ""}
+                call = {"index": index, "id": shown_id, "type": "function", "function": function}
+                return self._delta(b'"tool_calls":[%b]' % _encode(call))
+            case ImageGiven(image):
+                return self._delta(b'"images":[%b]' % _encode(written_image(image)))
+            case Cited(citation):
+                cited = written_citation(citation, self._text_length)
+                return b"" if cited is None else self._delta(b'"annotations":[%b]' % _encode(cited))
+            case UsageKnown(usage):
+                self._usage = self._usage.updated(usage)
+            case Stopped(reason):
+                return self._delta(b"", _encode(written_stop(reason)))
+            case Ended():
+                return self._ended()
+        return b""
+
+    def _delta(self, fields: bytes, finish_reason: bytes = b"null") -> bytes:
+        form = b'%b,"choices":[{"index":0,"delta":{%b},"finish_reason":%b}]}\n\n'
+        return form % (self._head, fields, finish_reason)
+
+    def _detail(self, detail: ReasoningDetail) -> bytes:
+        return self._delta(b'"reasoning_details":[%b]' % _encode(detail))
+
+    def _ended(self) -> bytes:
+        usage = written_usage(self._usage) if self._envelope.include_usage else None
+        said = b"" if usage is None else b'%b,"choices":[],"usage":%b}\n\n' % (self._head, _encode(usage))
+        return said + b"data: [DONE]\n\n"

@@ -1,0 +1,310 @@
+"""OpenAI responses: streams. Source: https://platform.openai.com/docs/api-reference/responses-streaming."""
+
+from __future__ import annotations
+
+import msgspec
+
+from shipway.gateway.dialects.conversation import Citation, Reasoning, ToolCall
+from shipway.gateway.dialects.dialect import document_reader
+from shipway.gateway.dialects.events import (
+    ENDED,
+    Cited,
+    Ended,
+    Envelope,
+    Event,
+    Failed,
+    ImageGiven,
+    ReasoningDelta,
+    ReasoningSealed,
+    ReasoningSigned,
+    Started,
+    Stopped,
+    TextDelta,
+    ToolArguments,
+    ToolCallStarted,
+    UsageKnown,
+)
+from shipway.gateway.dialects.openai_responses.answer import (
+    AnnotationRead,
+    ItemRead,
+    ResponseRead,
+    read_citation,
+    read_proof,
+    read_stop,
+    read_usage,
+    response,
+    written_citation,
+    written_item,
+    written_message,
+    written_text,
+)
+from shipway.gateway.dialects.usage import NOTHING
+from shipway.gateway.refusals import Refusal
+
+
+class _Said(msgspec.Struct, gc=False):
+    """The fields of all kinds of events."""
+
+    type: str
+    delta: str = ""
+    output_index: int = 0
+    item: ItemRead | None = None
+    response: ResponseRead | None = None
+    annotation: AnnotationRead | None = None
+
+
+_read = document_reader(_Said)
+_KINDS = {"rate_limit_exceeded": "rate_limit_error", "invalid_prompt": "invalid_request_error"}
+_THOUGHTS = frozenset(("response.reasoning_summary_text.delta", "response.reasoning_text.delta"))
+_FINISHED = frozenset(("response.completed", "response.incomplete", "response.failed"))
+
+
+class Parser:
+    """Reads one stream."""
+
+    def __init__(self) -> None:
+        self._calls: dict[int, int] = {}
+        self._empty: set[int] = set()
+        self._refused = False
+
+    def read(self, name: str, data: bytes) -> list[Event]:
+        said = _read(data)
+        kind = said.type
+        if kind == "response.output_text.delta":
+            return [TextDelta(said.delta)]
+        if kind == "response.function_call_arguments.delta":
+            if said.output_index not in self._calls:
+                raise ValueError("arguments of no call")
+            self._empty.discard(said.output_index)
+            return [ToolArguments(self._calls[said.output_index], said.delta)] if said.delta else []
+        if kind in _THOUGHTS:
+            return [ReasoningDelta(said.delta)]
+        return self._rare(kind, said)
+
+    def end(self) -> list[Event]:
+        return []
+
+    def _rare(self, kind: str, said: _Said) -> list[Event]:
+        item, whole = said.item, said.response
+        if kind == "response.created" and whole is not None:
+            return [Started(whole.id, whole.model)]
+        if kind == "response.output_item.added" and item is not None and item.type == "function_call":
+            index = self._calls[said.output_index] = len(self._calls)
+            self._empty.add(said.output_index)
+            return [ToolCallStarted(index, item.call_id, item.name)]
+        if kind == "response.output_item.done" and item is not None:
+            return self._item_done(item, said.output_index)
+        if kind == "response.refusal.delta":
+            self._refused = True
+            return [TextDelta(said.delta)]
+        if kind == "response.output_text.annotation.added" and said.annotation is not None:
+            cited = read_citation(said.annotation)
+            return [] if cited is None else [Cited(cited)]
+        if kind in _FINISHED and whole is not None:
+            return self._finished(kind, whole)
+        return [Failed()] if kind == "error" else []
+
+    def _item_done(self, item: ItemRead, output_index: int) -> list[Event]:
+        if item.type == "reasoning":
+            thought = read_proof(item)
+            return [] if thought.signature is None else [ReasoningSigned(thought.signature, thought.origin)]
+        if output_index in self._empty:
+            self._empty.discard(output_index)
+            return [ToolArguments(self._calls[output_index], item.arguments or "{}")]
+        return []
+
+    def _finished(self, kind: str, whole: ResponseRead) -> list[Event]:
+        if kind == "response.failed":
+            return [Failed(_KINDS.get(whole.error.code or "" if whole.error else "", "api_error"))]
+        events: list[Event] = [Stopped(read_stop(whole, bool(self._calls), self._refused))]
+        if whole.usage is not None:
+            events.append(UsageKnown(read_usage(whole.usage)))
+        return [*events, ENDED]
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+class _Open:
+    """The item that is being said: a message or thoughts."""
+
+    def __init__(self, kind: str, index: int, item_id: str) -> None:
+        self.kind = kind
+        self.index = index
+        self.item_id = item_id
+        self.pieces: list[str] = []
+        self.annotations: list[dict[str, object]] = []
+
+
+class Writer:
+    """Writes one stream. Calls are ended with the answer, as arguments of several may come in turns."""
+
+    def __init__(self, envelope: Envelope) -> None:
+        self._envelope = envelope
+        self._sequence = -1
+        self._output: dict[int, dict[str, object]] = {}
+        self._items = 0
+        self._open: _Open | None = None
+        self._calls: dict[int, tuple[int, str, str, list[str]]] = {}
+        self._proof: Reasoning | None = None
+        self._usage = NOTHING
+        self._stopped = Stopped("end")
+
+    def write(self, event: Event) -> bytes:
+        match event:
+            case TextDelta(text):
+                return self._text(text)
+            case ToolArguments(index, text):
+                place, _, _, pieces = self._calls[index]
+                pieces.append(text)
+                said = {"item_id": self._id("fc", place), "output_index": place, "delta": text}
+                return self._said("response.function_call_arguments.delta", said)
+            case ReasoningDelta(text):
+                return self._thought(text)
+            case ReasoningSigned(signature, origin):
+                begun = self._begin_thought()
+                self._proof = Reasoning(signature=signature, origin=origin)
+                return begun + self._end()
+            case ReasoningSealed(data, origin):
+                begun = self._end() + self._begin_thought()
+                self._proof = Reasoning(sealed=data, origin=origin)
+                return begun + self._end()
+            case ToolCallStarted():
+                return self._call(event)
+            case Cited(citation):
+                return self._cite(citation)
+            case ImageGiven():
+                raise ValueError("an image in an answer")
+            case Started():
+                whole = response(self._envelope, None, [], NOTHING)
+                said_first = self._said("response.created", {"response": whole})
+                return said_first + self._said("response.in_progress", {"response": whole})
+            case UsageKnown(usage):
+                self._usage = self._usage.updated(usage)
+            case Stopped():
+                self._stopped = event
+            case Ended():
+                return self._ended()
+        return b""
+
+    def _said(self, kind: str, fields: dict[str, object]) -> bytes:
+        self._sequence += 1
+        document = _encode({"type": kind, "sequence_number": self._sequence, **fields})
+        return b"event: %b\ndata: %b\n\n" % (kind.encode(), document)
+
+    def _id(self, prefix: str, index: int) -> str:
+        return f"{prefix}_{self._envelope.id}_{index}"
+
+    def _added(self, item: dict[str, object]) -> bytes:
+        self._items += 1
+        return self._said("response.output_item.added", {"output_index": self._items - 1, "item": item})
+
+    def _done(self, index: int, item: dict[str, object]) -> bytes:
+        self._output[index] = item
+        return self._said("response.output_item.done", {"output_index": index, "item": item})
+
+    def _text(self, text: str) -> bytes:
+        written = b""
+        if self._open is None or self._open.kind != "message":
+            written = self._begin_message()
+        assert self._open is not None  # noqa: S101  # just begun
+        self._open.pieces.append(text)
+        return written + self._said("response.output_text.delta", {**self._place(), "delta": text, "logprobs": []})
+
+    def _place(self) -> dict[str, object]:
+        assert self._open is not None  # noqa: S101  # asked for within an item only
+        return {"item_id": self._open.item_id, "output_index": self._open.index, "content_index": 0}
+
+    def _begin_message(self) -> bytes:
+        ended = self._end()
+        index = self._items
+        self._open = _Open("message", index, self._id("msg", index))
+        added = self._added(written_message([], self._envelope, index, "in_progress"))
+        return ended + added + self._said("response.content_part.added", {**self._place(), "part": written_text("")})
+
+    def _begin_thought(self) -> bytes:
+        if self._open is not None and self._open.kind == "reasoning":
+            return b""
+        ended = self._end()
+        index = self._items
+        self._open = _Open("reasoning", index, self._id("rs", index))
+        return ended + self._added({"type": "reasoning", "id": self._open.item_id, "summary": []})
+
+    def _summary_place(self) -> dict[str, object]:
+        assert self._open is not None  # noqa: S101  # asked for within an item only
+        return {"item_id": self._open.item_id, "output_index": self._open.index, "summary_index": 0}
+
+    def _thought(self, text: str) -> bytes:
+        written = self._begin_thought()
+        assert self._open is not None  # noqa: S101  # just begun
+        if not self._open.pieces:
+            part = {"type": "summary_text", "text": ""}
+            written += self._said("response.reasoning_summary_part.added", {**self._summary_place(), "part": part})
+        self._open.pieces.append(text)
+        delta = {**self._summary_place(), "delta": text}
+        return written + self._said("response.reasoning_summary_text.delta", delta)
+
+    def _cite(self, citation: Citation) -> bytes:
+        item = self._open
+        if item is None or item.kind != "message":
+            return b""
+        cited = written_citation(citation, sum(map(len, item.pieces)))
+        if cited is None:
+            return b""
+        item.annotations.append(cited)
+        said = {**self._place(), "annotation_index": len(item.annotations) - 1, "annotation": cited}
+        return self._said("response.output_text.annotation.added", said)
+
+    def _call(self, call: ToolCallStarted) -> bytes:
+        ended = self._end()
+        place = self._items
+        self._calls[call.index] = (place, call.id or f"call_{self._envelope.id}_{call.index}", call.name, [])
+        item = written_item(ToolCall(self._calls[call.index][1], call.name, ""), self._envelope, place)
+        return ended + self._added(item | {"arguments": "", "status": "in_progress"})
+
+    def _end(self) -> bytes:
+        """End the open item, unless it is a call."""
+        item = self._open
+        if item is None:
+            return b""
+        text = "".join(item.pieces)
+        written = b""
+        if item.kind == "message":
+            part = written_text(text) | {"annotations": item.annotations}
+            written = self._said("response.output_text.done", {**self._place(), "text": text, "logprobs": []})
+            written += self._said("response.content_part.done", {**self._place(), "part": part})
+            done = written_message([part], self._envelope, item.index)
+        else:
+            if item.pieces:
+                place, summary = self._summary_place(), {"type": "summary_text", "text": text}
+                written = self._said("response.reasoning_summary_text.done", {**place, "text": text})
+                written += self._said("response.reasoning_summary_part.done", {**place, "part": summary})
+            proof = self._proof or Reasoning()
+            thought = Reasoning(text, proof.signature, proof.sealed, proof.origin)
+            done = written_item(thought, self._envelope, item.index)
+            self._proof = None
+        self._open = None
+        return written + self._done(item.index, done)
+
+    def _ended(self) -> bytes:
+        written = [self._end()]
+        for place, call_id, name, pieces in self._calls.values():
+            arguments = "".join(pieces)
+            said = {"item_id": self._id("fc", place), "output_index": place, "name": name, "arguments": arguments}
+            written.append(self._said("response.function_call_arguments.done", said))
+            written.append(self._done(place, written_item(ToolCall(call_id, name, arguments), self._envelope, place)))
+        output = [item for _, item in sorted(self._output.items())]
+        whole = response(self._envelope, self._stopped.reason, output, self._usage)
+        written.append(self._said(f"response.{whole['status']}", {"response": whole}))
+        return b"".join(written)
+
+
+def stream_error(refusal: Refusal) -> bytes:
+    document = {
+        "type": "error",
+        "code": refusal.code,
+        "message": refusal.message,
+        "param": refusal.param,
+        "sequence_number": 0,
+    }
+    return b"event: error\ndata: %b\n\n" % _encode(document)
