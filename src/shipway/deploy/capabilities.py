@@ -22,8 +22,6 @@ BY_THE_GATEWAY = frozenset(
         "providers.*.region",
         "providers.*.profile",
         "providers.*.health",
-        "providers.*.api_version",
-        "providers.*.region",
         "services.*.url",
         "services.*.releases",
         "services.*.routes",

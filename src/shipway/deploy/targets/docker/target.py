@@ -44,7 +44,7 @@ _LINE_LENGTH = 74
 _REACHABLE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - it is replaced
 
 CAPABILITIES = Capabilities(
-    honours=BY_THE_GATEWAY
+    honours=BY_THE_GATEWAY - {"providers.*.profile"}
     | {
         *("services.*.app", "services.*.command", "services.*.image", "services.*.dockerfile", "services.*.factory"),
         *("services.*.replicas", "services.*.env", "services.*.cwd", "services.*.health", "services.*.drain"),
