@@ -77,6 +77,25 @@ def test_a_helper_that_is_not_there_is_said(tmp_path: Path) -> None:
         credentials.header_for("r.example.com/app")
 
 
+def test_a_damaged_login_is_said(tmp_path: Path) -> None:
+    credentials = _credentials(tmp_path, {"auths": {"r.example.com": {"auth": "*"}, "s.example.com": {"auth": "/w=="}}})
+    for host in ("r.example.com", "s.example.com"):
+        with pytest.raises(RegistryError, match=f"the login of {host} is damaged"):
+            credentials.header_for(f"{host}/app")
+
+
+def test_a_helper_that_makes_no_sense_is_said_without_what_it_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "docker-credential-odd"
+    program.write_text("#!/bin/sh\necho a-secret\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    with pytest.raises(RegistryError, match="docker-credential-odd answers in a form") as caught:
+        _credentials(tmp_path, {"credsStore": "odd"}).header_for("r.example.com/app")
+    assert "a-secret" not in str(caught.value)
+
+
 def test_without_a_configuration_there_are_no_logins(tmp_path: Path) -> None:
     assert _sent(Credentials.of({"HOME": str(tmp_path)}), "r.example.com/app") == {}
 

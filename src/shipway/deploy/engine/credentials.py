@@ -50,7 +50,10 @@ class Credentials:
         entry = settings.get("auths", {}).get(host) or settings.get("auths", {}).get(f"https://{host}") or {}
         if token := entry.get("identitytoken"):
             return {"identitytoken": token, "serveraddress": host}
-        user, _, password = base64.b64decode(entry.get("auth", "")).decode().partition(":")
+        try:
+            user, _, password = base64.b64decode(entry.get("auth", ""), validate=True).decode().partition(":")
+        except ValueError as error:
+            raise RegistryError(f"{self.path}: the login of {host} is damaged", f"docker login {host}") from error
         return {"username": user, "password": password, "serveraddress": host} if user else _NOBODY
 
     def _settings(self) -> Any:
@@ -83,10 +86,15 @@ def _helped(helper: str, host: str) -> dict[str, str]:
         ) from error
     if done.returncode != 0:
         return _NOBODY
-    found = json.loads(done.stdout)
-    if found["Username"] == "<token>":
-        return {"identitytoken": found["Secret"], "serveraddress": host}
-    return {"username": found["Username"], "password": found["Secret"], "serveraddress": host}
+    try:
+        found = json.loads(done.stdout)
+        user, password = found["Username"], found["Secret"]
+    except (ValueError, KeyError, TypeError):
+        # Its output is not shown, nor kept as a cause: it may hold the secret.
+        raise RegistryError(f"{program} answers in a form that is not known", f"docker login {host}") from None
+    if user == "<token>":
+        return {"identitytoken": password, "serveraddress": host}
+    return {"username": user, "password": password, "serveraddress": host}
 
 
 def _encoded(value: Mapping[str, Any]) -> str:
