@@ -377,7 +377,7 @@ def _block(part: Part, losses: Losses) -> _Block | None:
         content = written_content(part.parts, losses) or None
         return _ToolResult(part.call_id, content, part.is_error, _control(part.cache))  # type: ignore[arg-type]
     if isinstance(part, Image):
-        if part.detail not in (None, "auto"):
+        if part.detail is not None:
             losses.lose(f"{part.at}.detail")
         source = _Url(part.url or "") if part.data is None else _Base64(part.media_type or "", part.data)
         return _Image(source, _control(part.cache))
@@ -417,7 +417,7 @@ def _written_choice(conversation: Conversation) -> _Auto | _Any | _Named | _None
     choice, parallel = conversation.tool_choice, conversation.parallel_tool_calls
     single = None if parallel is None else not parallel
     if choice is None:
-        return _Auto(single) if single and conversation.tools else None
+        return _Auto(single) if single is not None and conversation.tools else None
     if choice.mode == "none":
         return _None()
     if choice.mode == "named":

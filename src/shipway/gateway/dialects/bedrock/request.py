@@ -326,7 +326,8 @@ def _document(document: _Document, at: str) -> Document:
     url = None if source.s3Location is None else source.s3Location.uri
     media_type = DOCUMENT_TYPES.get(document.format or "") if source.text is None else None
     cited = document.citations is not None and document.citations.enabled
-    return Document(media_type, source.bytes, source.text, url, document.name, document.context, cited, at=at)
+    title = None if document.name == _NO_NAME else document.name
+    return Document(media_type, source.bytes, source.text, url, title, document.context, cited, at=at)
 
 
 def _system(system: list[_System]) -> tuple[Text, ...]:
@@ -468,7 +469,7 @@ def _source(data: str | None, url: str | None, at: str, losses: Losses) -> _Sour
 
 
 def _written_image(image: Image, losses: Losses) -> _Image | None:
-    if image.detail not in (None, "auto"):
+    if image.detail is not None:
         losses.lose(f"{image.at}.detail")
     source = _source(image.data, image.url, image.at, losses)
     if source is None:
@@ -476,12 +477,13 @@ def _written_image(image: Image, losses: Losses) -> _Image | None:
     return _Image((image.media_type or "image/png").removeprefix("image/"), source)
 
 
+_NO_NAME = "document"
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9()\[\]-]+")
 
 
 def _written_document(document: Document, losses: Losses) -> _Document | None:
     """A name must be there and is of few characters."""
-    name = _NOT_IN_NAMES.sub(" ", document.title or "document").strip()[:200] or "document"
+    name = _NOT_IN_NAMES.sub(" ", document.title or _NO_NAME).strip()[:200] or _NO_NAME
     citations = _Citations(enabled=True) if document.cited else None
     if document.text is not None:
         return _Document(name, _Source(text=document.text), "txt", document.context, citations)

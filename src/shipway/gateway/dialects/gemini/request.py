@@ -206,10 +206,12 @@ def _sign(parts: list[Part], part: _Part, at: str) -> None:
     signature = part.thoughtSignature
     if part.thought:
         parts.append(Reasoning(part.text or "", signature, origin=FAMILY, at=at))
-    elif parts and isinstance(last := parts[-1], Reasoning) and last.signature is None:
-        parts[-1] = Reasoning(last.text, signature, origin=FAMILY, at=last.at)
-    else:
-        parts.append(Reasoning("", signature, origin=FAMILY, at=at))
+        return
+    for index, thought in enumerate(parts):
+        if isinstance(thought, Reasoning) and thought.signature is None:
+            parts[index] = Reasoning(thought.text, signature, origin=FAMILY, at=thought.at)
+            return
+    parts.append(Reasoning("", signature, origin=FAMILY, at=at))
 
 
 def _part(part: _Part, at: str) -> Part:
@@ -366,7 +368,7 @@ def _written_part(part: Part, names: dict[str, str], losses: Losses) -> _Part | 
     if isinstance(part, ToolResult):
         return _Part(functionResponse=_written_result(part, names, losses))
     if isinstance(part, Image):
-        if part.detail not in (None, "auto"):
+        if part.detail is not None:
             losses.lose(f"{part.at}.detail")
         if part.data is not None:
             return _Part(inlineData=_Blob(part.media_type or "image/png", part.data))
