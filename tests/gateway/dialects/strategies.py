@@ -98,7 +98,7 @@ def _optional(able: bool, values: st.SearchStrategy[object]) -> st.SearchStrateg
 
 @st.composite
 def _user_parts(draw: st.DrawFn, able: frozenset[str], calls: list[ToolCall]) -> tuple[Part, ...]:
-    cache = st.sampled_from([None, "", "5m", "1h"]) if "cache" in able else st.none()
+    cache: st.SearchStrategy[str | None] = st.sampled_from([None, "", "5m", "1h"]) if "cache" in able else st.none()
     parts: list[Part] = []
     for call in calls:
         inner: list[Part] = [Text(draw(texts))]
@@ -129,7 +129,7 @@ def _assistant_parts(draw: st.DrawFn, able: frozenset[str], first_call: int) -> 
     origins = sorted({"openai", "anthropic", "gemini"} & able)
     text = draw(st.lists(texts, max_size=1))
     calls = draw(st.lists(st.tuples(words, objects), min_size=0 if text else 1, max_size=3))
-    if origins and draw(st.booleans()):
+    if bool(origins) and draw(st.booleans()):
         parts.append(Reasoning(draw(texts), draw(words), origin=draw(st.sampled_from(origins))))
     parts.extend(map(Text, text))
     parts.extend(
@@ -164,7 +164,10 @@ def conversations(draw: st.DrawFn, able: frozenset[str]) -> Conversation:
         )
     )
     modes = ["auto", "required", *(["none"] if "none" in able else [])]
-    choice = st.one_of(st.sampled_from(modes).map(ToolChoice), words.map(lambda name: ToolChoice("named", name)))
+    choice = st.one_of(
+        st.sampled_from([ToolChoice(mode) for mode in modes]),  # type: ignore[arg-type]
+        words.map(lambda name: ToolChoice("named", name)),
+    )
     small = st.integers(0, 100)
     ratio = st.one_of(st.sampled_from([0, 1, 0.7]), st.floats(0, 1))
     forms: list[st.SearchStrategy[Format | None]] = [st.none(), objects.map(Format)]

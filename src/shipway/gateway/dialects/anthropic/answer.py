@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Raw
 
-from shipway.gateway.dialects.anthropic.request import FAMILY
+from shipway.gateway.dialects.anthropic.wire import FAMILY
 from shipway.gateway.dialects.conversation import Citation, Image, Reasoning, Text, ToolCall
 from shipway.gateway.dialects.dialect import document_reader
 from shipway.gateway.dialects.errors import kind_of, one_word, refused_by_model

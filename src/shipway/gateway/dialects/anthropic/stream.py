@@ -15,7 +15,7 @@ from shipway.gateway.dialects.anthropic.answer import (
     written_stop,
     written_usage,
 )
-from shipway.gateway.dialects.anthropic.request import FAMILY
+from shipway.gateway.dialects.anthropic.wire import FAMILY
 from shipway.gateway.dialects.dialect import document_reader
 from shipway.gateway.dialects.errors import one_word
 from shipway.gateway.dialects.events import (

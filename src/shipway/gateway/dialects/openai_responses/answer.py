@@ -9,7 +9,7 @@ import msgspec
 from shipway.gateway.dialects.conversation import Citation, Image, Reasoning, Text, ToolCall
 from shipway.gateway.dialects.dialect import document_reader
 from shipway.gateway.dialects.events import Answer, AnswerPart, Envelope, StopReason
-from shipway.gateway.dialects.openai_responses.request import FAMILY
+from shipway.gateway.dialects.openai_responses.wire import FAMILY
 from shipway.gateway.dialects.signatures import opened_from, sealed_for
 from shipway.gateway.dialects.usage import NOTHING, TokenUsage, remainder
 
