@@ -151,5 +151,5 @@ def _output_config(conversation: Conversation, losses: Losses) -> wire.OutputCon
         else:
             written = wire.Format(Raw(form.schema.encode()))
         if form.description is not None:
-            losses.lose(f"{conversation.name('format')}.description")
+            losses.lose(conversation.name("format_description"))
     return wire.OutputConfig(effort, written) if effort is not None or written is not None else None

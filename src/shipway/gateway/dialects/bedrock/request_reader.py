@@ -38,6 +38,8 @@ _NAMES = {
     "thinking_effort": "outputConfig.effort",
     "thinking_budget": "additionalModelRequestFields.thinking",
     "metadata": "requestMetadata",
+    "format_description": "outputConfig.textFormat.structure.jsonSchema.description",
+    "title": "name",
     "cache": "cachePoint",
 }
 

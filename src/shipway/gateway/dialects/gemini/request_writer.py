@@ -81,7 +81,7 @@ def _written_parts(
             if part.text:
                 written.append(wire.Part(part.text, thought=True))
             continue
-        one = _written_part(part, names, losses)
+        one = _written_part(part, names, conversation, losses)
         if one is None:
             continue
         if signature is not None and (one.functionCall is not None or not _calls_follow(parts, part)):
@@ -97,7 +97,7 @@ def _calls_follow(parts: tuple[Part, ...], part: Part) -> bool:
     return any(isinstance(one, ToolCall) for one in parts[at + 1 :])
 
 
-def _written_part(part: Part, names: dict[str, str], losses: Losses) -> wire.Part | None:
+def _written_part(part: Part, names: dict[str, str], conversation: Conversation, losses: Losses) -> wire.Part | None:
     if isinstance(part, Text):
         return wire.Part(part.text)
     if isinstance(part, ToolCall):
@@ -114,17 +114,17 @@ def _written_part(part: Part, names: dict[str, str], losses: Losses) -> wire.Par
         return wire.Part(fileData=wire.FileData(part.url or "", part.media_type))
     if isinstance(part, Audio):
         return wire.Part(inlineData=wire.Blob(AUDIO_TYPES.get(part.format, f"audio/{part.format}"), part.data))
-    return _written_document(part, losses) if isinstance(part, Document) else None
+    return _written_document(part, conversation, losses) if isinstance(part, Document) else None
 
 
-def _written_document(document: Document, losses: Losses) -> wire.Part:
+def _written_document(document: Document, conversation: Conversation, losses: Losses) -> wire.Part:
     for field, value in (
         ("title", document.title),
         ("context", document.context),
         ("citations", document.cited or None),
     ):
         if value is not None:
-            losses.lose(f"{document.at}.{field}")
+            losses.lose(f"{document.at}.{conversation.name(field)}")
     if document.text is not None:
         return wire.Part(inlineData=wire.Blob("text/plain", base64.b64encode(document.text.encode()).decode()))
     if document.data is not None:
@@ -172,7 +172,7 @@ def _generation(conversation: Conversation, losses: Losses) -> wire.Generation:
     sampling, form = conversation.sampling, conversation.format
     schema: Raw | UnsetType = UNSET
     if form is not None and form.description is not None:
-        losses.lose(f"{conversation.name('format')}.description")
+        losses.lose(conversation.name("format_description"))
     if form is not None and form.schema is not None:
         schema = Raw(form.schema.encode())
     return wire.Generation(

@@ -46,6 +46,8 @@ _NAMES = {
     "max_tokens": "max_completion_tokens",
     "format": "response_format",
     "thinking_effort": "reasoning_effort",
+    "format_description": "response_format.json_schema.description",
+    "title": "filename",
     "cache": "prompt_cache_breakpoint",
 }
 
@@ -73,7 +75,7 @@ def read_request(body: bytes, losses: Losses) -> Conversation:
         sent.model,
         merged(turns),
         tuple(system),
-        tuple(_tool(tool, f"tools[{index}]") for index, tool in enumerate(sent.tools or ())),
+        tuple(_tool(tool, f"tools[{index}].function") for index, tool in enumerate(sent.tools or ())),
         _tool_choice(sent.tool_choice),
         sent.parallel_tool_calls,
         Sampling(

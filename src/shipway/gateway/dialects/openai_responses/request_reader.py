@@ -44,6 +44,8 @@ _NAMES = {
     "format": "text.format",
     "thinking_effort": "reasoning.effort",
     "thinking_shown": "reasoning.summary",
+    "format_description": "text.format.description",
+    "title": "filename",
     "cache": "prompt_cache_breakpoint",
 }
 
