@@ -83,7 +83,9 @@ def meaning(answer: Answer, *dialects: str) -> object:
     """What of an answer all these dialects tell."""
     told = bare(answer)
     assert isinstance(told, dict)
-    if set(dialects) & {"bedrock"}:  # thoughts are not told apart in its usage
-        usage = told["usage"]
+    usage = told["usage"]
+    if "openai_responses" in dialects:  # its usage says 0 for what is unknown
+        usage["cached_write"] = usage["cached_write"] or 0
+    if "bedrock" in dialects:  # thoughts are not told apart in its usage
         usage["output"] = (usage["output"] or 0) + (usage.pop("reasoning", None) or 0)
     return told
