@@ -126,3 +126,15 @@ def test_a_documented_exchange_is_told_in_every_dialect(upstream: str, caller: s
     request = ours.read_request(exchanged(caller, "request.json"), Losses())
     sent = theirs.write_request(request, "model", Losses())
     assert bare(theirs.read_request(sent, Losses())) == bare(CONVERSATION)
+
+
+@pytest.mark.parametrize("escapes", [(r"\ud83d", r"\ude00"), (r"\uD83D", r"\uDE00")])
+def test_a_character_cut_between_its_utf16_halves_is_put_together(escapes: tuple[str, str]) -> None:
+    first, second = escapes
+    deltas = [rf"a\\{first}", rf"{second}b{first}", second, "c"]
+    chunks = [b'data: {"choices":[{"delta":{"content":"%b"}}]}\n\n' % delta.encode() for delta in deltas]
+    stream = TranslatedStream(open_dialect("openai_chat"), open_dialect("anthropic"), ENVELOPE)
+    received = b"".join(map(stream.pass_on, [*chunks, b'data: {"choices":[{"finish_reason":"stop"}]}\n\n']))
+    received += stream.finish() or b""
+    assert fold(events_of("anthropic", [received])).text() == "a\\😀b😀c"
+    assert stream.failed == ""
