@@ -51,6 +51,7 @@ ANY_FAULT = {
     "null": Reply(body=b"null"),
     "no object": Reply(body=b"[]"),
     "an object that is no answer": Reply(body=b'{"ok":true}'),
+    "an answer to something else": Reply(body=b'{"object":"list","data":[{"object":"model","id":"m"}]}'),
     "no choices": Reply(body=b'{"choices":null}'),
     "truncated JSON": Reply(body=GOOD[:60]),
     "invalid JSON": Reply(body=GOOD + b"}"),

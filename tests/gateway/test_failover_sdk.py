@@ -104,6 +104,7 @@ async def test_patient_sdk_gets_its_answer_after_the_pause_it_was_told(
 
 
 async def test_embeddings_and_completions_fail_over_too(start_gateway: StartGateway, fake: FakeOpenAI) -> None:
+    fake.script(Reply(body=b'{"choices":[]}'))
     fake.default = Reply(body=b'{"data":{}}')
     async with FakeOpenAI() as second:
         gateway = await start_gateway(model_app(fake, second))

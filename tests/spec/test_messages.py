@@ -172,7 +172,10 @@ CASES: list[tuple[str, list[str]]] = [
     ),
     (
         API + '[providers.x]\nkind = "opnai"',
-        ['providers.x.kind: expected "openai", "anthropic", "azure", "bedrock", "gemini" or "local", found "opnai" (did you mean "openai"?)'],
+        [
+            'providers.x.kind: expected "openai", "anthropic", "azure", "bedrock", "gemini" or "local", '
+            'found "opnai" (did you mean "openai"?)'
+        ],
     ),
     (
         API + '[providers.x]\nkind = "openai"\nslots = 2',

@@ -23,6 +23,9 @@ _process = secrets.token_hex(8).encode()
 _count = itertools.count()
 
 
+_MOST_NAMED, _LONGEST_NAMES = 32, 2048
+"""Of what was dropped."""
+
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:+/=-]{1,128}")
 
 
@@ -57,10 +60,12 @@ class Call(AccessRecord):
         now_s: When it arrived, on the loop's clock.
         total_deadline_s: When all of it must be over, on the loop's clock.
         write_refusal: Writes errors in the dialect that the client speaks.
+        status_of: The status with which that dialect says a refusal; None where it is the refusal's own.
         stream_error: Says an error inside a stream of that dialect; None where a stream can only be cut.
     """
 
     __slots__ = (
+        "_dropped_field",
         "arrived_s",
         "caller",
         "credential",
@@ -70,6 +75,7 @@ class Call(AccessRecord):
         "notes",
         "now_s",
         "snapshot",
+        "status_of",
         "stream_error",
         "total_deadline_s",
         "write_refusal",
@@ -84,7 +90,9 @@ class Call(AccessRecord):
         self.fields = self.id_field = b"x-request-id: %b\r\n" % request_id
         self.arrived_s = perf_counter()
         self.write_refusal: Writer = as_problem
+        self.status_of: Callable[[Refusal], int] | None = None
         self.stream_error: StreamError | None = None
+        self._dropped_field = b""
         self.now_s = exchange.connection.server.loop.time()
         self.total_deadline_s = self.now_s + snapshot.deadlines.total_s
         self.caller: Principal | None = None
@@ -125,6 +133,18 @@ class Call(AccessRecord):
         """Send a whole response. *dated*: whether *fields* have a Date."""
         self.exchange.respond(status, fields + self.fields, body, dated=dated)
 
+    def note_dropped(self, paths: list[str]) -> None:
+        """The response will name these fields of the request, which this attempt's upstream was not told."""
+        if self._dropped_field:
+            self.fields = self.fields.replace(self._dropped_field, b"")
+        # A path may hold what the client called a field, so anything, and there may be many.
+        names = ", ".join(
+            path if path.isascii() and path.isprintable() else ascii(path) for path in paths[:_MOST_NAMED]
+        )
+        names = names[:_LONGEST_NAMES]
+        self._dropped_field = f"x-shipway-dropped: {names}\r\n".encode() if paths else b""
+        self.fields += self._dropped_field
+
     def inform(self, head: ResponseHead) -> None:
         """Pass on an interim response."""
         self.exchange.inform(head.status, head.lines)
@@ -137,7 +157,7 @@ class Call(AccessRecord):
             return
         if not exchange.started:
             fields, body = self.write_refusal(refusal, self.request_id.decode("ascii"))
-            self.respond(refusal.status, fields, body)
+            self.respond(refusal.status if self.status_of is None else self.status_of(refusal), fields, body)
         elif self.stream_error is not None:
             exchange.keep_alive = False
             exchange.write(self.stream_error(refusal))

@@ -1,4 +1,5 @@
-"""How a call is delivered to one upstream and what its answer means: passed on as it is, where both speak one dialect.
+"""How a call is delivered to one upstream and what its answer means: passed on as it is where both speak one dialect, else
+translated both ways.
 
 A delivery is worked out once for each candidate, path and kind of answer, and kept with the candidate.
 """
@@ -11,12 +12,20 @@ from typing import Protocol
 import msgspec
 
 from shipway.gateway.call import Call
+from shipway.gateway.dialects.conversation import Conversation
+from shipway.gateway.dialects.dialect import Dialect
+from shipway.gateway.dialects.events import Envelope
+from shipway.gateway.dialects.losses import Losses
 from shipway.gateway.dialects.openai import STREAM_CONTENT_TYPE, ModelRequest
-from shipway.gateway.http1.fields import CREDENTIALS, as_lines, without
+from shipway.gateway.dialects.registry import open_dialect
+from shipway.gateway.dialects.translated_stream import TranslatedStream
+from shipway.gateway.dialects.usage import NOTHING
+from shipway.gateway.http1.fields import CREDENTIALS, Fields, as_lines, without
 from shipway.gateway.http1.response_head import ResponseHead
 from shipway.gateway.model_api import AnswerReader, ModelPath, Usage
-from shipway.gateway.providers.provider import Outgoing, Provider, Route
-from shipway.gateway.refusals import Refusal
+from shipway.gateway.providers import event_stream
+from shipway.gateway.providers.provider import Framing, Operation, Outgoing, Provider, Route
+from shipway.gateway.refusals import JSON_FIELD, Refusal
 from shipway.gateway.snapshot import Candidate
 
 _VIA_1_0, _VIA_1_1 = b"Via: 1.0 shipway\r\n", b"Via: 1.1 shipway\r\n"
@@ -26,10 +35,12 @@ class Delivery(Protocol):
     """Attributes:
     content_type: How the type of a good answer begins; b"" for any but a stream.
     held: Whether a good answer that is not streamed is a document to be read before it is passed on.
+    translated: Whether it would mean nothing to the client as it is.
     """
 
     content_type: bytes
     held: bool
+    translated: bool
 
     def message(self, call: Call, request: ModelRequest) -> bytes:
         """The whole request. Raises: Refused, where it cannot be said; NoCredentialError."""
@@ -47,7 +58,7 @@ class Delivery(Protocol):
 class RequestHeads:
     """Writes the heads of requests to one route of an upstream."""
 
-    __slots__ = ("_authority", "_beginning", "_default_names", "_defaults", "_own", "_provider", "_target")
+    __slots__ = ("_authority", "_beginning", "_default_names", "_defaults", "_own", "_plain", "_provider", "_target")
 
     def __init__(self, candidate: Candidate, route: Route) -> None:
         endpoint, provider = candidate.endpoint, candidate.upstream.provider
@@ -64,32 +75,31 @@ class RequestHeads:
         self._own = _names(own) - CREDENTIALS
         self._defaults = provider.defaults
         self._default_names = _names(provider.defaults)
+        self._plain = not (self._own or self._defaults or provider.held)
 
-    def head(self, call: Call, body: bytes) -> bytes:
-        """All before *body*, for a request whose fields are passed on. Raises: NoCredentialError."""
+    def message(self, call: Call, body: bytes, fields: bytes | None = None) -> bytes:
+        """A whole request, with *fields* in place of the client's where they are given. Raises: NoCredentialError."""
         head = call.exchange.head
-        lines = head.lines
-        if self._own or self._defaults:
-            passed_on = without(head.passed_on, self._own)
-            sent = {field[0] for field in passed_on}
-            lines = as_lines(passed_on)
-            if not self._default_names & sent:
-                lines += self._defaults
-        return self._with(call, lines, body)
-
-    def bare(self, call: Call, lines: bytes, body: bytes) -> bytes:
-        """The same with *lines* in place of the client's fields."""
-        return self._with(call, lines + self._defaults, body)
-
-    def _with(self, call: Call, lines: bytes, body: bytes) -> bytes:
-        via = _VIA_1_0 if call.exchange.head.http_1_0 else _VIA_1_1
+        lines = head.lines if fields is None else fields
+        if not self._plain:
+            lines = self._with_own(lines, head.passed_on if fields is None else [], body)
+        via = _VIA_1_0 if head.http_1_0 else _VIA_1_1
         length = b"Content-Length: %d\r\n\r\n" % len(body)
-        if self._provider is not None:
-            lines += self._signed(self._provider, body)
-        return b"".join((self._beginning, lines, via, call.id_field, length))
+        return b"".join((self._beginning, lines, via, call.id_field, length, body))
 
-    def _signed(self, provider: Provider, body: bytes) -> bytes:
-        return provider.sign(
+    def _with_own(self, lines: bytes, passed_on: Fields, body: bytes) -> bytes:
+        """*lines* with what the provider adds; of the client's fields those give way that it has itself."""
+        if passed_on:
+            passed_on = without(passed_on, self._own)
+            lines = as_lines(passed_on)
+        if not self._default_names & {field[0] for field in passed_on}:
+            lines += self._defaults
+        return lines + self._signed(body)
+
+    def _signed(self, body: bytes) -> bytes:
+        if self._provider is None:
+            return b""
+        return self._provider.sign(
             Outgoing("POST", self._target.decode("ascii"), self._authority.decode("ascii"), body, time.time())
         )
 
@@ -97,7 +107,7 @@ class RequestHeads:
 class Passed:
     """The caller's dialect is the upstream's: bytes pass untouched but for the model's name, and are read on the side."""
 
-    __slots__ = ("_heads", "_model_json", "_path", "content_type", "held")
+    __slots__ = ("_heads", "_model_json", "_path", "content_type", "held", "translated")
 
     def __init__(self, candidate: Candidate, path: ModelPath, route: Route) -> None:
         self._heads = RequestHeads(candidate, route)
@@ -105,10 +115,10 @@ class Passed:
         self._path = path
         self.content_type = STREAM_CONTENT_TYPE if route.framing == "sse" else b""
         self.held = route.framing == "json"
+        self.translated = False
 
     def message(self, call: Call, request: ModelRequest) -> bytes:
-        body = request.body_for(self._model_json)
-        return self._heads.head(call, body) + body
+        return self._heads.message(call, request.body_for(self._model_json))
 
     def reader(self, call: Call, request: ModelRequest) -> AnswerReader:
         return self._path.stream_reader()
@@ -120,11 +130,79 @@ class Passed:
         return self._path.read_error(response.status, body)
 
 
+class Translated:
+    """The upstream speaks another dialect than the caller."""
+
+    __slots__ = ("_caller", "_heads", "_may_drop", "_model", "_upstream", "content_type", "held", "translated")
+
+    def __init__(self, candidate: Candidate, caller: Dialect, upstream: Dialect, route: Route) -> None:
+        self._heads = RequestHeads(candidate, route)
+        self._model = candidate.upstream.model
+        self._may_drop = candidate.upstream.may_drop
+        self._caller = caller
+        self._upstream = upstream
+        self.content_type = _STREAM_TYPES.get(route.framing, b"")
+        self.held = self.translated = True
+
+    def message(self, call: Call, request: ModelRequest) -> bytes:
+        conversation, losses = self._read(request)
+        losses = losses.again()
+        body = self._upstream.write_request(conversation, self._model, losses)
+        call.note_dropped(losses.dropped)
+        head = call.exchange.head
+        traced = as_lines([field for field in head.passed_on if field[0] in _FOR_ANYBODY])
+        return self._heads.message(call, body, JSON_FIELD + traced)
+
+    def reader(self, call: Call, request: ModelRequest) -> AnswerReader:
+        conversation, _ = self._read(request)
+        return TranslatedStream(
+            self._upstream, self._caller, _envelope(call, request, include_usage=conversation.include_usage)
+        )
+
+    def answer(self, call: Call, request: ModelRequest, body: bytes) -> tuple[bytes, Usage | None]:
+        answer = self._upstream.read_answer(body)
+        usage = None if answer.usage is NOTHING else answer.usage
+        return self._caller.write_answer(answer, _envelope(call, request, include_usage=True)), usage
+
+    def refusal(self, response: ResponseHead, body: bytes) -> Refusal:
+        return self._upstream.read_error(response.status, body)
+
+    def _read(self, request: ModelRequest) -> tuple[Conversation, Losses]:
+        """The conversation, read once for all that the request is tried on, and what was lost in reading it."""
+        if request.read is None:
+            losses = Losses(self._may_drop)
+            request.read = (self._caller.read_request(request.body, losses), losses)
+        return request.read
+
+
+_STREAM_TYPES: dict[Framing, bytes] = {"sse": STREAM_CONTENT_TYPE, "event-stream": event_stream.CONTENT_TYPE}
+_FOR_ANYBODY = frozenset((b"traceparent", b"tracestate", b"baggage"))
+"""Fields of a client that mean the same to every provider."""
+_UPSTREAM_DIALECTS: dict[Operation, str] = {
+    "chat_completions": "openai_chat",
+    "messages": "anthropic",
+    "converse": "bedrock",
+    "generate_content": "gemini",
+}
+"""The dialects of the operations that conversations are translated to."""
+
+
+def _envelope(call: Call, request: ModelRequest, *, include_usage: bool) -> Envelope:
+    return Envelope(call.request_id.decode("ascii"), request.model, int(time.time()), include_usage)
+
+
 def delivery_to(candidate: Candidate, path: ModelPath, *, stream: bool) -> Delivery | None:
     """How calls to *path* are delivered to *candidate*; None where it does not offer that."""
     upstream = candidate.upstream
-    route = upstream.provider.route(path.operation, upstream.model, stream=stream)
-    return None if route is None else Passed(candidate, path, route)
+    provider = upstream.provider
+    route = provider.route(path.operation, upstream.model, stream=stream)
+    if route is not None:
+        return Passed(candidate, path, route)
+    route = provider.route(provider.converses_in, upstream.model, stream=stream)
+    if not path.conversation or route is None:
+        return None
+    dialects = open_dialect(path.conversation), open_dialect(_UPSTREAM_DIALECTS[provider.converses_in])
+    return Translated(candidate, *dialects, route)
 
 
 def _names(lines: bytes) -> frozenset[bytes]:

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from functools import partial
+from typing import Any, Protocol
 
 from shipway.gateway.dialects import openai
 from shipway.gateway.dialects.openai_stream import StreamReader
+from shipway.gateway.dialects.registry import open_dialect
+from shipway.gateway.dialects.usage import NOTHING
+from shipway.gateway.passed_stream import PassedStream
 from shipway.gateway.providers.provider import Operation
 from shipway.gateway.refusals import Refusal, Writer
 
@@ -46,6 +50,7 @@ class ModelPath:
 
     Attributes:
         name: What metrics call the operation.
+        form: Whether it is asked with a form, that is an upload.
         conversation: Name of the dialect in which it is a conversation that can be translated; "" where it is none.
         read_usage: Of a whole answer; raises ValueError for what is none.
         read_error: (status, body) of an upstream's refusal → what the client is told.
@@ -53,19 +58,61 @@ class ModelPath:
 
     operation: Operation
     name: str
+    form: bool = False
     conversation: str = ""
     write_refusal: Writer = openai.as_openai_error
+    status_of: Callable[[Refusal], int] | None = None
     stream_error: Callable[[Refusal], bytes] = openai.stream_error
     stream_reader: Callable[[], AnswerReader] = StreamReader
     read_usage: Callable[[bytes], Usage | None] = openai.answer_usage
     read_error: Callable[[int, bytes], Refusal] = openai.refused_by_model
 
 
+def _read_by_parser(name: str, content: str) -> dict[str, Any]:
+    """How answers of a dialect that has a parser are followed while they pass; *content* is the field that none lacks."""
+
+    def read_usage(body: bytes) -> Usage | None:
+        try:
+            usage = dialect.read_answer(body).usage
+        except ValueError:
+            openai.any_usage(
+                body, saying=content
+            )  # it may well be an answer of a newer kind, of which the client knows
+            return None
+        return None if usage is NOTHING else usage
+
+    dialect = open_dialect(name)
+    return {
+        "conversation": name,
+        "write_refusal": dialect.write_error,
+        "status_of": dialect.status,
+        "stream_error": dialect.stream_error,
+        "stream_reader": partial(PassedStream, dialect),
+        "read_usage": read_usage,
+        "read_error": dialect.read_error,
+    }
+
+
+_ANTHROPIC = _read_by_parser("anthropic", "content")
+_CONVERSATIONS = ModelPath("chat_completions", "chat", conversation="openai_chat")
+
 PATHS: dict[bytes, ModelPath] = {
-    b"/v1/chat/completions": ModelPath("chat_completions", "chat", conversation="openai"),
+    b"/v1/chat/completions": _CONVERSATIONS,
     b"/v1/completions": ModelPath("completions", "text_completion"),
-    b"/v1/embeddings": ModelPath("embeddings", "embeddings"),
+    b"/v1/embeddings": ModelPath("embeddings", "embeddings", read_usage=partial(openai.answer_usage, embeddings=True)),
+    b"/v1/responses": ModelPath("responses", "chat", **_read_by_parser("openai_responses", "output")),
+    b"/v1/messages": ModelPath("messages", "chat", **_ANTHROPIC),
+    b"/v1/messages/count_tokens": ModelPath(
+        "count_tokens", "count_tokens", **{**_ANTHROPIC, "conversation": "", "read_usage": openai.any_usage}
+    ),
     b"/v1/images/generations": ModelPath("images", "image_generation", read_usage=openai.any_usage),
     b"/v1/audio/speech": ModelPath("speech", "speech", read_usage=openai.any_usage),
+    b"/v1/images/edits": ModelPath("image_edits", "image_generation", form=True, read_usage=openai.any_usage),
+    b"/v1/audio/transcriptions": ModelPath(
+        "transcriptions", "transcription", form=True, read_usage=openai.transcript_usage
+    ),
+    b"/v1/audio/translations": ModelPath(
+        "translations", "transcription", form=True, read_usage=openai.transcript_usage
+    ),
     b"/v1/rerank": ModelPath("rerank", "rerank", read_usage=openai.any_usage),
 }

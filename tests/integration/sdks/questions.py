@@ -3,6 +3,7 @@
 import base64
 
 from shipway.testing.openai_media import png
+from shipway.testing.script import Citation
 
 SCHEMA = {
     "type": "object",
@@ -10,4 +11,5 @@ SCHEMA = {
     "required": ["city"],
 }
 ARGUMENTS = '{"city": "Köln \\"am\\" Rhein", "days": 3}'
+CITATIONS = [Citation("https://example.org/a", "A page", "three words"), Citation("https://example.org/b", "B", "more")]
 PIXEL = base64.b64encode(png(b"\x10\x20\x30")).decode()

@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import re
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from shipway.gateway.affinity import SEARCHED_BYTES, affinity_key
 from shipway.gateway.refusals import JSON_FIELD, Refusal, Refused, bad_field, extra_fields
+
+if TYPE_CHECKING:
+    from shipway.gateway.dialects.conversation import Conversation
+    from shipway.gateway.dialects.losses import Losses
 
 _decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_text = msgspec.json.Decoder(str).decode
@@ -29,10 +34,17 @@ class Usage(msgspec.Struct, gc=False):
     completion_tokens: int | None = None
 
 
-class ModelRequest:
-    """A model call: its model and whether a stream is wanted, over the untouched rest."""
+_decode_usage = msgspec.json.Decoder(Usage | None).decode
 
-    __slots__ = ("fields", "model", "stream")
+
+class ModelRequest:
+    """A model call: its model and whether a stream is wanted, over the untouched rest.
+
+    Attributes:
+        read: The conversation that it is, with what was lost in reading it, once that had to be known.
+    """
+
+    __slots__ = ("body", "fields", "model", "read", "stream")
 
     def __init__(self, body: bytes) -> None:
         """Raises: Refused, when the body is not a JSON object with a model."""
@@ -47,6 +59,8 @@ class ModelRequest:
             self.model = _decode_text(raw_model)
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise Refused(bad_field("model", "The field 'model' must be a string.")) from None
+        self.body = body
+        self.read: tuple[Conversation, Losses] | None = None
         self.stream = False
         raw_stream = fields.get("stream")
         if raw_stream is not None:
@@ -121,11 +135,12 @@ _decode_answer = msgspec.json.Decoder(_Answer).decode
 _decode_bare = msgspec.json.Decoder(_Bare).decode
 
 
-def answer_usage(body: bytes) -> Usage | None:
+def answer_usage(body: bytes, embeddings: bool = False) -> Usage | None:
     """The usage that a whole answer reports; None when it says nothing of it.
 
     Raises:
-        ValueError: it is not an answer: no JSON object, one without choices or data, or an error under a good status.
+        ValueError: it is not an answer: no JSON object, one without choices (or else embeddings), or an error under a good
+            status.
     """
     usage = None
     answer: _Bare
@@ -139,22 +154,37 @@ def answer_usage(body: bytes) -> Usage | None:
         raise ValueError("not an answer of this dialect") from error
     if answer.error is not ABSENT and bytes(answer.error) != b"null":
         raise ValueError("an error with a good status")
-    if answer.choices is None and answer.data is None:
-        raise ValueError("neither choices nor data")
+    if (answer.data if embeddings else answer.choices) is None:
+        raise ValueError("an answer to something else")
     return usage
 
 
-def any_usage(body: bytes) -> Usage | None:
-    """The usage of a document of which nothing else is known. Raises: ValueError, for what is no JSON object or an error."""
+def any_usage(body: bytes, saying: str = "") -> Usage | None:
+    """The usage of a document of which no more is known than that it has the field *saying*.
+
+    Raises:
+        ValueError: it is no JSON object, an error, or lacks that field.
+    """
     try:
-        answer = _decode_answer(body)
-    except msgspec.ValidationError:
-        return None
+        fields = _decode_fields(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError("not an answer of this dialect") from error
-    if answer.error is not ABSENT and bytes(answer.error) != b"null":
-        raise ValueError("an error with a good status")
-    return answer.usage
+    if bytes(fields.get("error", b"null")) != b"null" or (saying and saying not in fields):
+        raise ValueError("an error with a good status, or no answer")
+    try:
+        return _decode_usage(fields["usage"]) if "usage" in fields else None
+    except msgspec.ValidationError:
+        return None
+
+
+def transcript_usage(body: bytes) -> Usage | None:
+    """The usage of a transcript, which may be plain text. Raises: ValueError, for an error or a page of HTML."""
+    begins = body.lstrip()[:1]
+    if begins == b"{":
+        return any_usage(body)
+    if begins == b"<":
+        raise ValueError("a page, not a transcript")
+    return None
 
 
 class _ErrorDetail(msgspec.Struct, gc=False):

@@ -1,0 +1,50 @@
+"""A stream that passes untouched in a dialect that is read by its parser, on the side."""
+
+from __future__ import annotations
+
+from shipway.gateway.dialects.dialect import Dialect
+from shipway.gateway.dialects.events import Envelope, Event
+from shipway.gateway.dialects.openai_stream import MAX_EVENT_BYTES
+from shipway.gateway.dialects.translated_stream import TranslatedStream
+
+
+class _NobodyToWriteTo:
+    def write(self, event: Event) -> bytes:
+        return b""
+
+
+class PassedStream(TranslatedStream):
+    """Decides like `TranslatedStream` whether the stream ended as it should, and passes on its events as they came."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        super().__init__(dialect, dialect, Envelope("", "", 0))
+        self._writer = _NobodyToWriteTo()
+        self._rest = b""
+
+    def pass_on(self, data: bytes) -> bytes:
+        """What of *data* (with what was held before it) goes to the client now: whole events only."""
+        if self._rest:
+            data = self._rest + data
+        at = 0
+        while not self.over and (end := _end_of_event(data, at)):
+            super().pass_on(data[at:end])
+            if self.failed:
+                break
+            at = end
+        self._rest = data[at:]
+        if len(self._rest) > MAX_EVENT_BYTES:
+            self._fail("garbage")
+        return data[:at]
+
+    def finish(self) -> bytes | None:
+        if self._rest.strip() and not self.over:
+            self._fail("cut")
+        return super().finish()
+
+
+def _end_of_event(data: bytes, start: int) -> int:
+    """Where the event that begins at *start* ends; 0 while that is not here."""
+    plain, crlf = data.find(b"\n\n", start), data.find(b"\r\n\r\n", start)
+    if plain >= 0 and (crlf < 0 or plain < crlf):
+        return plain + 2
+    return crlf + 4 if crlf >= 0 else 0
