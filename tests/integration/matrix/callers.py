@@ -306,6 +306,7 @@ _OPENAI_ERRORS: Mapping[str, tuple[type[Exception], int]] = {
     "overloaded": (openai.InternalServerError, 503),
     "timeout": (openai.InternalServerError, 504),
 }
+"""The client retries by status, so 503 is overloaded."""
 
 CALLERS: dict[str, Caller] = {
     "chat": Caller(

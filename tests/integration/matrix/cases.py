@@ -14,6 +14,7 @@ from tests.integration.sdks.questions import ARGUMENTS
 
 COUNTS = Usage(input=11, cache_read=5, cache_write=3, audio_input=2, image_input=4, output=7, reasoning=2)
 _THREE = "One two three."
+_SAYS_THREE = Reply(text=_THREE)
 _CALL = Reply(tool_calls=[ToolCall("weather", ARGUMENTS, "mine")])
 
 
@@ -27,7 +28,7 @@ class Case:
     """
 
     ask: Ask
-    reply: Reply = Reply(text=_THREE)
+    reply: Reply = _SAYS_THREE
     finish: str = "stop"
     text: str = _THREE
     tells: tuple[str, ...] = ()

@@ -18,6 +18,10 @@ ENVIRON = {"UPSTREAM_KEY": KEY, "AWS_ACCESS_KEY_ID": "AKIDFAKE", "AWS_SECRET_ACC
 KEY_LINE = 'api_key = "env:UPSTREAM_KEY"\n'
 
 
+WRONG_KEY = Reply(status=401)
+FAILED = Reply(status=500)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Place:
     """One provider.
@@ -30,6 +34,8 @@ class Place:
         names_stop: Whether it says that a stop sequence ended the text, and which one.
         too_long: Its answer to a conversation that the model does not take for its length.
         overloaded: The status that says so.
+        wrong_key: Its answer to a key that it does not know.
+        model_failed: Its answer when the model broke down over a request that is in order.
     """
 
     fake: Callable[[], FakeServer]
@@ -40,6 +46,8 @@ class Place:
     names_stop: str = "no"
     too_long: Reply
     overloaded: int = 503
+    wrong_key: Reply = WRONG_KEY
+    model_failed: Reply = FAILED
 
     @property
     def local(self) -> bool:
@@ -92,6 +100,8 @@ PLACES: dict[str, Place] = {
         raw_arguments="streamed",
         names_stop="yes",
         too_long=Reply(status=400, error_message="Input is too long for requested model."),
+        wrong_key=Reply(status=403, error_type="UnrecognizedClientException"),
+        model_failed=Reply(status=424, error_type="ModelErrorException"),
     ),
     "gemini": Place(
         fake=lambda: FakeGemini(models=[MODEL], api_key=KEY),
@@ -101,6 +111,12 @@ PLACES: dict[str, Place] = {
             status=400,
             error_message="The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).",
         ),
+        wrong_key=Reply(
+            status=400,
+            body=b'{"error":{"code":400,"message":"API key not valid.","status":"INVALID_ARGUMENT","details":[{"@type":'
+            b'"type.googleapis.com/google.rpc.ErrorInfo","reason":"API_KEY_INVALID","domain":"googleapis.com"}]}}',
+        ),
+        model_failed=Reply(status=504),
     ),
     "local": _openai("local", more=""),
 }

@@ -46,6 +46,7 @@ def app_file(place: Place, fake: FakeServer, spare: FakeOpenAI, may_drop: Sequen
         f'[models.m]\nupstreams = ["first/{MODEL}"]\nmay_drop = {list(may_drop)}\n'
         f'[models.pair]\nupstreams = ["first/{MODEL}", "spare/{MODEL}"]\n'
         '[gateway]\ndrain = "1s"\ngrace = "1ms"\n[gateway.timeouts]\nfirst_byte = "300ms"\nfirst_token = "300ms"\n'
+        'idle = "300ms"\n'
     )
 
 
