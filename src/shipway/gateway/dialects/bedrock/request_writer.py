@@ -20,6 +20,7 @@ from shipway.gateway.dialects.conversation import (
     ToolCall,
     ToolChoice,
     ToolResult,
+    cache_of,
 )
 from shipway.gateway.dialects.losses import Losses, json_object, lose_sampling
 from shipway.gateway.dialects.media import DOCUMENT_FORMATS
@@ -64,7 +65,7 @@ def _written_blocks(parts: tuple[Part, ...], losses: Losses) -> list[wire.Block]
         block = _written_block(part, losses)
         if block is not None:
             blocks.append(block)
-        cache = None if isinstance(part, Audio | Reasoning) else part.cache
+        cache = cache_of(part)
         if cache is not None:
             blocks.append(wire.Block(cachePoint=_point(cache)))
     return blocks

@@ -21,6 +21,7 @@ from shipway.gateway.dialects.conversation import (
     ToolCall,
     ToolChoice,
     ToolResult,
+    cache_of,
     call_names,
 )
 from shipway.gateway.dialects.gemini import wire
@@ -61,7 +62,7 @@ def write_request(conversation: Conversation, model: str, losses: Losses) -> byt
 
 
 def _lose_cache(part: Part | Tool, conversation: Conversation, losses: Losses) -> None:
-    if not isinstance(part, Audio | Reasoning) and part.cache is not None:
+    if cache_of(part) is not None:
         losses.lose(f"{part.at}.{conversation.name('cache')}")
 
 

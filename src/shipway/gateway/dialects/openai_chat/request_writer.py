@@ -22,6 +22,7 @@ from shipway.gateway.dialects.conversation import (
     ToolChoice,
     ToolResult,
     Turn,
+    cache_of,
 )
 from shipway.gateway.dialects.losses import Losses, lose_sampling
 from shipway.gateway.dialects.media import data_url, image_url
@@ -92,7 +93,7 @@ def _text_content(parts: Iterable[Part], conversation: Conversation, losses: Los
 
 
 def _lose_cache(part: Part | Tool, conversation: Conversation, losses: Losses) -> None:
-    if not isinstance(part, Audio | Reasoning) and part.cache is not None:
+    if cache_of(part) is not None:
         losses.lose(f"{part.at}.{conversation.name('cache')}")
 
 
