@@ -152,6 +152,8 @@ class ModelCalls:
                 await _refuse_status(attempt, response, delivery)
             streamed = delivery.content_type
             if not (streamed or delivery.held):
+                if response.content_type.startswith(b"text/html"):
+                    raise UpstreamFault("garbage", "a page, not a file")
                 await attempt.relay(response)
             elif response.content_type.startswith(streamed or STREAM_CONTENT_TYPE) != bool(streamed):
                 raise UpstreamFault("garbage", "not the kind of answer that was asked for")
