@@ -39,7 +39,11 @@ def write_request(conversation: Conversation, model: str, losses: Losses) -> byt
     inference = wire.Inference(sampling.max_tokens, sampling.temperature, sampling.top_p, list(sampling.stop) or None)
     system = [block for text in conversation.system for block in _written_system(text)]
     request = wire.Request(
-        [wire.Message(turn.role, _written_blocks(turn.parts, losses)) for turn in conversation.turns],
+        [
+            wire.Message(turn.role, blocks)
+            for turn in conversation.turns
+            if (blocks := _written_blocks(turn.parts, losses))  # of thoughts that are left out, nothing may be left
+        ],
         system or None,
         None if inference == wire.Inference() else inference,
         _tool_config(conversation, losses),

@@ -46,7 +46,9 @@ def write_request(conversation: Conversation, model: str, losses: Losses) -> byt
             losses.lose(f"{turn.at}.role")
             continue
         role: Literal["model", "user"] = "model" if turn.role == "assistant" else "user"
-        contents.append(wire.Content(_written_parts(turn.parts, names, conversation, losses), role))
+        parts = _written_parts(turn.parts, names, conversation, losses)
+        if parts:  # of thoughts that are left out, nothing may be left
+            contents.append(wire.Content(parts, role))
     system = [wire.Part(text.text) for text in conversation.system]
     for text in conversation.system:
         _lose_cache(text, conversation, losses)

@@ -45,7 +45,9 @@ def write_request(conversation: Conversation, model: str, losses: Losses) -> byt
         if turn.role == "user":
             _write_user(turn, conversation, losses, messages)
         elif turn.role == "assistant":
-            messages.append(_written_assistant(turn, losses))
+            message = _written_assistant(turn, losses)
+            if message != wire.Assistant():  # of thoughts that are left out, nothing may be left
+                messages.append(message)
         else:
             messages.append(wire.System(_text_content(turn.parts, conversation, losses)))
     sampling = conversation.sampling
@@ -89,7 +91,7 @@ def _text_content(parts: Iterable[Part], conversation: Conversation, losses: Los
             texts.append(wire.TextPart(part.text))
         else:
             losses.lose(part.at)
-    return texts[0].text if len(texts) == 1 else texts
+    return texts[0].text if len(texts) == 1 else texts or ""
 
 
 def _lose_cache(part: Part | Tool, conversation: Conversation, losses: Losses) -> None:

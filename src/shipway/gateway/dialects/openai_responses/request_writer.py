@@ -120,7 +120,7 @@ def _written_output(result: ToolResult, losses: Losses) -> str | list[wire.Input
     if len(result.parts) == 1 and isinstance(result.parts[0], Text):
         return result.parts[0].text
     written = [one for part in result.parts if (one := _written_content(part, losses)) is not None]
-    return written  # type: ignore[return-value]  # of a user's content, none is an output
+    return written or ""  # type: ignore[return-value]  # of a user's content, none is an output
 
 
 def _written_content(part: Part, losses: Losses) -> wire.Content | None:
