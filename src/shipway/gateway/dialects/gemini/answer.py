@@ -66,7 +66,9 @@ class UsageRead(_Read):
 
 def _of(counts: list[_Count] | None, modality: str) -> int | None:
     """None where this modality is not told apart."""
-    found = [count.tokenCount for count in counts or () if count.modality == modality]
+    if not counts:
+        return None
+    found = [count.tokenCount for count in counts if count.modality == modality]
     return sum(found) if found else None
 
 

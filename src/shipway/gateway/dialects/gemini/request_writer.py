@@ -21,6 +21,7 @@ from shipway.gateway.dialects.conversation import (
     ToolCall,
     ToolChoice,
     ToolResult,
+    cache_of,
     call_names,
 )
 from shipway.gateway.dialects.gemini import wire
@@ -45,7 +46,9 @@ def write_request(conversation: Conversation, model: str, losses: Losses) -> byt
             losses.lose(f"{turn.at}.role")
             continue
         role: Literal["model", "user"] = "model" if turn.role == "assistant" else "user"
-        contents.append(wire.Content(_written_parts(turn.parts, names, conversation, losses), role))
+        parts = _written_parts(turn.parts, names, conversation, losses)
+        if parts:  # of thoughts that are left out, nothing may be left
+            contents.append(wire.Content(parts, role))
     system = [wire.Part(text.text) for text in conversation.system]
     for text in conversation.system:
         _lose_cache(text, conversation, losses)
@@ -61,7 +64,7 @@ def write_request(conversation: Conversation, model: str, losses: Losses) -> byt
 
 
 def _lose_cache(part: Part | Tool, conversation: Conversation, losses: Losses) -> None:
-    if not isinstance(part, Audio | Reasoning) and part.cache is not None:
+    if cache_of(part) is not None:
         losses.lose(f"{part.at}.{conversation.name('cache')}")
 
 
