@@ -24,7 +24,7 @@ from shipway.gateway.http1.fields import CREDENTIALS, Fields, as_lines, without
 from shipway.gateway.http1.response_head import ResponseHead
 from shipway.gateway.model_api import AnswerReader, ModelPath, Usage
 from shipway.gateway.providers import event_stream
-from shipway.gateway.providers.provider import Framing, Operation, Outgoing, Provider, Route
+from shipway.gateway.providers.provider import Framing, Operation, Outgoing, Provider, Route, field_value
 from shipway.gateway.refusals import JSON_FIELD, Refusal
 from shipway.gateway.snapshot import Candidate
 
@@ -133,12 +133,13 @@ class Passed:
 class Translated:
     """The upstream speaks another dialect than the caller."""
 
-    __slots__ = ("_caller", "_heads", "_may_drop", "_model", "_upstream", "content_type", "held", "translated")
+    __slots__ = ("_caller", "_error_type_field", "_heads", "_may_drop", "_model", "_upstream", "content_type", "held", "translated")
 
     def __init__(self, candidate: Candidate, caller: Dialect, upstream: Dialect, route: Route) -> None:
         self._heads = RequestHeads(candidate, route)
         self._model = candidate.upstream.model
         self._may_drop = candidate.upstream.may_drop
+        self._error_type_field = candidate.upstream.provider.error_type_field
         self._caller = caller
         self._upstream = upstream
         self.content_type = _STREAM_TYPES.get(route.framing, b"")
@@ -165,7 +166,12 @@ class Translated:
         return self._caller.write_answer(answer, _envelope(call, request, include_usage=True)), usage
 
     def refusal(self, response: ResponseHead, body: bytes) -> Refusal:
-        return self._upstream.read_error(response.status, body)
+        status = response.status
+        if self._error_type_field is not None:
+            name = field_value(response.lines, (self._error_type_field,)) or b""
+            # Of AWS it may be followed by a colon and an address.
+            status = self._upstream.error_statuses.get(name.partition(b":")[0].decode("latin-1"), status)
+        return self._upstream.read_error(status, body)
 
     def _read(self, request: ModelRequest) -> tuple[Conversation, Losses]:
         """The conversation, read once for all that the request is tried on, and what was lost in reading it."""
