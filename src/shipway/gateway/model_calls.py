@@ -68,6 +68,8 @@ class ModelCalls:
         exchange = call.exchange
         call.write_refusal = path.write_refusal
         call.status_of = path.status_of
+        if path.id_name:
+            call.name_request(path.id_name)
         if exchange.head.method != b"POST":
             raise Refused(refusals.method_not_allowed("POST"))
         waiting = call.admit()

@@ -9,7 +9,9 @@ def test_key_that_gemini_does_not_know_is_no_bad_request() -> None:
     details = [{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}, {"other": 1}]
     error = {"code": 400, "message": "API key not valid.", "status": "INVALID_ARGUMENT", "details": details}
     assert open_dialect("gemini").read_error(400, json.dumps({"error": error}).encode()).status == 401
-    assert open_dialect("gemini").read_error(400, json.dumps({"error": {**error, "details": []}}).encode()).status == 400
+    assert (
+        open_dialect("gemini").read_error(400, json.dumps({"error": {**error, "details": []}}).encode()).status == 400
+    )
 
 
 def test_names_of_bedrocks_errors_say_more_than_their_status() -> None:
