@@ -145,6 +145,10 @@ class Call(AccessRecord):
         self._dropped_field = f"x-shipway-dropped: {names}\r\n".encode() if paths else b""
         self.fields += self._dropped_field
 
+    def name_request(self, name: bytes) -> None:
+        """The response will have the request id under this name too."""
+        self.fields += b"%b: %b\r\n" % (name, self.request_id)
+
     def inform(self, head: ResponseHead) -> None:
         """Pass on an interim response."""
         self.exchange.inform(head.status, head.lines)

@@ -12,6 +12,7 @@ from typing import Protocol
 import msgspec
 
 from shipway.gateway.call import Call
+from shipway.gateway.dialects import token_counts
 from shipway.gateway.dialects.conversation import Conversation
 from shipway.gateway.dialects.dialect import Dialect
 from shipway.gateway.dialects.events import Envelope
@@ -24,7 +25,7 @@ from shipway.gateway.http1.fields import CREDENTIALS, Fields, as_lines, without
 from shipway.gateway.http1.response_head import ResponseHead
 from shipway.gateway.model_api import AnswerReader, ModelPath, Usage
 from shipway.gateway.providers import event_stream
-from shipway.gateway.providers.provider import Framing, Operation, Outgoing, Provider, Route
+from shipway.gateway.providers.provider import Framing, Operation, Outgoing, Provider, Route, field_value
 from shipway.gateway.refusals import JSON_FIELD, Refusal
 from shipway.gateway.snapshot import Candidate
 
@@ -133,12 +134,23 @@ class Passed:
 class Translated:
     """The upstream speaks another dialect than the caller."""
 
-    __slots__ = ("_caller", "_heads", "_may_drop", "_model", "_upstream", "content_type", "held", "translated")
+    __slots__ = (
+        "_caller",
+        "_error_type_field",
+        "_heads",
+        "_may_drop",
+        "_model",
+        "_upstream",
+        "content_type",
+        "held",
+        "translated",
+    )
 
     def __init__(self, candidate: Candidate, caller: Dialect, upstream: Dialect, route: Route) -> None:
         self._heads = RequestHeads(candidate, route)
         self._model = candidate.upstream.model
         self._may_drop = candidate.upstream.may_drop
+        self._error_type_field = candidate.upstream.provider.error_type_field
         self._caller = caller
         self._upstream = upstream
         self.content_type = _STREAM_TYPES.get(route.framing, b"")
@@ -147,7 +159,7 @@ class Translated:
     def message(self, call: Call, request: ModelRequest) -> bytes:
         conversation, losses = self._read(request)
         losses = losses.again()
-        body = self._upstream.write_request(conversation, self._model, losses)
+        body = self._body(conversation, losses)
         call.note_dropped(losses.dropped)
         head = call.exchange.head
         traced = as_lines([field for field in head.passed_on if field[0] in _FOR_ANYBODY])
@@ -165,7 +177,15 @@ class Translated:
         return self._caller.write_answer(answer, _envelope(call, request, include_usage=True)), usage
 
     def refusal(self, response: ResponseHead, body: bytes) -> Refusal:
-        return self._upstream.read_error(response.status, body)
+        status = response.status
+        if self._error_type_field is not None:
+            name = field_value(response.lines, (self._error_type_field,)) or b""
+            # Of AWS it may be followed by a colon and an address.
+            status = self._upstream.error_statuses.get(name.partition(b":")[0].decode("latin-1"), status)
+        return self._upstream.read_error(status, body)
+
+    def _body(self, conversation: Conversation, losses: Losses) -> bytes:
+        return self._upstream.write_request(conversation, self._model, losses)
 
     def _read(self, request: ModelRequest) -> tuple[Conversation, Losses]:
         """The conversation, read once for all that the request is tried on, and what was lost in reading it."""
@@ -173,6 +193,18 @@ class Translated:
             losses = Losses(self._may_drop)
             request.read = (self._caller.read_request(request.body, losses), losses)
         return request.read
+
+
+class Counted(Translated):
+    """The question how many tokens a conversation has."""
+
+    __slots__ = ()
+
+    def answer(self, call: Call, request: ModelRequest, body: bytes) -> tuple[bytes, Usage | None]:
+        return token_counts.write_answer(token_counts.read_answer(body)), None
+
+    def _body(self, conversation: Conversation, losses: Losses) -> bytes:
+        return token_counts.write_request(conversation, self._upstream.name, self._model, losses)
 
 
 _STREAM_TYPES: dict[Framing, bytes] = {"sse": STREAM_CONTENT_TYPE, "event-stream": event_stream.CONTENT_TYPE}
@@ -183,8 +215,10 @@ _UPSTREAM_DIALECTS: dict[Operation, str] = {
     "messages": "anthropic",
     "converse": "bedrock",
     "generate_content": "gemini",
+    "converse_count_tokens": "bedrock",
+    "generate_content_count_tokens": "gemini",
 }
-"""The dialects of the operations that conversations are translated to."""
+"""The dialects of the operations that conversations, and questions for their tokens, are translated to."""
 
 
 def _envelope(call: Call, request: ModelRequest, *, include_usage: bool) -> Envelope:
@@ -198,11 +232,13 @@ def delivery_to(candidate: Candidate, path: ModelPath, *, stream: bool) -> Deliv
     route = provider.route(path.operation, upstream.model, stream=stream)
     if route is not None:
         return Passed(candidate, path, route)
-    route = provider.route(provider.converses_in, upstream.model, stream=stream)
-    if not path.conversation or route is None:
+    counting = path.operation == "count_tokens"
+    operation = provider.counts_in if counting else provider.converses_in
+    route = None if operation is None else provider.route(operation, upstream.model, stream=stream)
+    if not path.conversation or operation is None or route is None:
         return None
-    dialects = open_dialect(path.conversation), open_dialect(_UPSTREAM_DIALECTS[provider.converses_in])
-    return Translated(candidate, *dialects, route)
+    dialects = open_dialect(path.conversation), open_dialect(_UPSTREAM_DIALECTS[operation])
+    return (Counted if counting else Translated)(candidate, *dialects, route)
 
 
 def _names(lines: bytes) -> frozenset[bytes]:

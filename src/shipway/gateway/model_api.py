@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from shipway.gateway.dialects import openai
+from shipway.gateway.dialects.anthropic.models import REQUEST_ID as ANTHROPIC_ID
 from shipway.gateway.dialects.openai_stream import StreamReader
 from shipway.gateway.dialects.registry import open_dialect
 from shipway.gateway.dialects.usage import NOTHING
@@ -52,6 +53,7 @@ class ModelPath:
         name: What metrics call the operation.
         form: Whether it is asked with a form, that is an upload.
         conversation: Name of the dialect in which it is a conversation that can be translated; "" where it is none.
+        id_name: Header in which this dialect's clients look for the request id, where it is another than `x-request-id`.
         read_usage: Of a whole answer; raises ValueError for what is none.
         read_error: (status, body) of an upstream's refusal → what the client is told.
     """
@@ -60,6 +62,7 @@ class ModelPath:
     name: str
     form: bool = False
     conversation: str = ""
+    id_name: bytes = b""
     write_refusal: Writer = openai.as_openai_error
     status_of: Callable[[Refusal], int] | None = None
     stream_error: Callable[[Refusal], bytes] = openai.stream_error
@@ -93,7 +96,7 @@ def _read_by_parser(name: str, content: str) -> dict[str, Any]:
     }
 
 
-_ANTHROPIC = _read_by_parser("anthropic", "content")
+_ANTHROPIC = {**_read_by_parser("anthropic", "content"), "id_name": ANTHROPIC_ID}
 _CONVERSATIONS = ModelPath("chat_completions", "chat", conversation="openai_chat")
 
 PATHS: dict[bytes, ModelPath] = {
@@ -103,7 +106,7 @@ PATHS: dict[bytes, ModelPath] = {
     b"/v1/responses": ModelPath("responses", "chat", **_read_by_parser("openai_responses", "output")),
     b"/v1/messages": ModelPath("messages", "chat", **_ANTHROPIC),
     b"/v1/messages/count_tokens": ModelPath(
-        "count_tokens", "count_tokens", **{**_ANTHROPIC, "conversation": "", "read_usage": openai.any_usage}
+        "count_tokens", "count_tokens", **{**_ANTHROPIC, "read_usage": openai.any_usage}
     ),
     b"/v1/images/generations": ModelPath("images", "image_generation", read_usage=openai.any_usage),
     b"/v1/audio/speech": ModelPath("speech", "speech", read_usage=openai.any_usage),

@@ -68,6 +68,8 @@ class ModelCalls:
         exchange = call.exchange
         call.write_refusal = path.write_refusal
         call.status_of = path.status_of
+        if path.id_name:
+            call.name_request(path.id_name)
         if exchange.head.method != b"POST":
             raise Refused(refusals.method_not_allowed("POST"))
         waiting = call.admit()
@@ -319,7 +321,12 @@ async def _refuse_status(attempt: Attempt, response: ResponseHead, delivery: Del
         pieces = await attempt.read(MAX_ERROR_BYTES)
     except UpstreamFault:  # the status said enough
         pieces = None
-    raise Refused(delivery.refusal(response, b"".join(pieces or ())))
+    refusal = delivery.refusal(response, b"".join(pieces or ()))
+    if refusal.status == HTTPStatus.TOO_MANY_REQUESTS:
+        raise _Busy(refusal.status.value, None, refusals.upstream_busy(refusal.status.value, None))
+    if refusal.status >= 500 or refusal.status in _OUR_FAULT:  # what it says is worse than its status
+        raise _Busy(status, None, refusals.upstream_failed("error"))
+    raise Refused(refusal)
 
 
 def _all_resting(groups: tuple[Group, ...], now_s: float) -> Refusal:

@@ -15,6 +15,8 @@ from collections.abc import Callable
 from shipway.gateway import refusals
 from shipway.gateway.call import Call
 from shipway.gateway.dialects import openai
+from shipway.gateway.dialects.anthropic import DIALECT as ANTHROPIC
+from shipway.gateway.dialects.anthropic import models as anthropic_models
 from shipway.gateway.http1.exchange import BodyTooLarge, ClientGone, Exchange
 from shipway.gateway.http1.upstream_connection import UpstreamFault
 from shipway.gateway.model_api import PATHS
@@ -84,7 +86,12 @@ class Proxy:
             call.respond(503, refusals.JSON_FIELD, b'{"status":"draining"}')
 
     async def _other_model_path(self, call: Call, path: bytes) -> None:
-        call.write_refusal = openai.as_openai_error
+        # Clients of Anthropic's API ask at the same addresses for other documents.
+        anthropic = call.exchange.head.field(b"anthropic-version") is not None
+        call.write_refusal = ANTHROPIC.write_error if anthropic else openai.as_openai_error
+        if anthropic:
+            call.status_of = ANTHROPIC.status
+            call.name_request(anthropic_models.REQUEST_ID)
         waiting = call.admit()
         if waiting is not None:
             await waiting
@@ -93,13 +100,14 @@ class Proxy:
         if call.exchange.head.method not in {b"GET", b"HEAD"}:
             raise Refused(refusals.method_not_allowed("GET, HEAD"))
         models = call.snapshot.models
+        documents = anthropic_models if anthropic else openai
         if path == b"/v1/models":
-            body = openai.model_list(tuple(models), self._started_s)
+            body = documents.model_list(tuple(models), self._started_s)
         else:
             name = _model_name(path)
             if name not in models:
                 raise Refused(refusals.unknown_model(name))
-            body = openai.model_entry(name, self._started_s)
+            body = documents.model_entry(name, self._started_s)
         call.respond(200, refusals.JSON_FIELD, body)
 
 

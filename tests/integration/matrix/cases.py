@@ -96,3 +96,6 @@ REASONS: Mapping[tuple[str, str], Mapping[str, Reason]] = {
     },
 }
 """By caller and case, then by provider."""
+
+CANNOT_COUNT = tuple(name for name in PLACES if name not in ("anthropic", "bedrock", "gemini"))
+"""Providers that cannot be asked how many tokens a conversation has: the question is refused with status 400."""

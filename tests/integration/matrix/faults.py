@@ -38,6 +38,7 @@ FAULTS: dict[str, Fault] = {
     "404": Fault(_status(404), "not found", elsewhere=False),
     "413": Fault(_status(413), "too large", elsewhere=False),
     "429": Fault(_status(429, retry_after="7"), "rate limit", retry_after="7"),
+    "out of quota": Fault(lambda place: place.out_of_quota, "rate limit", retry_after="1"),
     "500": Fault(_status(500), "failed"),
     "overloaded": Fault(lambda place: Reply(status=place.overloaded), "overloaded", retry_after="1"),
     "503 with Retry-After": Fault(_status(503, retry_after="3"), "overloaded", retry_after="3"),

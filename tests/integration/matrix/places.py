@@ -19,6 +19,7 @@ KEY_LINE = 'api_key = "env:UPSTREAM_KEY"\n'
 
 
 WRONG_KEY = Reply(status=401)
+OUT_OF_QUOTA = Reply(status=429)
 FAILED = Reply(status=500)
 
 
@@ -35,6 +36,7 @@ class Place:
         too_long: Its answer to a conversation that the model does not take for its length.
         overloaded: The status that says so.
         wrong_key: Its answer to a key that it does not know.
+        out_of_quota: Its answer when its customer has used what it may.
         model_failed: Its answer when the model broke down over a request that is in order.
     """
 
@@ -47,6 +49,7 @@ class Place:
     too_long: Reply
     overloaded: int = 503
     wrong_key: Reply = WRONG_KEY
+    out_of_quota: Reply = OUT_OF_QUOTA
     model_failed: Reply = FAILED
 
     @property
@@ -101,6 +104,7 @@ PLACES: dict[str, Place] = {
         names_stop="yes",
         too_long=Reply(status=400, error_message="Input is too long for requested model."),
         wrong_key=Reply(status=403, error_type="UnrecognizedClientException"),
+        out_of_quota=Reply(status=400, error_type="ServiceQuotaExceededException"),
         model_failed=Reply(status=424, error_type="ModelErrorException"),
     ),
     "gemini": Place(

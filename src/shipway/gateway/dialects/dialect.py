@@ -6,8 +6,8 @@ upstream's does the reverse. Each has both, so that what it writes can be read b
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 import msgspec
@@ -74,6 +74,7 @@ class Dialect:
         status: The status with which this dialect's SDKs raise the right class for a refusal.
         stream_error: The in-band error that ends a stream whose status is spent.
         framing: How streams are cut into messages.
+        error_statuses: What errors mean whose names, in a header of the provider's, say more than their status.
     """
 
     name: str
@@ -88,3 +89,4 @@ class Dialect:
     stream_error: Callable[[Refusal], bytes]
     status: Callable[[Refusal], int] = lambda refusal: refusal.status.value
     framing: Callable[[], Framing] = EventSplitter
+    error_statuses: Mapping[str, int] = field(default_factory=dict)

@@ -10,6 +10,8 @@ from shipway.gateway.refusals import Refusal
 CONTEXT_LENGTH = "context_length_exceeded"
 """OpenAI's code for a conversation that is too long, which clients look for to shorten it."""
 
+TOO_LONG = "The conversation is longer than the model takes."
+
 _TOO_LONG = re.compile(
     r"prompt is too long|too many (?:input )?tokens|input is too long|exceeds? (?:the |model'?s? )?(?:maximum|max|context)"
     r"|maximum context length|exceed context limit|input token count",
@@ -47,8 +49,7 @@ def refused_by_model(status: int, code: str, message: str) -> Refusal:
     """
     known = HTTPStatus(status) if status in _KNOWN_STATUSES else HTTPStatus.BAD_REQUEST
     if status in (400, 413, 422) and _TOO_LONG.search(message):
-        text = "The conversation is longer than the model takes."
-        return Refusal(known, CONTEXT_LENGTH, text, param="messages")
+        return Refusal(known, CONTEXT_LENGTH, TOO_LONG, param="messages")
     kind = "invalid_request_error" if status in (404, 413) else kind_of(known.value)
     return Refusal(known, code, f"The model does not take this request ({code}).", kind=kind)
 

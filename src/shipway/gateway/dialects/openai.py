@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from shipway.gateway.affinity import SEARCHED_BYTES, affinity_key
+from shipway.gateway.dialects.errors import CONTEXT_LENGTH, TOO_LONG
 from shipway.gateway.refusals import JSON_FIELD, Refusal, Refused, bad_field, extra_fields
 
 if TYPE_CHECKING:
@@ -210,10 +211,11 @@ def refused_by_model(status: int, body: bytes) -> Refusal:
     code = _identifier(detail.code) or "refused_by_model"
     param = _identifier(detail.param)
     place = f" The field at fault is {param!r}." if param else ""
+    text = TOO_LONG if code == CONTEXT_LENGTH else f"The model does not take this request ({code}).{place}"
     return Refusal(
         HTTPStatus(status) if status in _KNOWN_STATUSES else HTTPStatus.BAD_REQUEST,
         code,
-        f"The model does not take this request ({code}).{place}",
+        text,
         kind=_identifier(detail.type) or "invalid_request_error",
         param=param,
     )

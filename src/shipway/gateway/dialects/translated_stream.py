@@ -82,19 +82,19 @@ class TranslatedStream:
     def _said(self, event: Event) -> bytes:
         if isinstance(event, UsageKnown):
             self._usage = self._usage.updated(event.usage)
+        elif isinstance(event, Failed):
+            self.error_kind = event.kind
+            self._fail("error")
+            return b""
+        elif isinstance(event, Ended):
+            if not self._stopped:
+                self._fail("cut")
+                return b""
+            self.begun = self.done = self.over = True
         elif not isinstance(event, Started):
             self.begun = True
             if isinstance(event, Stopped):
                 self._stopped = True
-            elif isinstance(event, Failed):
-                self.error_kind = event.kind
-                self._fail("error")
-                return b""
-            elif isinstance(event, Ended):
-                if not self._stopped:
-                    self._fail("cut")
-                    return b""
-                self.done = self.over = True
         return self._writer.write(event)
 
     def _fail(self, kind: str) -> None:

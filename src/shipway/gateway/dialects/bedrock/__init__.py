@@ -1,6 +1,6 @@
 """Bedrock's Converse and ConverseStream."""
 
-from shipway.gateway.dialects.bedrock.answer import read_answer, read_error, write_answer, write_error
+from shipway.gateway.dialects.bedrock.answer import ERROR_STATUSES, read_answer, read_error, write_answer, write_error
 from shipway.gateway.dialects.bedrock.framing import EventStreamFraming
 from shipway.gateway.dialects.bedrock.request_reader import read_request
 from shipway.gateway.dialects.bedrock.request_writer import write_request
@@ -19,4 +19,5 @@ DIALECT = Dialect(
     write_error,
     stream_error,
     framing=EventStreamFraming,
+    error_statuses=ERROR_STATUSES,
 )

@@ -284,6 +284,13 @@ EXCEPTIONS = {
     503: "ServiceUnavailableException",
     504: "ModelTimeoutException",
 }
+ERROR_STATUSES = {
+    "ExpiredTokenException": 403,
+    "IncompleteSignatureException": 403,
+    "ModelErrorException": 502,
+    "ServiceQuotaExceededException": 429,
+}
+"""They come with 400 and 424, which say that the request is at fault."""
 KINDS = {
     "throttlingException": "rate_limit_error",
     "validationException": "invalid_request_error",

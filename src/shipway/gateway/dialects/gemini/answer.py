@@ -314,9 +314,17 @@ KINDS = {
 }
 
 
+_BAD_KEY = frozenset(("API_KEY_INVALID", "API_KEY_EXPIRED"))
+
+
+class _Reason(_Read):
+    reason: str | None = None
+
+
 class ErrorDetail(_Read):
     status: str | None = None
     message: str | None = None
+    details: list[_Reason] | None = None
 
 
 class _Error(_Read):
@@ -328,12 +336,14 @@ _read_errors = document_reader(list[_Error])
 
 
 def read_error(status: int, body: bytes) -> Refusal:
-    """An error of a stream comes in a list."""
+    """An error of a stream comes in a list. A key that is not known is a 400 there."""
     try:
         found = _read_errors(body)[:1] if body.lstrip().startswith(b"[") else [_read_error(body)]
         detail = (found[0].error if found else None) or ErrorDetail()
     except ValueError:
         detail = ErrorDetail()
+    if any(one.reason in _BAD_KEY for one in detail.details or ()):
+        status = 401
     return refused_by_model(status, one_word(detail.status), detail.message or "")
 
 
