@@ -7,6 +7,7 @@ import re
 import secrets
 from collections.abc import Awaitable, Callable
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 from shipway.gateway.admission import Credential, Principal
 from shipway.gateway.http1.exchange import Exchange
@@ -16,6 +17,9 @@ from shipway.gateway.refusals import DRAINING, MISSING_KEY, Refusal, Refused, Wr
 from shipway.gateway.releases import session_key, session_point
 from shipway.gateway.snapshot import ONLY, Snapshot
 from shipway.monitoring.logging import AccessRecord, subject_of
+
+if TYPE_CHECKING:
+    from shipway.gateway.cache.recording import Recording
 
 StreamError = Callable[[Refusal], bytes]
 
@@ -58,6 +62,7 @@ class Call(AccessRecord):
         total_deadline_s: When all of it must be over, on the loop's clock.
         write_refusal: Writes errors in the dialect that the client speaks.
         status_of: The status with which that dialect says a refusal; None where it is the refusal's own.
+        recording: What its answer is kept by; None where it is not to be kept.
         stream_error: Says an error inside a stream of that dialect; None where a stream can only be cut.
     """
 
@@ -71,6 +76,7 @@ class Call(AccessRecord):
         "id_field",
         "notes",
         "now_s",
+        "recording",
         "snapshot",
         "status_of",
         "stream_error",
@@ -90,6 +96,7 @@ class Call(AccessRecord):
         self.status_of: Callable[[Refusal], int] | None = None
         self.stream_error: StreamError | None = None
         self._dropped_field = b""
+        self.recording: Recording | None = None
         self.now_s = exchange.connection.server.loop.time()
         self.total_deadline_s = self.now_s + snapshot.deadlines.total_s
         self.caller: Principal | None = None
@@ -138,6 +145,11 @@ class Call(AccessRecord):
         names = ", ".join(path if path.isascii() and path.isprintable() else ascii(path) for path in paths)
         self._dropped_field = f"x-shipway-dropped: {names}\r\n".encode() if paths else b""
         self.fields += self._dropped_field
+
+    @property
+    def dropped_field(self) -> bytes:
+        """The header line that `note_dropped` has added."""
+        return self._dropped_field
 
     def inform(self, head: ResponseHead) -> None:
         """Pass on an interim response."""

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, GetJsonSchemaHandler, ValidationInfo
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from shipway.spec.cache import Cache
 from shipway.spec.fields import ReleaseName, Text
 from shipway.spec.releases import Release, ReleaseWeight, with_some_traffic
 from shipway.spec.section import List, Section, from_file, mistake
@@ -116,6 +117,7 @@ class Model(Section):
         description="Fields of requests that may be left out for upstreams of another dialect that have nothing like them, such "
         "as `logit_bias` or `messages[].name`; the answer names them in `x-shipway-dropped`. Any other such field is refused.",
     )
+    cache: Cache | None = Field(default=None, description="Keep answers and give them again to the same request.")
 
     @property
     def upstreams_by_place(self) -> Mapping[Location, Upstream]:
