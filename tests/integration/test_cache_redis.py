@@ -25,7 +25,9 @@ from tests.gateway.conftest import KEY, SECOND_KEY, model_app
 
 pytestmark = [
     pytest.mark.integration,
-    pytest.mark.skipif(shutil.which("redis-server") is None, reason="needs redis-server (apt-get install redis-server)"),
+    pytest.mark.skipif(
+        shutil.which("redis-server") is None, reason="needs redis-server (apt-get install redis-server)"
+    ),
 ]
 
 ANSWER = Entry(True, b"data: x\n\n", b"", 5.0, None, 7)
@@ -84,10 +86,12 @@ async def gateway(folder: Path, fake: FakeOpenAI, address: str) -> AsyncIterator
     environ = {"SHIPWAY_API_KEYS": f"{KEY},{SECOND_KEY}", "CACHE": address}
     server = GatewayServer(load_app(path), environ, AllottedAddresses(), ServeOptions(port=0, admin_port=0))
     await server.start()
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", timeout=10) as client:
-        client.headers["x-admin"] = f"http://127.0.0.1:{server.admin_port}"
-        yield client
-    await server.drain()
+    try:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", timeout=10) as client:
+            client.headers["x-admin"] = f"http://127.0.0.1:{server.admin_port}"
+            yield client
+    finally:
+        await server.drain()
 
 
 async def ask(client: httpx.AsyncClient, text: str, key: str = KEY, *, stream: bool = False) -> httpx.Response:
@@ -108,7 +112,10 @@ async def kept(server: RedisServer, count: int) -> None:
 async def test_what_one_gateway_keeps_another_gives(
     redis_server: RedisServer, fake: FakeOpenAI, tmp_path: Path
 ) -> None:
-    async with gateway(tmp_path, fake, redis_server.address) as one, gateway(tmp_path, fake, redis_server.address) as two:
+    async with (
+        gateway(tmp_path, fake, redis_server.address) as one,
+        gateway(tmp_path, fake, redis_server.address) as two,
+    ):
         first = [await ask(one, "hi", stream=stream) for stream in (False, True)]
         await kept(redis_server, 2)
         second = [await ask(two, "hi", stream=stream) for stream in (False, True)]

@@ -153,8 +153,7 @@ def _client(address: str) -> Redis:
             socket_connect_timeout=LONGEST_S,
             retry=Retry(NoBackoff(), 0),  # a second try would take longer than it is worth
             protocol=2,
-            lib_name=None,  # one round trip less for each connection
-            lib_version=None,
+            driver_info=None,  # one round trip less for each connection
         )
     except ValueError:  # not told, as it may hold a password
         raise UsageError("the address of a model's cache is none of Redis", 'write "redis://HOST:PORT/DB"') from None
