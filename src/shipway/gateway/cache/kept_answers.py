@@ -49,7 +49,9 @@ class KeptAnswers:
             self._note(call, b"bypass")
             call.recording = Recording(call, cache, key, None, stream=request.stream)
             return False
+        began_s = perf_counter()
         entry = await cache.store.get(key)
+        call.waited_s += perf_counter() - began_s
         if entry is not None and entry.stream == request.stream and entry.age_s(cache.wall_s()) <= max_age_s:
             self._give(call, cache, entry, b"hit")
             return True
@@ -65,6 +67,8 @@ class KeptAnswers:
 
     def _give(self, call: Call, cache: ModelCache, entry: Entry, result: bytes) -> None:
         exchange = call.exchange
+        if exchange.ended:  # refused meanwhile, since the gateway stops
+            return
         call.cache = result
         call.fields += b"x-shipway-cache: hit\r\nAge: %d\r\n%b" % (entry.age_s(cache.wall_s()), entry.dropped)
         model = call.model or ""
@@ -119,9 +123,11 @@ async def _wait(call: Call, flight: Flight, *, stream: bool) -> Entry | None:
 
     exchange.on_expire = expired
     next_deadline()
+    began_s = perf_counter()
     try:
         return await seat
     finally:
+        call.waited_s += perf_counter() - began_s
         exchange.on_expire = None
         exchange.deadline_s = NEVER
         flight.leave(seat)

@@ -56,6 +56,7 @@ class Recording:
 
     def end(self) -> None:
         """Keep the answer if it is whole, and tell those who wait."""
+        self._call.recording = None  # or the two would keep each other until the garbage collector came
         if not self._whole:
             self._let_go()
             return
