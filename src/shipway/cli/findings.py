@@ -49,6 +49,8 @@ def unresolved_secrets(app: App, environ: Mapping[str, str]) -> Iterator[Problem
         if name in used:
             places[f"providers.{name}.api_key"] = provider.api_key
             places |= {f"providers.{name}.headers.{key}": value for key, value in provider.headers.items()}
+    for name, model in app.models.items():
+        places |= {f"models.{name}.{key}": value for key, value in model.references.items()}
     for place, value in places.items():
         if isinstance(value, SecretReference):
             try:

@@ -199,6 +199,8 @@ def _provider_references(app: App) -> Iterator[SecretReference]:
         if name in used:
             values = (provider.api_key, *provider.headers.values())
             yield from (one for one in values if isinstance(one, SecretReference))
+    for model in app.models.values():
+        yield from model.references.values()
 
 
 def _wanted_variables(references: list[SecretReference]) -> dict[str, str]:

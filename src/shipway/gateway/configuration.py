@@ -59,6 +59,7 @@ class Configuration:
             self._take(snapshot)
             self._around.endpoints.keep_only(snapshot.endpoints())
             self._around.providers.keep_only(snapshot.providers())
+            await self._around.caches.keep_only(snapshot.caches())
             return snapshot
 
     def changed(self) -> bool:

@@ -17,6 +17,8 @@ from shipway.gateway.affinity import affinity_key
 from shipway.gateway.attempt import Attempt, fault_kind
 from shipway.gateway.balancing import by_affinity, by_weight, least_in_flight, lowest_latency
 from shipway.gateway.breaker import DEFAULT_POLICY
+from shipway.gateway.cache.kept_answers import KeptAnswers
+from shipway.gateway.cache.recording import RecordedReader
 from shipway.gateway.call import Call
 from shipway.gateway.delivery import Delivery, delivery_to
 from shipway.gateway.dialects.forms import FormRequest
@@ -62,6 +64,7 @@ class ModelCalls:
     def __init__(self, budget: RetryBudget, telemetry: Telemetry) -> None:
         self._budget = budget
         self._telemetry = telemetry
+        self._kept = KeptAnswers(telemetry)
 
     async def answer(self, call: Call, path: ModelPath) -> None:
         """Answer one call to *path*. Raises: Refused."""
@@ -86,10 +89,11 @@ class ModelCalls:
         call.model = model.name
         if request.stream:
             call.stream_error = path.stream_error
+        release = call.choose_release(f"models.{model.name}", request.beginning) if call.snapshot.splits else ONLY
+        if model.cache is not None and await self._kept.answer(call, path, request, model.cache, release):
+            return
         self._budget.deposit()
-        groups = model.releases[
-            call.choose_release(f"models.{model.name}", request.beginning) if call.snapshot.splits else ONLY
-        ]
+        groups = model.releases[release]
         last: TryNext | None = None
         unsuited: Refusal | None = None
         tried: tuple[Endpoint, ...] = ()
@@ -160,7 +164,10 @@ class ModelCalls:
             elif response.content_type.startswith(streamed or STREAM_CONTENT_TYPE) != bool(streamed):
                 raise UpstreamFault("garbage", "not the kind of answer that was asked for")
             elif streamed:
-                await _deliver_stream(call, attempt, delivery.reader(call, request), response.content_encoding)
+                reader = delivery.reader(call, request)
+                if call.recording is not None:
+                    reader = RecordedReader(reader, call.recording)
+                await _deliver_stream(call, attempt, reader, response.content_encoding)
             else:
                 pieces = attempt.connection.whole_body() or await attempt.read(MAX_HELD_ANSWER_BYTES)
                 if pieces is not None:
@@ -258,6 +265,8 @@ def _answer_whole(
     except ValueError as error:
         raise UpstreamFault("garbage", str(error)) from error
     _note_usage(call, usage)
+    if call.recording is not None:
+        call.recording.whole(body)
     # Of the upstream's other fields none: they are about its own limits, site and cookies.
     fields = JSON_FIELD if body.startswith(b"{") else b"Content-Type: %b\r\n" % response.content_type
     call.respond(_OK, fields, body)

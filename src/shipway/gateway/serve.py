@@ -17,6 +17,7 @@ from typing import Any
 
 from shipway.errors import ShipwayError
 from shipway.gateway.admin import AdminApi
+from shipway.gateway.cache.model_cache import LiveCaches
 from shipway.gateway.call import request_id_for
 from shipway.gateway.configuration import LOOK_EVERY_S, Configuration
 from shipway.gateway.health_checks import HealthChecks
@@ -100,7 +101,10 @@ class GatewayServer:
         self._endpoints = Endpoints(outbox)
         self._limits = LiveLimits()
         self._providers = LiveProviders()
-        around = Surroundings(keys_from(environ), self._endpoints, self._limits, self._providers, environ, allotted)
+        self._caches = LiveCaches()
+        around = Surroundings(
+            keys_from(environ), self._endpoints, self._limits, self._providers, self._caches, environ, allotted
+        )
         self._configuration = Configuration(app, around, options.weights, self._apply)
         self._registry = metrics.gateway_registry()
         self._log = AccessLog(unbuffered(sys.stdout), options.log_format)
@@ -197,6 +201,7 @@ class GatewayServer:
         for sweep in self._sweeps:
             sweep.stop()
         self._endpoints.close()
+        await self._caches.close()
         self._telemetry.settle()
         self._log.close()
 
@@ -240,6 +245,11 @@ class GatewayServer:
         registry.read_at_scrape(
             metrics.UPSTREAM_IN_FLIGHT, lambda: self._telemetry.upstreams_in_flight(self._proxy.snapshot)
         )
+
+        caches = self._caches
+        registry.read_at_scrape(metrics.CACHE_BYTES, caches.held_bytes)
+        registry.read_at_scrape(metrics.CACHE_EVICTIONS, caches.evictions)
+        registry.read_at_scrape(metrics.CACHE_STORE_FAULTS, caches.store_faults)
 
     def _trim(self, now_s: float) -> None:
         self._main.tick(now_s)

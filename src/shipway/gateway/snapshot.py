@@ -11,8 +11,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from shipway.errors import NoAddressError
 from shipway.gateway.admission import Admission, ApiKeys, Principal, RequestLimit, key_digest
+from shipway.gateway.cache.model_cache import LiveCaches, ModelCache
 from shipway.gateway.health_checks import Check
 from shipway.gateway.latency import PeakEwma
 from shipway.gateway.live_providers import LiveProviders
@@ -90,6 +93,7 @@ class ModelTarget:
     name: str
     releases: Mapping[str, tuple[Group, ...]]
     """By release, the groups that are tried in order."""
+    cache: ModelCache | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +132,10 @@ class Snapshot:
     def providers(self) -> set[Provider]:
         """Every provider that a request could be sent to."""
         return {candidate.upstream.provider for candidate in self.candidates()}
+
+    def caches(self) -> list[ModelCache]:
+        """The caches of all models that have one."""
+        return [model.cache for model in self.models.values() if model.cache is not None]
 
     def endpoints(self) -> set[Endpoint]:
         """Every endpoint that a request could be sent to."""
@@ -168,6 +176,7 @@ class Surroundings:
     endpoints: Endpoints
     limits: LiveLimits
     providers: LiveProviders
+    caches: LiveCaches
     environ: Mapping[str, str] = field(repr=False)
     allotted: AllottedAddresses = AllottedAddresses()
 
@@ -262,7 +271,8 @@ def _fits(app: App, key: str, split: Split) -> bool:
 
 def admission_of(app: App, keys: Iterable[Secret], limits: LiveLimits) -> Admission:
     """The chain that the app file asks for."""
-    known = ApiKeys({key_digest(key.reveal().encode()): Principal(principal_id(key)) for key in keys})
+    digests = {key_digest(key.reveal().encode()): key for key in keys}
+    known = ApiKeys({digest: Principal(principal_id(key), digest) for digest, key in digests.items()})
     limit = app.limits.default
     if limit is None:
         return Admission(known.authenticate)
@@ -303,7 +313,19 @@ def _model_target(app: App, name: str, model: Model, around: Surroundings) -> Mo
         key: tuple(_group(app, model, group, around) for group in _groups(upstreams))
         for key, upstreams in by_release.items()
     }
-    return ModelTarget(name, releases)
+    if model.cache is None:
+        return ModelTarget(name, releases)
+    generations = {key: _generation(app, name, key, groups, model.may_drop) for key, groups in releases.items()}
+    address = model.cache.store
+    if isinstance(address, SecretReference):
+        address = address.resolve(app.root, around.environ).reveal()
+    return ModelTarget(name, releases, around.caches.get(name, model.cache, address, generations))
+
+
+def _generation(app: App, name: str, release: str, groups: tuple[Group, ...], may_drop: Iterable[str]) -> bytes:
+    """What an answer of *release* comes from: with another upstream it is another answer, whatever the release is called."""
+    upstreams = [[one.upstream.label, one.endpoint.authority.decode()] for group in groups for one in group.candidates]
+    return msgspec.json.encode([app.name, app.environment, name, release, upstreams, sorted(may_drop)])
 
 
 def _group(app: App, model: Model, upstreams: list[Upstream], around: Surroundings) -> Group:

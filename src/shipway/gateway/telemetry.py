@@ -144,6 +144,16 @@ class Telemetry:
         if outcome != "answered" and outcome in self._timeouts:
             self._timeouts[outcome].value += 1
 
+    def looked_up(self, model: str, result: str) -> None:
+        """A call of a model with a cache had that *result* (`metrics.CACHE_RESULT`)."""
+        self.registry.child(metrics.CACHE_LOOKUPS, model, result).inc()
+
+    def tokens_saved(self, model: str, input_tokens: int | None, output_tokens: int | None) -> None:
+        """A kept answer was given again; None is unknown."""
+        for count, kind in ((input_tokens, "input"), (output_tokens, "output")):
+            if count:
+                self.registry.child(metrics.CACHE_TOKENS_SAVED, model, kind).inc(count)
+
     def retry(self, reason: str) -> None:
         self.registry.child(metrics.RETRIES, reason).inc()
 

@@ -33,6 +33,7 @@ class AccessRecord:
 
     __slots__ = (
         "attempts",
+        "cache",
         "duration_s",
         "error",
         "first_token_s",
@@ -76,6 +77,8 @@ class AccessRecord:
         self.release: str | None = None
         self.upstream: str | None = None
         self.error: str | None = None
+        self.cache: bytes | None = None
+        """What became of it at the model's cache (`metrics.CACHE_RESULT`)."""
 
 
 class Out(Protocol):
@@ -222,6 +225,8 @@ class _JsonLines:
             rest += b',"gen_ai.usage.input_tokens":%d' % record.input_tokens
         if record.output_tokens is not None:
             rest += b',"gen_ai.usage.output_tokens":%d' % record.output_tokens
+        if record.cache is not None:
+            rest += b',"cache":"%b"' % record.cache
         if record.first_token_s is not None:
             rest += b',"gen_ai.server.time_to_first_token":%.6f' % record.first_token_s
         return _LINE % (

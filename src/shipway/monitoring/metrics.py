@@ -82,6 +82,17 @@ STREAM_OUTCOME = Label(
     "Whether the stream was whole, was cut by the upstream, was left by the client, or carried an error event.",
     ("whole", "cut", "client_left", "in_band_error"),
 )
+CACHE_RESULT = Label(
+    "result",
+    "Whether a kept answer was given, one that another request was waiting for (`shared`), none that was kept, or none was "
+    "looked for: the request or its client did not want one, or it cannot be kept.",
+    ("hit", "shared", "miss", "bypass"),
+)
+STORE_FAULT = Label(
+    "fault",
+    "No answer in time, an error, or not asked since it was known to be ill or had too much to do.",
+    ("timeout", "error", "skipped"),
+)
 DIRECTION = Label("direction", "Which way the bytes of bodies went.", ("to_client", "to_upstream"))
 SIDE = Label("side", "Who is at the other end.", ("client", "upstream", "admin"))
 RESULT = Label("result", "Whether the new app file was taken.", ("ok", "refused"))
@@ -177,6 +188,23 @@ BREAKER = gauge("shipway_upstream_breaker_state", "Breaker of an upstream: 0 clo
 BREAKER_OPENINGS = counter("shipway_upstream_breaker_openings_total", "How often a breaker opened.", UPSTREAM)
 UPSTREAM_IN_FLIGHT = gauge("shipway_upstream_requests_in_flight", "Requests at an upstream now.", UPSTREAM)
 
+# -- kept answers
+
+CACHE_LOOKUPS = counter("shipway_cache_lookups_total", "Calls of models that have a cache.", MODEL, CACHE_RESULT)
+CACHE_TOKENS_SAVED = counter(
+    "shipway_cache_tokens_saved_total",
+    "Tokens of kept answers that were given again, as their upstreams reported them. There are no prices to make money of.",
+    MODEL,
+    TOKEN_TYPE,
+)
+CACHE_BYTES = gauge("shipway_cache_bytes", "Memory of kept answers.", MODEL, unit="bytes")
+CACHE_EVICTIONS = counter(
+    "shipway_cache_evictions_total", "Kept answers that made room for others before their time was over.", MODEL
+)
+CACHE_STORE_FAULTS = counter(
+    "shipway_cache_store_faults_total", "Times that a shared store of answers was of no use.", STORE_FAULT
+)
+
 # -- the gateway and its process
 
 SNAPSHOT_VERSION = gauge("shipway_snapshot_version", "Number of the configuration in use; it grows with each reload.")
@@ -198,6 +226,10 @@ TABLE: tuple[tuple[str, tuple[Metric[Any], ...]], ...] = (
         (REQUESTS, SERVICE_DURATION, SERVICE_CUT, OVERHEAD, REFUSALS, STREAMS, RELAYED, IN_FLIGHT, CONNECTIONS),
     ),
     ("Upstreams", (ATTEMPTS, RETRIES, RETRIES_WITHHELD, DEADLINES, BREAKER, BREAKER_OPENINGS, UPSTREAM_IN_FLIGHT)),
+    (
+        "Kept answers",
+        (CACHE_LOOKUPS, CACHE_TOKENS_SAVED, CACHE_BYTES, CACHE_EVICTIONS, CACHE_STORE_FAULTS),
+    ),
     (
         "The gateway and its process",
         (

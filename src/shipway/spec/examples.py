@@ -157,6 +157,16 @@ weight = 9
 upstreams = ["openai/gpt-5-nano"]
 weight = 1
 """,
+    "Cache": """
+name = "assistant"
+
+[models.chat]
+upstreams = ["openai/gpt-5-mini"]
+
+[models.chat.cache]
+ttl = "1h"
+store = "env:REDIS_URL"
+""",
     "Limits": """
 name = "assistant"
 

@@ -54,6 +54,7 @@ _PARTS = (
     _Part("[models.NAME]", "Model"),
     _Part("models.NAME.upstreams", "Upstream"),
     _Part("[models.NAME.releases.RELEASE]", "ModelRelease"),
+    _Part("[models.NAME.cache]", "Cache"),
     _Part("[limits]", "Limits"),
     _Part("[limits.default]", "Limit"),
     _Part("[gateway]", "Gateway"),
