@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import cache
 from http import HTTPStatus
 from typing import Any
 
@@ -45,7 +46,15 @@ ANSWER = Answer(
     "tool_calls",
     usage=TokenUsage(90, 10, output=20, reasoning=5),
 )
-Handler = Callable[[httpx2.Request], httpx2.Response]
+MESSAGES: TypeAdapter[Any] = TypeAdapter(anthropic.types.message_create_params.MessageCreateParamsNonStreaming)
+COMPLETIONS: TypeAdapter[Any] = TypeAdapter(CompletionCreateParamsNonStreaming)
+RESPONSES: TypeAdapter[Any] = TypeAdapter(ResponseCreateParamsNonStreaming)
+
+
+@cache
+def bedrock_runtime() -> Any:
+    """The description of the service that boto3 is made from."""
+    return botocore.session.get_session().get_service_model("bedrock-runtime")
 
 
 def written(name: str) -> bytes:
@@ -85,21 +94,19 @@ def sent(conversation: Conversation, name: str) -> Any:
 @settings(max_examples=30, deadline=None)
 @given(conversations(EXPRESSES["anthropic"]))
 def test_anthropics_types_take_the_requests(conversation: Conversation) -> None:
-    TypeAdapter(anthropic.types.message_create_params.MessageCreateParamsNonStreaming).validate_python(
-        sent(conversation, "anthropic")
-    )
+    MESSAGES.validate_python(sent(conversation, "anthropic"))
 
 
 @settings(max_examples=30, deadline=None)
 @given(conversations(EXPRESSES["openai_chat"] - {"openai"}))
 def test_openais_types_take_the_requests(conversation: Conversation) -> None:
-    TypeAdapter(CompletionCreateParamsNonStreaming).validate_python(sent(conversation, "openai_chat"))
+    COMPLETIONS.validate_python(sent(conversation, "openai_chat"))
 
 
 @settings(max_examples=30, deadline=None)
 @given(conversations(EXPRESSES["openai_responses"]))
 def test_openais_types_take_the_requests_for_responses(conversation: Conversation) -> None:
-    TypeAdapter(ResponseCreateParamsNonStreaming).validate_python(sent(conversation, "openai_responses"))
+    RESPONSES.validate_python(sent(conversation, "openai_responses"))
 
 
 @settings(max_examples=30, deadline=None)
@@ -117,7 +124,7 @@ def test_geminis_types_take_the_requests(conversation: Conversation) -> None:
 @settings(max_examples=30, deadline=None)
 @given(conversations(EXPRESSES["bedrock"]))
 def test_bedrocks_service_model_takes_the_requests(conversation: Conversation) -> None:
-    model = botocore.session.get_session().get_service_model("bedrock-runtime")
+    model = bedrock_runtime()
     report = ParamValidator().validate(
         sent(conversation, "bedrock") | {"modelId": "m"}, model.operation_model("Converse").input_shape
     )
@@ -148,7 +155,7 @@ def test_geminis_types_take_the_answer() -> None:
 
 
 def test_bedrocks_parser_takes_the_answer_and_the_stream() -> None:
-    model = botocore.session.get_session().get_service_model("bedrock-runtime")
+    model = bedrock_runtime()
     parser = create_parser(model.protocol)
     operation = model.operation_model("Converse")
     answer = parser.parse({"status_code": 200, "headers": {}, "body": written("bedrock")}, operation.output_shape)
