@@ -71,27 +71,27 @@ def _lose_cache(part: Part | Tool, conversation: Conversation, losses: Losses) -
 def _written_parts(
     parts: tuple[Part, ...], names: dict[str, str], conversation: Conversation, losses: Losses
 ) -> list[wire.Part]:
-    """A turn's signature goes to its first call, without which Gemini takes no calls, or else to what comes next."""
+    """A turn's signatures go to its calls in turn, without which Gemini takes no calls, or else to what comes next."""
     written: list[wire.Part] = []
-    signature: str | None = None
+    signatures: list[str] = []
     for part in parts:
         _lose_cache(part, conversation, losses)
         if isinstance(part, Reasoning):
             if part.origin not in ("", wire.FAMILY):
                 losses.note(part.at)
                 continue
-            signature = part.signature if part.signature is not None else signature
+            if part.signature is not None:
+                signatures.append(part.signature)
             if part.text:
                 written.append(wire.Part(part.text, thought=True))
             continue
         one = _written_part(part, names, conversation, losses)
         if one is None:
             continue
-        if signature is not None and (one.functionCall is not None or not _calls_follow(parts, part)):
-            one.thoughtSignature, signature = signature, None
+        if signatures and (one.functionCall is not None or not _calls_follow(parts, part)):
+            one.thoughtSignature = signatures.pop(0)
         written.append(one)
-    if signature is not None:
-        written.append(wire.Part("", thoughtSignature=signature))
+    written.extend([wire.Part("", thoughtSignature=signature) for signature in signatures])
     return written
 
 
