@@ -9,6 +9,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from shipway.spec.fields import ReleaseName, Text
+from shipway.spec.guards import GuardUse
 from shipway.spec.releases import Release, ReleaseWeight, with_some_traffic
 from shipway.spec.section import List, Section, from_file, mistake
 from shipway.spec.wording import Location, found, listed
@@ -115,6 +116,11 @@ class Model(Section):
         default_factory=tuple,
         description="Fields of requests that may be left out for upstreams of another dialect that have nothing like them, such "
         "as `logit_bias` or `messages[].name`; the answer names them in `x-shipway-dropped`. Any other such field is refused.",
+    )
+
+    guards: Annotated[tuple[GuardUse, ...], List] = Field(
+        default_factory=tuple,
+        description="Guards that see what the model is asked and what it answers; all of them must allow it.",
     )
 
     @property
