@@ -7,6 +7,7 @@ import re
 import secrets
 from collections.abc import Awaitable, Callable
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 from shipway.gateway.admission import Credential, Principal
 from shipway.gateway.http1.exchange import Exchange
@@ -16,6 +17,9 @@ from shipway.gateway.refusals import DRAINING, MISSING_KEY, Refusal, Refused, Wr
 from shipway.gateway.releases import session_key, session_point
 from shipway.gateway.snapshot import ONLY, Snapshot
 from shipway.monitoring.logging import AccessRecord, subject_of
+
+if TYPE_CHECKING:
+    from shipway.gateway.guards.watch import Watch
 
 StreamError = Callable[[Refusal], bytes]
 
@@ -58,6 +62,7 @@ class Call(AccessRecord):
         total_deadline_s: When all of it must be over, on the loop's clock.
         write_refusal: Writes errors in the dialect that the client speaks.
         status_of: The status with which that dialect says a refusal; None where it is the refusal's own.
+        watch: What its model's guards see of it; None where it has none.
         stream_error: Says an error inside a stream of that dialect; None where a stream can only be cut.
     """
 
@@ -75,6 +80,7 @@ class Call(AccessRecord):
         "status_of",
         "stream_error",
         "total_deadline_s",
+        "watch",
         "write_refusal",
     )
 
@@ -89,6 +95,7 @@ class Call(AccessRecord):
         self.write_refusal: Writer = as_problem
         self.status_of: Callable[[Refusal], int] | None = None
         self.stream_error: StreamError | None = None
+        self.watch: Watch | None = None
         self._dropped_field = b""
         self.now_s = exchange.connection.server.loop.time()
         self.total_deadline_s = self.now_s + snapshot.deadlines.total_s

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from http import HTTPStatus
 
 from shipway.gateway import refusals
@@ -21,6 +22,7 @@ from shipway.gateway.call import Call
 from shipway.gateway.delivery import Delivery, delivery_to
 from shipway.gateway.dialects.openai import STREAM_CONTENT_TYPE, ModelRequest
 from shipway.gateway.dialects.openai_stream import MAX_EVENT_BYTES
+from shipway.gateway.guards.watch import Watch
 from shipway.gateway.http1.content_coding import BadCoding, inflater_for
 from shipway.gateway.http1.deadlines import NEVER
 from shipway.gateway.http1.response_head import ResponseHead
@@ -83,6 +85,9 @@ class ModelCalls:
         call.model = model.name
         if request.stream:
             call.stream_error = path.stream_error
+        if model.guards is not None:
+            call.watch = Watch(model.guards, call, path, self._telemetry)
+            await call.watch.before(request)
         self._budget.deposit()
         groups = model.releases[
             call.choose_release(f"models.{model.name}", request.beginning) if call.snapshot.splits else ONLY
@@ -154,11 +159,15 @@ class ModelCalls:
             else:
                 pieces = attempt.connection.whole_body() or await attempt.read(MAX_HELD_ANSWER_BYTES)
                 if pieces is None:
-                    if delivery.translated:
-                        raise UpstreamFault("garbage", "an answer too large to be translated")
+                    if delivery.translated or (call.watch is not None and call.watch.after):
+                        raise UpstreamFault("garbage", "an answer too large to be translated, or checked")
                     await _relay_unread(attempt, response)
                 else:
-                    _answer_whole(call, request, delivery, response, pieces)
+                    body = _whole_answer(call, request, delivery, response, pieces)
+                    if call.watch is not None:
+                        await call.watch.answer(body)
+                    # Of the upstream's fields none: they are about its own limits, site and cookies.
+                    call.respond(_OK, JSON_FIELD, body)
                     attempt.works(attempt.age_s() if candidate.timed else None)
             outcome = attempt.midway_fault or "answered"
         except Refused:
@@ -236,10 +245,10 @@ class _Busy(Exception):
         self.refusal = refusal
 
 
-def _answer_whole(
+def _whole_answer(
     call: Call, request: ModelRequest, delivery: Delivery, response: ResponseHead, pieces: list[bytes]
-) -> None:
-    """Answer with an upstream's answer, if it is one. Raises: UpstreamFault."""
+) -> bytes:
+    """What the client gets for an upstream's answer, if it is one. Raises: UpstreamFault."""
     body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
     try:
         if response.content_encoding:
@@ -248,8 +257,7 @@ def _answer_whole(
     except ValueError as error:
         raise UpstreamFault("garbage", str(error)) from error
     _note_usage(call, usage)
-    # Of the upstream's fields none: they are about its own limits, site and cookies.
-    call.respond(_OK, JSON_FIELD, body)
+    return body
 
 
 def _inflated(body: bytes, coding: bytes) -> bytes:
@@ -275,11 +283,18 @@ async def _deliver_stream(call: Call, attempt: Attempt, reader: AnswerReader, co
         inflater = inflater_for(coding, MAX_EVENT_BYTES)
     except BadCoding as bad:
         raise UpstreamFault("garbage", str(bad)) from bad
-    stream = ModelStream(call, attempt, reader, inflater)
+    gate = None if call.watch is None else call.watch.gate(attempt)
+    stream = ModelStream(call, attempt, reader, inflater, gate)
+    if gate is not None:
+        gate.on_refused = partial(stream.done.set, None)
     attempt.enter_until("first_token_timeout", attempt.began_s + call.snapshot.deadlines.first_token_s)
     try:
         await attempt.pour(stream, stream.done)
+        if gate is not None and stream.fault is None:
+            await gate.emptied()
     finally:  # also of a stream whose client left
+        if gate is not None:
+            gate.close()
         _note_usage(call, reader.usage)
     if stream.fault is not None:
         if not stream.flowing:

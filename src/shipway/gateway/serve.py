@@ -19,6 +19,7 @@ from shipway.errors import ShipwayError
 from shipway.gateway.admin import AdminApi
 from shipway.gateway.call import request_id_for
 from shipway.gateway.configuration import LOOK_EVERY_S, Configuration
+from shipway.gateway.guards.live import LiveGuards
 from shipway.gateway.health_checks import HealthChecks
 from shipway.gateway.http1.asgi import serve_asgi
 from shipway.gateway.http1.deadlines import Sweep
@@ -100,7 +101,10 @@ class GatewayServer:
         self._endpoints = Endpoints(outbox)
         self._limits = LiveLimits()
         self._providers = LiveProviders()
-        around = Surroundings(keys_from(environ), self._endpoints, self._limits, self._providers, environ, allotted)
+        self._guards = LiveGuards()
+        around = Surroundings(
+            keys_from(environ), self._endpoints, self._limits, self._providers, self._guards, environ, allotted
+        )
         self._configuration = Configuration(app, around, options.weights, self._apply)
         self._registry = metrics.gateway_registry()
         self._log = AccessLog(unbuffered(sys.stdout), options.log_format)
@@ -195,6 +199,7 @@ class GatewayServer:
         await self._side.drain(0.0)
         for sweep in self._sweeps:
             sweep.stop()
+        self._guards.close()
         self._endpoints.close()
         self._telemetry.settle()
         self._log.close()

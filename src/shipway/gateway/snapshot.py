@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 from shipway.errors import NoAddressError
 from shipway.gateway.admission import Admission, ApiKeys, Principal, RequestLimit, key_digest
+from shipway.gateway.guards.guard import Guard, ModelGuards
+from shipway.gateway.guards.live import LiveGuards
 from shipway.gateway.health_checks import Check
 from shipway.gateway.latency import PeakEwma
 from shipway.gateway.live_providers import LiveProviders
@@ -90,6 +92,7 @@ class ModelTarget:
     name: str
     releases: Mapping[str, tuple[Group, ...]]
     """By release, the groups that are tried in order."""
+    guards: ModelGuards | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +128,10 @@ class Snapshot:
                 for group in groups:
                     yield from group.candidates
 
+    def guards(self) -> set[Guard]:
+        """Every guard that could be asked."""
+        return {guard for model in self.models.values() if model.guards is not None for guard in model.guards.all()}
+
     def providers(self) -> set[Provider]:
         """Every provider that a request could be sent to."""
         return {candidate.upstream.provider for candidate in self.candidates()}
@@ -132,7 +139,8 @@ class Snapshot:
     def endpoints(self) -> set[Endpoint]:
         """Every endpoint that a request could be sent to."""
         of_services = {one for service in self.services.values() for all in service.releases.values() for one in all}
-        return of_services | {candidate.endpoint for candidate in self.candidates()}
+        of_guards = {guard.endpoint for guard in self.guards() if guard.endpoint is not None}
+        return of_services | of_guards | {candidate.endpoint for candidate in self.candidates()}
 
 
 @dataclass(frozen=True)
@@ -168,6 +176,7 @@ class Surroundings:
     endpoints: Endpoints
     limits: LiveLimits
     providers: LiveProviders
+    guards: LiveGuards
     environ: Mapping[str, str] = field(repr=False)
     allotted: AllottedAddresses = AllottedAddresses()
 
@@ -184,6 +193,7 @@ def compile_snapshot(app: App, around: Surroundings, version: int, splits: Mappi
         MissingExtraError: its kind needs a package that is not installed.
         NoAddressError: a routed service or a used provider has no address.
         CertificateError: TLS files of a provider cannot be used.
+        GuardError: a guard's function cannot be imported.
     """
     services = {
         name: _service_target(name, service, around) for name, service in app.services.items() if service.routes
@@ -303,7 +313,13 @@ def _model_target(app: App, name: str, model: Model, around: Surroundings) -> Mo
         key: tuple(_group(app, model, group, around) for group in _groups(upstreams))
         for key, upstreams in by_release.items()
     }
-    return ModelTarget(name, releases)
+    return ModelTarget(name, releases, _guards(app, model, around) if model.guards else None)
+
+
+def _guards(app: App, model: Model, around: Surroundings) -> ModelGuards:
+    used = [(use.when, around.guards.get(app, use.name, around.endpoints, around.environ)) for use in model.guards]
+    before = tuple(guard for when, guard in used if when != "after")
+    return ModelGuards(before, tuple(guard for when, guard in used if when != "before"))
 
 
 def _group(app: App, model: Model, upstreams: list[Upstream], around: Surroundings) -> Group:
