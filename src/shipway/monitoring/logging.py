@@ -29,9 +29,9 @@ class GuardNote(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     guard: str
     when: str
     outcome: str
-    reason: str
     checks: int
     duration_s: float = msgspec.field(name="duration")
+    reason: str = ""
 
 
 class AccessRecord:

@@ -61,13 +61,16 @@ def document_pieces(body: bytes) -> tuple[Piece, ...]:
 def answer_pieces(dialect: Dialect, body: bytes) -> tuple[Piece, ...]:
     """The texts of a whole answer as the client gets it. Raises: ValueError, when it cannot be read."""
     pieces: list[Piece] = []
+    read: set[str] = set()
     for part in dialect.read_answer(body).parts:
         if isinstance(part, Text | Reasoning | ToolCall | Image):
             pieces += _part(part, "assistant", {})
+            if isinstance(part, ToolCall):
+                read.add(part.arguments)
         else:
             source = " ".join(text for text in (part.title, part.url, part.quote) if text)
             pieces.append(Piece("assistant", "citation", source))
-    read = {text for piece in pieces for text in (piece.text, piece.name)}
+    read |= {text for piece in pieces for text in (piece.text, piece.name)}
     unread = [Piece("assistant", "field", text, path) for path, text in unread_strings(_decode(body), read)]
     return (*pieces, *unread)
 
@@ -115,7 +118,7 @@ def _part(part: Part, role: Role, names: dict[str, str]) -> Iterable[Piece]:
         case Text(text):
             return (Piece(role, "text", text),)
         case ToolCall():
-            return (Piece(role, "tool_call", part.arguments, part.name),)
+            return (Piece(role, "tool_call", _arguments(part), part.name),)
         case ToolResult():
             return _tool_result(part, names)
         case Reasoning():
@@ -137,6 +140,13 @@ def _tool_result(result: ToolResult, names: dict[str, str]) -> Iterator[Piece]:
     for part in result.parts:
         for piece in _part(part, "tool", names):
             yield Piece("tool", "tool_result" if piece.kind == "text" else piece.kind, piece.text, name)
+
+
+def _arguments(call: ToolCall) -> str:
+    try:
+        return _shown(call.arguments)
+    except ValueError:  # a model wrote them
+        return call.arguments
 
 
 def _shown(text: str | None) -> str:

@@ -159,8 +159,8 @@ class Watch:
                 kind = note.outcome if outcome.kind == "allowed" else outcome.kind
                 reason = outcome.reason or note.reason
                 duration_s = round(note.duration_s + outcome.duration_s, 6)
-                notes[at] = GuardNote(note.guard, note.when, kind, reason, note.checks + 1, duration_s)
+                notes[at] = GuardNote(note.guard, note.when, kind, note.checks + 1, duration_s, reason)
                 return
         notes.append(
-            GuardNote(outcome.guard, outcome.when, outcome.kind, outcome.reason, 1, round(outcome.duration_s, 6))
+            GuardNote(outcome.guard, outcome.when, outcome.kind, 1, round(outcome.duration_s, 6), outcome.reason)
         )
