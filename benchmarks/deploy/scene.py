@@ -9,12 +9,14 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.integration.docker.engine import BASE_IMAGE
+from tests.integration.docker.project import Project
+
 ROOT = Path(__file__).parents[2]
-APP = ROOT / "tests" / "integration" / "docker" / "answering_app.py"
 
 STRATEGIES = {
     "rolling": '{ strategy = "rolling", steps = ["25%", "50%"], watch = "1s" }',
@@ -28,41 +30,27 @@ STRATEGIES = {
 class Scene:
     """One app in one environment."""
 
-    folder: Path
+    project: Project
     docker_host: str
-    port: int = 18080
-    admin_port: int = 18081
-    seen: list[dict[str, Any]] = field(default_factory=list)
 
-    def write(self, strategy: str, *, version: int, behaviour: str = "good", base: str = "python-base:local") -> None:
-        (self.folder / "answering_app.py").write_text(APP.read_text())
-        (self.folder / "behaviour.json").write_text(json.dumps({"behaviour": behaviour, "version": version}))
-        (self.folder / "shipway.toml").write_text(f"""
-name = "bench"
-[services.api]
-app = "answering_app:app"
-routes = [{{ path = "/", public = true }}]
-health = {{ path = "/healthz", start = "30s" }}
-replicas = 2
-drain = "15s"
-[gateway]
-port = {self.port}
-admin_port = {self.admin_port}
-drain = "15s"
-[build]
-base_image = "{base}"
-network = "host"
-[environments.prod]
-target = "docker"
-rollout = {STRATEGIES[strategy]}
-""")
+    @classmethod
+    def in_folder(cls, folder: Path, docker_host: str) -> "Scene":
+        return cls(Project(folder, "bench", 18080, 18081, replicas=2, start_within="30s", drain="15s"), docker_host)
+
+    @property
+    def port(self) -> int:
+        return self.project.port
+
+    def write(self, strategy: str, *, version: int, behaviour: str = "good", base: str = BASE_IMAGE) -> None:
+        self.project.rollout, self.project.base = STRATEGIES[strategy], base
+        self.project.write(behaviour, version)
 
     def shipway(self, *arguments: str) -> tuple[int, float, str]:
         """Exit status, seconds and what was said."""
         began_s = time.monotonic()
         done = subprocess.run(
             [sys.executable, "-m", "shipway", *arguments],
-            cwd=self.folder,
+            cwd=self.project.folder,
             env={**os.environ, "DOCKER_HOST": self.docker_host, "SHIPWAY_API_KEYS": "sk-bench", "NO_COLOR": "1"},
             capture_output=True,
             text=True,

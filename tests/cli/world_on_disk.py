@@ -6,6 +6,7 @@ As a program it runs a command with it: `python world_on_disk.py SECONDS ARGUMEN
 import pickle
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from shipway.cli import run
@@ -44,7 +45,7 @@ class _TrafficOnDisk(FakeTraffic):
         super().__init__(target.world)
         self._target = target
 
-    def shift(self, shares: "dict[int, float]") -> None:  # type: ignore[override]
+    def shift(self, shares: Mapping[int, float]) -> None:
         super().shift(shares)
         self._target.save()
 

@@ -83,7 +83,7 @@ class Stage:
         versioned = secret_of_version(
             self._secret, lambda: version_key(self.store, archive.folder(environment), make=False)
         )
-        around = Surroundings(app, lambda number: archive.get(number, environment), versioned)
+        around = Surroundings(app, lambda number: archive.get(number, environment), versioned, self._secret)
         return Site(
             app=app,
             source=source,

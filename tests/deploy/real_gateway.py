@@ -21,10 +21,10 @@ TOKEN = "admin-test-token-1"
 
 
 class Service:
-    """Answers with its name; `status` and `slow_s` say how."""
+    """Answers with its name; `status`, `slow_s` and `breaks_off` say how."""
 
     def __init__(self, name: str, status: Callable[[], int] = lambda: 200) -> None:
-        self.status, self.slow_s = status, 0.0
+        self.status, self.slow_s, self.breaks_off = status, 0.0, False
         service = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -33,7 +33,8 @@ class Service:
             def do_GET(self) -> None:
                 time.sleep(service.slow_s)
                 # In one write: the small second one would wait for the first's acknowledgement (Nagle).
-                head = f"HTTP/1.1 {service.status()} x\r\ncontent-length: {len(name)}\r\n\r\n"
+                head = f"HTTP/1.1 {service.status()} x\r\ncontent-length: {len(name) + service.breaks_off}\r\n\r\n"
+                self.close_connection = service.breaks_off
                 self.wfile.write((head + name).encode())
 
             def log_message(self, format: str, *arguments: object) -> None:

@@ -2,6 +2,7 @@
 
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,8 +17,8 @@ LOCKED = Requirements("click==8.5.1 \\\n    --hash=sha256:8bb5376d\n", "uv.lock"
 LOOSE = Requirements("fastapi>=0.100\n", "requirements.txt", is_complete=False)
 
 
-def _recipe(requirements: Requirements | None, **more: object) -> Recipe:
-    return Recipe("assistant api", BASE, requirements, **more)  # type: ignore[arg-type]
+def _recipe(requirements: Requirements | None, **more: Any) -> Recipe:
+    return Recipe("assistant api", BASE, requirements, **more)
 
 
 CASES = {
@@ -43,7 +44,7 @@ def test_the_dockerfile_of_a_service(name: str) -> None:
 
 
 def test_the_dockerfile_of_the_gateway() -> None:
-    files = gateway_files(Recipe("shipway gateway", BASE, None), Requirements("uvloop==1\n", "here", False), "1.2.3")
+    files = gateway_files(Recipe("shipway gateway", BASE, Requirements("uvloop==1\n", "here", False)), "1.2.3")
     assert files["Dockerfile"] == (GOLDEN / "gateway.Dockerfile").read_text()
 
 

@@ -11,9 +11,11 @@ import pytest
 
 from shipway.deploy.archive import Standing
 from shipway.deploy.audit import Audit, Event
+from shipway.deploy.counts import Counts, whole
+from shipway.deploy.journal import Journal
 from shipway.deploy.layout import Layout
 from shipway.deploy.operations import abort, deploy, resume, rollback
-from shipway.deploy.verdict import Outcome
+from shipway.deploy.verdict import Outcome, Verdict
 from shipway.errors import LeaseHeldError, ShipwayError, StateError, TargetError
 from shipway.testing.memory_store import MemoryStore
 from tests.deploy.conftest import APP, MakeStage, Stage, judged
@@ -268,6 +270,44 @@ def test_an_engine_or_disk_that_refuses_at_any_moment_leaves_what_can_be_finishe
             assert end == wanted or (not begun and end in (before, _end(whole))), f"moment {number}"
         number += 1
     assert number > 8
+
+
+def test_what_was_lost_since_the_crash_is_started_again_by_resume(make_stage: MakeStage) -> None:
+    act = CASES["canary"][2]
+    act(whole := _stage(make_stage, "canary"))
+    number = 0
+    while _is_killed_at(stage := _stage(make_stage, "canary"), act, number):
+        entry = stage.site().unfinished()
+        if entry is not None and stage.world.front == (1, 2) and entry.kind == "deploy":
+            stage.world.running[2] = {"api": 1}  # the engine was restarted, and not all came back
+            resume(stage.site())
+            assert _end(stage) == _end(whole), f"moment {number}"
+        number += 1
+
+
+def test_a_resumed_canary_keeps_its_evidence(make_stage: MakeStage) -> None:
+    stage = make_stage(text=APP.replace('rollout = "STRATEGY"', 'rollout = { strategy = "canary", min_time = "60s" }'))
+    stage.judge = judged(Outcome.NOT_ENOUGH_EVIDENCE)
+    _first(stage)
+    _is_killed_at(stage, _next, 150)
+    entry = stage.site().unfinished()
+    assert entry is not None
+    assert entry.watched.elapsed_s > 10
+    seen: list[tuple[Counts, float]] = []
+
+    def judge(counts: Counts, elapsed_s: float) -> Verdict:
+        seen.append((counts, elapsed_s))
+        return judged(Outcome.PROMOTE)(counts, elapsed_s)
+
+    stage.judge = judge
+    resume(stage.site(by="bob"))
+    counts, elapsed_s = seen[0]
+    kept = whole(entry.watched.counts.of("availability"))
+    assert whole(counts.of("availability")).canary.total == kept.canary.total + 50
+    assert elapsed_s == pytest.approx(entry.watched.elapsed_s, abs=1)
+    ended = Journal(stage.store, stage.site().folder).read()
+    assert ended is not None
+    assert ended.done
 
 
 def test_the_environment_of_a_dead_deployer_is_held_until_its_lease_expires(make_stage: MakeStage) -> None:

@@ -39,6 +39,9 @@ class Gateway:
         for _ in range(times):
             self.registry.child(metrics.SERVICE_DURATION, target, release).observe(seconds)
 
+    def breaks_off(self, release: str, times: int = 1, *, target: str = "api") -> None:
+        self.registry.child(metrics.SERVICE_CUT, target, release).inc(times)
+
     def calls(self, release: str, error: str = "", times: int = 1, *, seconds: float = 0.1) -> None:
         who = ("chat", "openai", "chat", release)
         for _ in range(times):
@@ -81,6 +84,25 @@ def test_answers_with_5xx_are_errors_and_clients_that_left_are_not_counted() -> 
         "errors": Arms(canary=Tally(3, 2), baseline=Tally(50, 1)),
         "rejections": Arms(canary=Tally(0, 3), baseline=Tally(50, 0)),
     }
+
+
+def test_an_answer_that_broke_off_is_an_error_of_its_release() -> None:
+    gateway = Gateway()
+    before = gateway.scrape()
+    gateway.serves("v1", "2xx", 50)
+    gateway.serves("v2", "2xx", 4)
+    gateway.serves("v2", "5xx", 1)
+    gateway.breaks_off("v2", 2)
+    gateway.breaks_off("v2", 1, target="api2")
+    after = gateway.scrape()
+    assert _counted(before, after, service_errors("api")) == {"errors": Arms(Tally(2, 3), Tally(50, 0))}
+
+
+def test_an_answer_that_is_counted_as_broken_off_first_makes_no_negative_count() -> None:
+    gateway = Gateway()
+    before = gateway.scrape()
+    gateway.breaks_off("v2")
+    assert _counted(before, gateway.scrape(), service_errors("api")) == {"errors": Arms(Tally(0, 0), Tally(0, 0))}
 
 
 def test_a_call_is_bad_by_its_error_also_after_its_status_was_sent() -> None:
@@ -179,7 +201,7 @@ def test_what_was_counted_as_other_belongs_to_no_arm() -> None:
 def test_other_sources_are_measures_too() -> None:
     before = parse_scrape('answers_total{release="v2",label="poor"} 1')
     after = parse_scrape('answers_total{release="v2",label="poor"} 3\nanswers_total{release="v2",label="fine"} 8')
-    quality = Measure("quality", Series("answers_total", {}), bad=Series("answers_total", {"label": "poor"}))
+    quality = Measure("quality", Series("answers_total", {}), bad=(Series("answers_total", {"label": "poor"}),))
     assert _counted(before, after, quality) == {"quality": Arms(Tally(8, 2), Tally())}
     with pytest.raises(ValueError, match="either good or bad"):
         Measure("quality", Series("answers_total", {}))

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http.client import IncompleteRead
 
 import pytest
 
@@ -76,6 +77,22 @@ def test_counts_are_what_both_releases_were_sent_since_the_last_look(scene: Scen
     assert counts["availability"] == Arms(Tally(0, 3), Tally(5, 0))
     assert (counts["latency"].canary.total, counts["latency"].baseline.total) == (3, 5)
     assert admin.counted(4, 3)["availability"] == Arms()
+
+
+def test_answers_that_break_off_are_counted_against_their_release(scene: Scene) -> None:
+    admin = scene.admin()
+    admin.counted(4, 3)
+    scene.ask(2)
+    admin.shift({4: 1.0})
+    scene.services[4].breaks_off = True
+    try:
+        for number in range(3):
+            with pytest.raises(IncompleteRead):
+                scene.gateway.ask(f"s{number}")
+    finally:
+        scene.services[4].breaks_off = False
+    scene.ask(1)
+    assert admin.counted(4, 3)["availability"] == Arms(Tally(1, 3), Tally(2, 0))
 
 
 def test_what_is_under_way_is_seen_until_it_ends(scene: Scene) -> None:

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from shipway.deploy.archive import Standing
-from shipway.deploy.goal import budget_of, goal_of, intended, replicas_of, retained
+from shipway.deploy.goal import goal_of, intended, needs_of, replicas_of, retained, standby_of
 from shipway.deploy.layout import Layout
-from shipway.deploy.plan import Budget
+from shipway.deploy.plan import Needs
 from shipway.spec.app import App
 from shipway.spec.environments import Environment
 from shipway.spec.health import Health
@@ -25,25 +25,26 @@ OBSERVED = Layout("sha256:old", (4,), {4: {"api": 1}}, (3, 4), {4: 1.0})
 
 
 def test_the_release_serves_alone() -> None:
-    assert goal_of(RECORD, APP, Standing(4, (3, 4)), OBSERVED, standby=False) == Layout(
+    assert goal_of(RECORD, APP, Standing(4, (3, 4)), OBSERVED, behind=None) == Layout(
         "sha256:gateway", (5,), {5: {"api": 2, "web": 1}}, (4, 5), {5: 1.0}
     )
 
 
 def test_the_one_before_stands_by_as_it_is() -> None:
-    goal = goal_of(RECORD, APP, Standing(4, (3, 4)), OBSERVED, standby=True)
+    goal = goal_of(RECORD, APP, Standing(4, (3, 4)), OBSERVED, behind=4)
     assert (goal.front, goal.running[4]) == ((5, 4), {"api": 1})
 
 
 def test_nothing_stands_by_that_is_not_kept() -> None:
     only_one = App(name="shop", services=SERVICES, settings=Environment(retain=1), root=Path("/"))
-    goal = goal_of(RECORD, only_one, Standing(4, (3, 4)), OBSERVED, standby=True)
+    goal = goal_of(RECORD, only_one, Standing(4, (3, 4)), OBSERVED, behind=4)
     assert (goal.front, goal.installed) == ((5,), (5,))
 
 
 def test_a_standby_goes_on_standing_by_when_the_same_release_is_deployed_again() -> None:
     observed = Layout("sha256:gateway", (5, 4), {5: {"api": 2, "web": 1}, 4: {"api": 2}}, (4, 5), {5: 1.0})
-    assert goal_of(RECORD, APP, Standing(5, (4, 5)), observed, standby=True) == observed
+    assert standby_of(5, Standing(5, (4, 5)), observed) == 4
+    assert goal_of(RECORD, APP, Standing(5, (4, 5)), observed, behind=4) == observed
 
 
 @pytest.mark.parametrize(
@@ -72,7 +73,7 @@ def test_a_rollback_without_a_name_goes_to_the_one_before(
 
 def test_only_services_that_shipway_runs_count() -> None:
     assert replicas_of(APP) == {"api": 2, "web": 1}
-    assert budget_of(APP) == Budget(start_s=300.0, drain_s=90.0)
+    assert needs_of(APP) == Needs(services=("api", "web"), start_s=300.0, drain_s=90.0)
 
 
 def test_what_is_ill_just_now_was_meant_to_be_well() -> None:

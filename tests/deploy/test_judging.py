@@ -11,12 +11,12 @@ def test_each_objective_has_its_limit() -> None:
     objectives = Objectives(
         availability=0.995, first_token=parse_within("95% under 800ms"), latency=parse_within("99% under 2s")
     )
-    rollout = Rollout(strategy="canary", min_requests=50, deadline=120.0, on_deadline="promote")
+    rollout = Rollout(strategy="canary", min_requests=50, deadline=120.0, together=20, on_deadline="promote")
     assert declaration(objectives, rollout) == Declaration(
         objectives=(
-            Objective("availability", max_bad_rate=0.005, guarded=True),
-            Objective("first_token", max_bad_rate=0.05, tolerated_ratio=1.2),
-            Objective("latency", max_bad_rate=0.01, tolerated_ratio=1.2),
+            Objective("availability", max_bad_rate=0.005, together=20, guarded=True),
+            Objective("first_token", max_bad_rate=0.05, tolerated_ratio=1.2, together=20),
+            Objective("latency", max_bad_rate=0.01, tolerated_ratio=1.2, together=20),
         ),
         minimum_requests=50,
         deadline_s=120.0,

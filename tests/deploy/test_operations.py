@@ -389,3 +389,24 @@ def test_there_may_be_nothing_to_resume_or_abort(make_stage: MakeStage) -> None:
     stage = make_stage()
     deploy(stage.site())
     assert (resume(stage.site()), abort(stage.site())) == (None, None)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_release_that_was_removed_by_hand_does_not_hinder_the_next(make_stage: MakeStage, strategy: str) -> None:
+    stage = make_stage(strategy)
+    deploy(stage.site())
+    del stage.world.running[1]
+    stage.change("replicas = 2", "replicas = 3")
+    done = deploy(stage.site())
+    assert stage.world.layout() == done.goal
+    assert done.goal.front == (2,)
+
+
+def test_a_standby_that_died_is_left_out(make_stage: MakeStage) -> None:
+    stage = make_stage("blue_green")
+    deploy(stage.site())
+    stage.change("replicas = 2", "replicas = 3")
+    deploy(stage.site())
+    del stage.world.running[1]
+    done = deploy(stage.site())
+    assert (done.kind, stage.world.layout().front) == ("repair", (2,))

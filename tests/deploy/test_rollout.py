@@ -2,11 +2,12 @@
 
 from dataclasses import replace
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shipway.deploy.counts import Arms, Counts, Tally
+from shipway.deploy.counts import Arms, Counts, Tally, Watched
 from shipway.deploy.rollout import LOOK_EVERY_S, Look, Next, Watch, decide, fails_outright
 from shipway.deploy.steps import Drain, Hold, Shift
 from shipway.deploy.verdict import Outcome, Verdict
@@ -73,6 +74,10 @@ def test_a_judged_hold_never_outlives_its_deadline(step: Hold, outcome: Outcome,
     assert late[0] is not Next.WAIT or (not step.judged and elapsed_s < step.min_s)
 
 
+def _forget(watched: Watched) -> None:
+    """Keeps nothing."""
+
+
 class Scene:
     """A watch over a world, whose lease is confirmed each time."""
 
@@ -83,7 +88,7 @@ class Scene:
         self.confirmed = 0
         traffic = FakeTraffic(self.world)
         self.watch = Watch(
-            lambda: traffic, lambda release: judged(outcome), self.time.clock, self._confirm, self.said.append
+            lambda: traffic, lambda release: judged(outcome), self.time.clock, self._confirm, self.said.append, _forget
         )
 
     def _confirm(self) -> None:
@@ -110,7 +115,9 @@ def test_traffic_is_shifted_once_the_gateway_answers_again() -> None:
     scene.world.unreachable = True
     scene.time.clock = replace(scene.time.clock, sleep=lambda seconds: setattr(scene.world, "unreachable", False))
     traffic = FakeTraffic(scene.world)
-    watch = Watch(lambda: traffic, lambda release: judged(UNKNOWN), scene.time.clock, lambda: None, scene.said.append)
+    watch = Watch(
+        lambda: traffic, lambda release: judged(UNKNOWN), scene.time.clock, lambda: None, scene.said.append, _forget
+    )
     watch.shift(Shift({5: 1.0}))
     assert (scene.world.shares, scene.said) == ({5: 1.0}, ["the gateway does not answer"])
 
@@ -140,7 +147,7 @@ def test_a_lost_lease_ends_a_hold() -> None:
         raise LeaseLostError("gone")
 
     traffic = FakeTraffic(scene.world)
-    watch = Watch(lambda: traffic, lambda release: judged(UNKNOWN), scene.time.clock, lost, scene.said.append)
+    watch = Watch(lambda: traffic, lambda release: judged(UNKNOWN), scene.time.clock, lost, scene.said.append, _forget)
     with pytest.raises(LeaseLostError):
         watch.hold(WATCH)
     with pytest.raises(LeaseLostError):
@@ -156,11 +163,66 @@ def test_a_verdict_is_reached_on_all_steps_of_the_rollout() -> None:
         return judged(PROMOTE)(counts, elapsed_s)
 
     traffic = FakeTraffic(scene.world)
-    watch = Watch(lambda: traffic, lambda release: judge, scene.time.clock, lambda: None, scene.said.append)
+    watch = Watch(lambda: traffic, lambda release: judge, scene.time.clock, lambda: None, scene.said.append, _forget)
     for share in (0.05, 0.5):
         watch.shift(Shift({4: 1 - share, 5: share}))
         watch.hold(JUDGE)
     assert seen[-1] == [0.05, 0.5]
+
+
+def test_what_ends_soon_after_a_shift_is_no_reason_to_promote() -> None:
+    seen: list[list[tuple[float, bool]]] = []
+    scene = Scene()
+
+    def judge(counts: Counts, elapsed_s: float) -> Verdict:
+        seen.append([(step.share, step.settled) for step in counts.of("availability")])
+        return judged(PROMOTE)(counts, elapsed_s)
+
+    traffic = FakeTraffic(scene.world)
+    watch = Watch(lambda: traffic, lambda release: judge, scene.time.clock, lambda: None, scene.said.append, _forget)
+    for share in (0.5, 0.05):
+        watch.shift(Shift({4: 1 - share, 5: share}))
+        watch.hold(msgspec.structs.replace(JUDGE, settle_s=15.0))
+    assert seen[int(14 / LOOK_EVERY_S)] == [(0.5, False)]
+    assert seen[int(30 / LOOK_EVERY_S)] == [(0.5, False), (0.5, True)]
+    # The larger of the shares until it has settled, which needs more evidence.
+    assert seen[-1] == [(0.5, False), (0.5, True), (0.5, False), (0.05, True)]
+
+
+def test_evidence_is_kept_and_another_watch_goes_on_from_it() -> None:
+    kept: list[Watched] = []
+    scene = Scene()
+    traffic = FakeTraffic(scene.world)
+    ends = iter([lambda: None] * 60)
+
+    def confirm() -> None:
+        next(ends, _die)()
+
+    watch = Watch(
+        lambda: traffic, lambda release: judged(UNKNOWN), scene.time.clock, confirm, scene.said.append, kept.append
+    )
+    watch.shift(Shift({4: 0.5, 5: 0.5}))
+    with pytest.raises(LeaseLostError):
+        watch.hold(JUDGE)
+    assert [round(one.elapsed_s) for one in kept] == [5, 10]
+    seen: list[tuple[int, float]] = []
+
+    def judge(counts: Counts, elapsed_s: float) -> Verdict:
+        seen.append((sum(step.arms.canary.total for step in counts.of("availability")), elapsed_s))
+        return judged(ROLL_BACK)(counts, elapsed_s)
+
+    other = Watch(lambda: traffic, lambda release: judge, scene.time.clock, lambda: None, scene.said.append, _forget)
+    other.at({4: 0.5, 5: 0.5})
+    other.go_on(kept[-1])
+    with pytest.raises(RolledBackError):
+        other.hold(JUDGE)
+    (total, elapsed_s), *_ = seen
+    assert total == sum(step.arms.canary.total for step in kept[-1].counts.of("availability")) + 500
+    assert elapsed_s == pytest.approx(kept[-1].elapsed_s)
+
+
+def _die() -> None:
+    raise LeaseLostError("gone")
 
 
 def test_why_is_said_once_while_it_waits_and_at_the_end() -> None:

@@ -30,8 +30,11 @@ def test_what_the_gateway_writes_is_read(text_format: TextFormat) -> None:
 def test_timestamps_exemplars_and_special_numbers_are_read() -> None:
     text = '# HELP a b\n\na 1 1395066363000\nb{le="+Inf"} 17 # {trace_id="x"} 0.67\nc NaN\nd{x="{}, y"} -Inf\n# EOF\n'
     scrape = parse_scrape(text)
-    assert math.isnan(scrape.samples.pop(("c", ())))  # type: ignore[attr-defined]
-    assert scrape == Scrape({("a", ()): 1.0, ("b", (("le", "+Inf"),)): 17.0, ("d", (("x", "{}, y"),)): -math.inf})
+    samples = dict(scrape.samples)
+    assert math.isnan(samples.pop(("c", ())))
+    assert Scrape(samples) == Scrape(
+        {("a", ()): 1.0, ("b", (("le", "+Inf"),)): 17.0, ("d", (("x", "{}, y"),)): -math.inf}
+    )
 
 
 def test_the_order_of_labels_does_not_matter() -> None:

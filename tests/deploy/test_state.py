@@ -3,6 +3,7 @@
 import errno
 import multiprocessing
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -56,11 +57,11 @@ def test_a_key_cannot_lead_out_of_the_directory(tmp_path: Path, key: str) -> Non
         lambda data: data.split(b"\n")[0],
     ],
 )
-def test_a_damaged_file_is_noticed(tmp_path: Path, damage: "os.PathLike[str]") -> None:
+def test_a_damaged_file_is_noticed(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
     store = DirectoryStore(tmp_path)
     store.put("a/b", b"one", None)
     file = tmp_path / "a" / "b"
-    file.write_bytes(damage(file.read_bytes()))  # type: ignore[operator]
+    file.write_bytes(damage(file.read_bytes()))
     with pytest.raises(StateError, match="a/b is damaged: its checksum does not match what is in it") as error:
         store.get("a/b")
     assert error.value.hint == f"bring it back from a backup, or move it away: mv {file} {file}.damaged"

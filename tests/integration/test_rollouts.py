@@ -66,7 +66,9 @@ class Place:
         app = load_app(self.root, "prod")
         store = DirectoryStore(self.root / ".state")
         archive = Archive(store, app.name)
-        around = Surroundings(app, lambda number: archive.get(number, "prod"), lambda reference, version: Secret("x"))
+        around = Surroundings(
+            app, lambda number: archive.get(number, "prod"), lambda reference, version: Secret("x"), Secret
+        )
         target = GatewayTarget(self, around)
         return Site(app, tables(self.root)[0], store, target, lambda reference: Secret("x"), lambda app: {}, "ann")
 

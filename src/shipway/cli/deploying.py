@@ -8,11 +8,14 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from shipway.cli.output import make_console, print_hint, print_json
+import typer
+
+from shipway.cli.output import make_console, print_hint, print_json, print_warning
 
 if TYPE_CHECKING:
     from shipway.deploy.archive import Archive
     from shipway.deploy.audit import Event
+    from shipway.deploy.journal import Entry
     from shipway.deploy.proposals import Proposal
     from shipway.deploy.site import Progress, Site
     from shipway.deploy.state import Store
@@ -46,7 +49,7 @@ def open_site(path: Path, environment: str) -> "Site":
         return SecretReference.parse(reference).resolve(app.root, os.environ)
 
     versioned = secret_of_version(secret, lambda: version_key(store, archive.folder(environment), make=False))
-    around = Surroundings(app, lambda number: archive.get(number, environment), versioned)
+    around = Surroundings(app, lambda number: archive.get(number, environment), versioned, secret)
     return Site(
         app=app,
         source=tables(path)[0],
@@ -79,6 +82,28 @@ def events_of(path: Path, environment: str) -> "list[Event]":
     app = load_app(path, environment)
     store = _store_of(app)
     return Audit(store, Archive(store, app.name).folder(environment), who(), Clock()).events()
+
+
+def unfinished_in(path: Path, environment: str) -> str | None:
+    """What somebody began in *environment* and did not finish, or is at, in words. Raises: AppFileError, StateError."""
+    import time
+
+    from shipway.deploy.archive import Archive
+    from shipway.deploy.journal import Journal
+    from shipway.deploy.lease import is_held
+    from shipway.spec.load import load_app
+
+    app = load_app(path, environment)
+    store = _store_of(app)
+    folder = Archive(store, app.name).folder(environment)
+    entry = Journal(store, folder).unfinished()
+    return None if entry is None else entry.describe(goes_on=is_held(store, folder, time.time()))
+
+
+def warn_of_unfinished(environment: str, said: str | None) -> None:
+    if said is not None:
+        hint = f"when nobody is at it any more: shipway resume {environment}, or: shipway abort {environment}"
+        print_warning(make_console(sys.stderr), f"in {environment}, {said}", hint)
 
 
 def _store_of(app: "App") -> "Store":
@@ -152,6 +177,20 @@ def interruptible(environment: str) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def print_recovered(site: "Site", entry: "Entry | None", verb: str, *, done: str, as_json: bool) -> None:
+    """Say what serves after *entry* was taken up by the command *verb*, in words that begin with *done*."""
+    from shipway.deploy.releases import release_name
+
+    current, environment = site.standing.current, site.environment
+    name = release_name(current) if current else None
+    if as_json:
+        what = entry.describe() if entry else None
+        print_json({"environment": environment, "release": name, f"{verb.removesuffix('e')}ed": what})
+        return
+    serves = f"{name} serves in {environment}" if name else f"nothing is deployed to {environment}"
+    typer.echo(f"{done}{serves}" if entry else f"nothing to {verb}: {serves}")
 
 
 def proposal_fields(proposal: "Proposal") -> dict[str, Any]:

@@ -4,6 +4,7 @@ Colours follow the terminal and `NO_COLOR`; lines are never folded, so that a me
 """
 
 import sys
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
 from shipway.errors import AppFileError, Problem, ShipwayError
@@ -69,6 +70,13 @@ def problem_fields(problem: Problem) -> dict[str, Any]:
         "line": problem.line,
         "column": problem.column,
     }
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """A line for each row, its cells below each other, however wide that is."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
 def place_of(source: str, problem: Problem) -> str:

@@ -1,13 +1,12 @@
 """`shipway plan`: what a deploy would do."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from shipway.cli.options import AppOption, AsJson, Environment
-from shipway.cli.output import make_console, print_json, print_warning
+from shipway.cli.output import make_console, print_json
 
 if TYPE_CHECKING:
     from shipway.deploy.proposals import Proposal
@@ -28,22 +27,17 @@ def plan(
 
     Settings that the target cannot honour are an error unless the environment's `accept_loss` names them.
     """
-    from shipway.cli.deploying import open_site, proposal_fields
+    from shipway.cli.deploying import open_site, proposal_fields, unfinished_in, warn_of_unfinished
     from shipway.deploy.proposals import propose_deploy
 
     site = open_site(path, environment)
-    unfinished = site.unfinished()
+    unfinished = unfinished_in(path, environment)
     proposal = propose_deploy(site, site.archive.next_number(), build=False)
     if as_json:
-        print_json(proposal_fields(proposal) | {"unfinished": unfinished.describe() if unfinished else None})
+        print_json(proposal_fields(proposal) | {"unfinished": unfinished})
     else:
         _print(proposal, f"{site.app.target}, {site.app.settings.rollout.strategy}")
-        if unfinished is not None:
-            print_warning(
-                make_console(sys.stderr),
-                f"in {environment}, {unfinished.describe()}",
-                f"shipway resume {environment}, or: shipway abort {environment}",
-            )
+        warn_of_unfinished(environment, unfinished)
     return CHANGES if detailed_exitcode and not proposal.is_nothing else 0
 
 

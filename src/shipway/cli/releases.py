@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from shipway.cli.options import AppOption, AsJson, Environment
-from shipway.cli.output import make_console, print_json
+from shipway.cli.output import aligned, make_console, print_json
 
 if TYPE_CHECKING:
     from shipway.deploy.archive import Standing
@@ -70,10 +70,9 @@ def _fields(release: "Release", standing: "Standing") -> dict[str, Any]:
 
 
 def _print(rows: list[dict[str, Any]]) -> None:
-    from rich.table import Table
-
-    table = Table("release", "state", "at", "by", "revision", "from", box=None, pad_edge=False)
-    for row in rows:
-        cells = (row["release"], row["state"], row["at"], row["by"], row["revision"] or "", row["promoted_from"] or "")
-        table.add_row(*cells, style="bold" if row["state"] == "current" else "")
-    make_console().print(table)
+    columns = ("release", "state", "at", "by", "revision", "promoted_from")
+    head, *lines = aligned([columns, *(tuple(row[column] or "" for column in columns) for row in rows)])
+    console = make_console()
+    console.print(head.replace("promoted_from", "from"))
+    for row, line in zip(rows, lines, strict=True):
+        console.print(line, style="bold" if row["state"] == "current" else None)

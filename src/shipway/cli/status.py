@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from shipway.cli.options import AppOption, AsJson, Environment
-from shipway.cli.output import make_console, print_json
+from shipway.cli.output import aligned, make_console, print_json
 
 if TYPE_CHECKING:
     from shipway.deploy.targets.operations import Part
@@ -16,15 +16,22 @@ def status(
     path: AppOption = Path("."),
     as_json: AsJson = False,
 ) -> int:
-    """Show what runs in an environment. Exits with 1 when something that should run does not, or is ill."""
+    """Show what runs in an environment. Exits with 1 when something that should run does not, or is ill.
+
+    A rollout that somebody began and did not finish is a warning.
+    """
+    from shipway.cli.deploying import unfinished_in, warn_of_unfinished
     from shipway.cli.environments import operations_of
 
+    unfinished = unfinished_in(path, environment)
     parts = operations_of(path, environment).parts()
     well = bool(parts) and all(part.runs and part.health != "unhealthy" for part in parts)
     if as_json:
-        print_json({"environment": environment, "well": well, "parts": [asdict(part) for part in parts]})
+        fields = {"environment": environment, "well": well, "unfinished": unfinished}
+        print_json(fields | {"parts": [asdict(part) for part in parts]})
     else:
         _print_table(environment, parts)
+        warn_of_unfinished(environment, unfinished)
     return 0 if well else 1
 
 
@@ -33,11 +40,9 @@ def _print_table(environment: str, parts: list["Part"]) -> None:
     if not parts:
         console.print(f"nothing runs in {environment}")
         return
-    rows = [("name", "release", "state", "health", "address", "restarts", "since"), *map(_row, parts)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        console.print("  ".join(cells).rstrip())
+    head = ("name", "release", "state", "health", "address", "restarts", "since")
+    for line in aligned([head, *map(_row, parts)]):
+        console.print(line)
 
 
 def _row(part: "Part") -> tuple[str, ...]:

@@ -6,7 +6,7 @@ with plain `docker build`, the classic builder included.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from shipway.deploy.build_requirements import Requirements
@@ -71,6 +71,16 @@ class Recipe:
     has_src: bool = False
 
 
+def fetches(recipe: Recipe) -> tuple[tuple[str, ...], ...]:
+    """What `pip download` is given, run by run, for all that is installed into an image; see `_dependency_stage`."""
+    runs = []
+    if recipe.requirements is not None and recipe.requirements.names:
+        runs.append((*_exactness(recipe.requirements), "-r", REQUIREMENTS_FILE))
+    if recipe.server:
+        runs.append(recipe.server)
+    return tuple(runs)
+
+
 def service_files(recipe: Recipe, service: Service) -> dict[str, str]:
     """The generated files of a service's context, by path."""
     files = {
@@ -83,11 +93,11 @@ def service_files(recipe: Recipe, service: Service) -> dict[str, str]:
     return files
 
 
-def gateway_files(recipe: Recipe, requirements: Requirements, version: str) -> dict[str, str]:
+def gateway_files(recipe: Recipe, version: str) -> dict[str, str]:
     """The generated files of the gateway's context. The package itself lies in `shipway/` beside them."""
     health = Health(path="/readyz", interval=10.0, timeout=3.0, start=30.0)
     lines = [
-        *_dependency_stage(replace(recipe, requirements=requirements)),
+        *_dependency_stage(recipe),
         f"COPY shipway/ {_PACKAGES}/shipway/",
         f"RUN /opt/venv/bin/python -m compileall -q {_PACKAGES}",
         "",
@@ -102,13 +112,13 @@ def gateway_files(recipe: Recipe, requirements: Requirements, version: str) -> d
         *_COPIES,
         f"COPY --from=dependencies {_PACKAGES} {_PACKAGES}",
     ]
-    return {
+    files = {
         "Dockerfile": _text(lines),
         IGNORE_FILE: "**/__pycache__\n**/*.pyc\n",
         "entrypoint.sh": ENTRY_POINT,
-        REQUIREMENTS_FILE: requirements.text,
         "state/.keep": "",
     }
+    return {**files, REQUIREMENTS_FILE: recipe.requirements.text} if recipe.requirements else files
 
 
 def command_of(service: Service) -> tuple[str, ...]:
@@ -169,12 +179,11 @@ def _dependency_stage(recipe: Recipe) -> list[str]:
         "RUN python3 -m venv /opt/venv",
     ]
     options = ["--only-binary=:all:"] if recipe.has_wheels else []
-    if recipe.has_wheels:
+    if recipe.has_wheels and fetches(recipe):
         lines.append("COPY wheels/ /wheels/")
         options += ["--no-index", "--find-links=/wheels"]
     if recipe.requirements is not None and recipe.requirements.names:
-        exact = ["--no-deps"] if recipe.requirements.is_complete else []
-        exact += ["--require-hashes"] if recipe.requirements.has_hashes else []
+        exact = _exactness(recipe.requirements)
         lines += [
             f"# Made{source}.",
             "COPY requirements/ /requirements/",
@@ -183,6 +192,11 @@ def _dependency_stage(recipe: Recipe) -> list[str]:
     if recipe.server:
         lines.append(f"RUN {' '.join(['/opt/venv/bin/pip install', *options, *recipe.server])}")
     return lines
+
+
+def _exactness(requirements: Requirements) -> list[str]:
+    exact = ["--no-deps"] if requirements.is_complete else []
+    return [*exact, "--require-hashes"] if requirements.has_hashes else exact
 
 
 def _runtime_stage(base: str, labels: Mapping[str, str]) -> list[str]:

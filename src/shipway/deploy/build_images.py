@@ -1,4 +1,4 @@
-"""From an app to its images: gathers what goes in, and builds what is not there yet."""
+"""From an app to what goes into its images."""
 
 import importlib.metadata
 import re
@@ -7,22 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import shipway
-from shipway.deploy.build import IGNORE_FILE, Recipe, gateway_files, service_files
-from shipway.deploy.build_context import Entries, Entry, archive_of, content_key, folder_entries, texts
+from shipway.deploy.build import IGNORE_FILE, Recipe, fetches, gateway_files, service_files
+from shipway.deploy.build_context import Entries, Entry, content_key, folder_entries, texts
 from shipway.deploy.build_ignore import Ignored, patterns_of
 from shipway.deploy.build_requirements import KNOWN_FILES, Requirements, included_files, normal, requirements_of
-from shipway.deploy.engine.client import Engine, Image
-from shipway.errors import BuildError, NoSpaceError
+from shipway.errors import BuildError
 from shipway.secret import SecretReference
 from shipway.spec.app import App
 from shipway.spec.services import Service
 
-REPOSITORY = "shipway-build"
-"""Images that were built here are called `shipway-build/APP/SERVICE:KEY`."""
-
-_FULL_BYTES = 64 << 20
-"""A build that failed with so little left failed for want of more."""
-
+_FROM = re.compile(r"^[ \t]*FROM[ \t]+(?:--\S+[ \t]+)*([^\s$]+)", re.MULTILINE | re.IGNORECASE)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SHIPWAY_FILES = Ignored(("**/__pycache__", "**/*.pyc"))
 
@@ -33,15 +27,23 @@ class Context:
 
     Attributes:
         base: The image that it starts from; empty where a Dockerfile of the user's says so.
+        fetches: What `pip download` is to be given before the build, for the wheels that are missing in *entries*.
     """
 
     name: str
     entries: Entries
     base: str
+    fetches: tuple[tuple[str, ...], ...] = ()
 
-    def reference(self, base_id: str) -> str:
-        """Its name, which changes when anything that goes in does."""
-        return f"{REPOSITORY}/{self.name}:{content_key(self.entries, self.base, base_id)}"
+    def tag(self, base_id: str) -> str:
+        """What changes when anything that goes in does."""
+        return content_key(self.entries, self.base, base_id)
+
+    @property
+    def bases(self) -> tuple[str, ...]:
+        """The images that it starts from, as far as they can be told from the Dockerfile."""
+        text = self.entries["Dockerfile"].content.decode(errors="replace")
+        return (self.base,) if self.base else tuple(_FROM.findall(text))
 
 
 def service_context(app: App, name: str) -> Context:
@@ -61,20 +63,20 @@ def service_context(app: App, name: str) -> Context:
         base=app.build.base_image,
         requirements=requirements,
         server=_server(service, requirements),
-        has_wheels=app.build.wheels is not None,
+        has_wheels=_from_wheels(app),
         has_src=any(path.startswith("src/") for path in project),
     )
     below = {f"app/{path}": entry for path, entry in project.items()}
     entries = {**texts(service_files(recipe, service)), **_included(app, requirements), **below, **_wheels(app)}
-    return Context(f"{app.name}/{name}", entries, app.build.base_image)
+    return Context(f"{app.name}/{name}", entries, app.build.base_image, _fetches(app, recipe))
 
 
 def gateway_context(app: App) -> Context:
     """What the gateway's image is made from: this very Shipway, with the versions of its dependencies that run here."""
     package = folder_entries(Path(shipway.__file__).parent, "shipway", _SHIPWAY_FILES)
-    recipe = Recipe("shipway gateway", app.build.base_image, None, has_wheels=app.build.wheels is not None)
-    files = gateway_files(recipe, _own_requirements(), shipway.__version__)
-    return Context("gateway", {**texts(files), **package, **_wheels(app)}, app.build.base_image)
+    recipe = Recipe("shipway gateway", app.build.base_image, _own_requirements(), has_wheels=_from_wheels(app))
+    entries = {**texts(gateway_files(recipe, shipway.__version__)), **package, **_wheels(app)}
+    return Context("gateway", entries, app.build.base_image, _fetches(app, recipe))
 
 
 def project_requirements(app: App) -> Requirements | None:
@@ -97,43 +99,6 @@ def project_requirements(app: App) -> Requirements | None:
     return requirements_of(name, _read(app.root / name, name), beside)
 
 
-class ImageBuilder:
-    """Builds contexts on one engine, each only once."""
-
-    def __init__(self, engine: Engine, network: str) -> None:
-        self._engine = engine
-        self._network = network
-
-    def reference(self, context: Context) -> str:
-        base = self._engine.image(context.base) if context.base else None
-        return context.reference(base.id if base else "")
-
-    def built(self, context: Context) -> Image | None:
-        return self._engine.image(self.reference(context))
-
-    def build(self, context: Context) -> Iterator[str]:
-        """Have the image exist. Yields what the build prints; nothing when it exists already.
-
-        Raises:
-            BuildError: A step failed. RegistryError: the base image cannot be had. NoSpaceError: the disk is full.
-        """
-        if context.base and self._engine.image(context.base) is None:
-            yield f"pulling {context.base}"
-            self._engine.pull(context.base)
-        if self.built(context) is None:
-            try:
-                yield from self._engine.build(archive_of(context.entries), self.reference(context), self._network)
-            except BuildError as error:
-                # Installers have their own words for a full disk, or none at all.
-                free = self._engine.free_bytes()
-                if free is not None and free < _FULL_BYTES:
-                    raise NoSpaceError(
-                        f"the engine has no space left on its disk ({free >> 20} MiB): {error}",
-                        "docker system df; then docker image prune, or a larger disk",
-                    ) from error
-                raise
-
-
 def _project(app: App) -> dict[str, Entry]:
     ignore_file = app.root / IGNORE_FILE
     own = _read(ignore_file, IGNORE_FILE) if ignore_file.is_file() else None
@@ -154,6 +119,8 @@ def secret_files(app: App) -> Iterator[str]:
         yield from (str(path) for path in (provider.tls.cert, provider.tls.key) if path is not None)
     if app.gateway.tls is not None:
         yield str(app.gateway.tls.key)
+    if app.build.pip_config is not None and app.build.pip_config.scheme == "file":
+        yield app.build.pip_config.name
 
 
 def _included(app: App, requirements: Requirements | None) -> dict[str, Entry]:
@@ -175,6 +142,14 @@ def _included(app: App, requirements: Requirements | None) -> dict[str, Entry]:
         found[name] = Entry(text.encode())
         open_ += included_files(text)
     return {f"requirements/{name}": entry for name, entry in found.items()}
+
+
+def _from_wheels(app: App) -> bool:
+    return app.build.wheels is not None or app.build.pip_config is not None
+
+
+def _fetches(app: App, recipe: Recipe) -> tuple[tuple[str, ...], ...]:
+    return fetches(recipe) if app.build.pip_config is not None else ()
 
 
 def _wheels(app: App) -> dict[str, Entry]:

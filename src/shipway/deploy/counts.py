@@ -83,6 +83,14 @@ class Counts:
         return Counts({name: _continued(self.of(name), Step(share, more.get(name, Arms()), settled)) for name in names})
 
 
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What a rollout has counted so far, and for how many seconds it was watched: kept, so that one that is resumed goes on."""
+
+    counts: Counts = field(default_factory=Counts)
+    elapsed_s: float = 0.0
+
+
 def whole(steps: tuple[Step, ...]) -> Arms:
     """All steps in one: for the rate of one arm alone. Arms must not be compared so, as shares and times differ."""
     return sum((step.arms for step in steps), Arms())

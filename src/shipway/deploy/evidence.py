@@ -43,27 +43,32 @@ class Series:
 class Measure:
     """How the requests of one objective are counted: *total* and one of *good* and *bad*, a part of it.
 
+    What is *bad* may be counted in several series, a request in no more than one of them.
+
     What needs a source of its own, such as cost and quality, is another measure on counters with a `release` label.
     """
 
     objective: str
     total: Series
     good: Series | None = None
-    bad: Series | None = None
+    bad: tuple[Series, ...] = ()
 
     def __post_init__(self) -> None:
-        if (self.good is None) == (self.bad is None):
+        if (self.good is None) == (not self.bad):
             raise ValueError(f"{self.objective}: a measure has either good or bad requests, the others follow")
 
 
 def service_errors(service: str, objective: str = "errors") -> Measure:
-    """Answers with a 5xx are bad, clients that left before an answer are not counted."""
+    """Answers with a 5xx are bad, and those that broke off; clients that left before an answer are not counted."""
     where = {"kind": "service", "target": re.escape(service)}
     name = metrics.REQUESTS.name
     return Measure(
         objective,
         Series(name, {**where, "status_class": "[1-5]xx"}),
-        bad=Series(name, {**where, "status_class": "5xx"}),
+        bad=(
+            Series(name, {**where, "status_class": "5xx"}),
+            Series(metrics.SERVICE_CUT.name, {"target": re.escape(service)}),
+        ),
     )
 
 
@@ -74,7 +79,7 @@ def service_rejections(service: str, objective: str = "rejections") -> Measure:
     return Measure(
         objective,
         Series(name, {**where, "status_class": "[1-4]xx"}),
-        bad=Series(name, {**where, "status_class": "4xx"}),
+        bad=(Series(name, {**where, "status_class": "4xx"}),),
     )
 
 
@@ -86,7 +91,7 @@ def model_errors(model: str, objective: str = "errors") -> Measure:
     return Measure(
         objective,
         Series(name, {**where, label: f"|refused_by_model|{_AT_FAULT}"}),
-        bad=Series(name, {**where, label: _AT_FAULT}),
+        bad=(Series(name, {**where, label: _AT_FAULT}),),
     )
 
 
@@ -146,14 +151,14 @@ def _within(metric: Metric[Any], bound: float, where: Labels, objective: str) ->
 
 def _tally(before: Scrape, after: Scrape, measure: Measure, release: str) -> Tally:
     total = _increase(before, after, measure.total, release) or 0
-    part = _increase(before, after, measure.good or measure.bad or measure.total, release)
-    if measure.bad is not None:
-        bad = part or 0
+    if measure.good is None:
+        # An answer may be counted as bad a moment before it is counted at all.
+        bad = min(total, sum(_increase(before, after, one, release) or 0 for one in measure.bad))
         return Tally(total - bad, bad)
-    if part is None and total:
+    good = _increase(before, after, measure.good, release)
+    if good is None and total:
         raise ValueError(f"{measure.objective}: the gateway counts {measure.total.name} in other buckets")
-    good = part or 0
-    return Tally(good, total - good)
+    return Tally(good or 0, total - (good or 0))
 
 
 def _increase(before: Scrape, after: Scrape, series: Series, release: str) -> int | None:

@@ -37,6 +37,11 @@ def exported_files(app: App, resolved: Mapping[str, Any]) -> dict[str, Entry]:
     """
     if GATEWAY in app.services:
         raise UnsupportedError(f'a service is called "{GATEWAY}", as the gateway itself is', "rename it")
+    if app.build.pip_config is not None:
+        raise UnsupportedError(
+            "build.pip_config: exported files install packages without its passwords",
+            "pip download --dest wheels -r requirements.txt, and set build.wheels in its place",
+        )
     files: dict[str, Entry] = {}
     for name, service in app.services.items():
         if service.app is not None or service.command is not None:
@@ -154,6 +159,7 @@ def _service(app: App, name: str, service: Service) -> Table:
         }
     )
     resources = service.resources
+    gpus = {"capabilities": ["gpu"], "count": resources.gpu}
     told: Table = {"command": list(service.command)} if service.dockerfile and service.command else {}
     return {
         **made,
@@ -163,6 +169,7 @@ def _service(app: App, name: str, service: Service) -> Table:
         **({"scale": service.replicas} if service.replicas > 1 else {}),
         **({"cpus": resources.cpu} if resources.cpu is not None else {}),
         **({"mem_limit": resources.memory} if resources.memory is not None else {}),
+        **({"deploy": {"resources": {"reservations": {"devices": [gpus]}}}} if resources.gpu else {}),
         **_hardened(service.drain + 5, drops=service.image is None and service.dockerfile is None),
     }
 

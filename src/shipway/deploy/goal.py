@@ -6,22 +6,22 @@ import msgspec
 
 from shipway.deploy.archive import Standing
 from shipway.deploy.layout import Layout
-from shipway.deploy.plan import Budget
+from shipway.deploy.plan import Needs
 from shipway.deploy.releases import Release
 from shipway.spec.app import App
 
 
-def goal_of(release: Release, app: App, standing: Standing, observed: Layout, *, standby: bool) -> Layout:
+def goal_of(release: Release, app: App, standing: Standing, observed: Layout, *, behind: int | None) -> Layout:
     """The layout in which *release* serves.
 
     Args:
         app: What the release's app file says.
-        standby: Whether the release before goes on running behind it.
+        behind: The release that goes on running, as it is, so that a return to it only moves traffic.
     """
     # What is not on the target any more (images were removed by hand) cannot be brought there again.
     there = {*observed.installed, release.number}
     kept = tuple(number for number in retained(standing, release.number, app.settings.retain) if number in there)
-    behind = _standby(release.number, standing, observed, kept) if standby else None
+    behind = behind if behind in kept else None
     running = {release.number: replicas_of(app)}
     if behind is not None:
         running[behind] = observed.running.get(behind, {})
@@ -32,6 +32,12 @@ def goal_of(release: Release, app: App, standing: Standing, observed: Layout, *,
         installed=kept,
         shares={release.number: 1.0},
     )
+
+
+def standby_of(number: int, standing: Standing, observed: Layout) -> int | None:
+    """What can stand by behind *number*: the release before, or the one that does already when the same is deployed again."""
+    before = standing.current if standing.current != number else next(iter(observed.front[1:]), None)
+    return before if before in observed.front else None
 
 
 def intended(observed: Layout, replicas: Mapping[int, dict[str, int]]) -> Layout:
@@ -50,16 +56,11 @@ def replicas_of(app: App) -> dict[str, int]:
     return {name: service.replicas for name, service in app.services.items() if not service.runs_elsewhere}
 
 
-def budget_of(app: App) -> Budget:
-    """How long the slowest service may take to become healthy, and to end what it answers."""
-    started = [service for service in app.services.values() if not service.runs_elsewhere]
-    return Budget(
-        start_s=max((service.health.start for service in started), default=60.0),
-        drain_s=max((service.drain for service in started), default=app.gateway.drain),
+def needs_of(app: App) -> Needs:
+    """The services that Shipway runs, and how long the slowest may take to become healthy and to end what it answers."""
+    started = {name: service for name, service in app.services.items() if not service.runs_elsewhere}
+    return Needs(
+        services=tuple(started),
+        start_s=max((service.health.start for service in started.values()), default=60.0),
+        drain_s=max((service.drain for service in started.values()), default=app.gateway.drain),
     )
-
-
-def _standby(number: int, standing: Standing, observed: Layout, kept: tuple[int, ...]) -> int | None:
-    """The release before, or the one that stands by already when the same release is deployed again."""
-    before = (standing.current,) if standing.current != number else observed.front[1:2]
-    return next((one for one in before if one is not None and one in observed.front and one in kept), None)

@@ -10,6 +10,7 @@ import msgspec
 
 from shipway.deploy import records
 from shipway.deploy.archive import Standing
+from shipway.deploy.counts import Watched
 from shipway.deploy.layout import Layout
 from shipway.deploy.releases import release_name
 from shipway.deploy.state import Store
@@ -28,6 +29,7 @@ class Entry(msgspec.Struct, frozen=True):
         at: Index of the step that is being done; all before it are done.
         done: Whether all are.
         token: The lease's, of whoever does it.
+        watched: What a canary's verdict was reached on when it was last noted.
         began: UTC, ISO 8601.
     """
 
@@ -42,20 +44,21 @@ class Entry(msgspec.Struct, frozen=True):
     token: int
     at: int = 0
     done: bool = False
+    watched: Watched = Watched()
 
     @property
     def remaining(self) -> tuple[Step, ...]:
         return () if self.done else self.steps[self.at :]
 
-    def describe(self) -> str:
-        """What it was and how far it came."""
+    def describe(self, *, goes_on: bool = False) -> str:
+        """What it is and how far it came; *goes_on* while somebody is at it."""
         what = f"the {self.kind} of {release_name(self.release)}" if self.release else "the removal of everything"
         step = (
             f"step {self.at + 1} of {len(self.steps)}: {self.steps[self.at].describe()}"
             if self.remaining
             else "its end"
         )
-        return f"{what}, begun {self.began} by {self.by}, stopped at {step}"
+        return f"{what}, begun {self.began} by {self.by}, {'is' if goes_on else 'stopped'} at {step}"
 
 
 class Journal:
@@ -96,6 +99,11 @@ class Journal:
     def advance(self, entry: Entry, at: int) -> Entry:
         """Note that the steps before *at* are done."""
         return self.write(msgspec.structs.replace(entry, at=at))
+
+    def keep(self, watched: Watched) -> None:
+        """Note what was counted, with what this process is at. Raises: LeaseLostError, StateError."""
+        if self.last is not None:
+            self.write(msgspec.structs.replace(self.last, watched=watched))
 
     def finish(self, entry: Entry) -> Entry:
         return self.write(msgspec.structs.replace(entry, at=len(entry.steps), done=True))

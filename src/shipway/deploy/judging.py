@@ -15,7 +15,7 @@ TOLERATED_RATIO = 1.2
 def declaration(objectives: Objectives, rollout: Rollout) -> Declaration:
     """The rules of a canary, fixed before its first request."""
     return Declaration(
-        objectives=tuple(_objectives(objectives)),
+        objectives=tuple(_objectives(objectives, rollout.together)),
         minimum_requests=rollout.min_requests,
         deadline_s=rollout.deadline,
         at_deadline="promote" if rollout.on_deadline == "promote" else "roll_back",
@@ -26,12 +26,13 @@ def judge_of(objectives: Objectives, rollout: Rollout) -> Judge:
     return functools.partial(judge, declaration(objectives, rollout))
 
 
-def _objectives(objectives: Objectives) -> list[Objective]:
-    found = [Objective("availability", max_bad_rate=_rest(objectives.availability), guarded=True)]
+def _objectives(objectives: Objectives, together: float) -> list[Objective]:
+    found = [Objective("availability", max_bad_rate=_rest(objectives.availability), together=together, guarded=True)]
     for name in ("first_token", "latency"):
         within = getattr(objectives, name)
         if within is not None:
-            found.append(Objective(name, max_bad_rate=_rest(within.share), tolerated_ratio=TOLERATED_RATIO))
+            rate = _rest(within.share)
+            found.append(Objective(name, max_bad_rate=rate, tolerated_ratio=TOLERATED_RATIO, together=together))
     return found
 
 

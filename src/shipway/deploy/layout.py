@@ -15,6 +15,7 @@ class Layout(msgspec.Struct, frozen=True):
         running: For each release its services, with how many replicas run and are not known to be ill.
         installed: Releases whose images, files and secrets are on the target, rising.
         shares: What each release has of all sessions; empty when nothing is shared out.
+        is_stale: Whether the gateway has to be configured anew for what belongs to no release: a certificate was renewed.
     """
 
     gateway: str | None = None
@@ -22,6 +23,7 @@ class Layout(msgspec.Struct, frozen=True):
     running: dict[int, dict[str, int]] = {}
     installed: tuple[int, ...] = ()
     shares: dict[int, float] = {}
+    is_stale: bool = False
 
     @property
     def lead(self) -> int | None:

@@ -36,6 +36,12 @@ class Holder(msgspec.Struct, frozen=True):
     token: int
 
 
+def is_held(store: Store, folder: str, now_s: float) -> bool:
+    """Whether somebody is changing the environment whose folder this is."""
+    found = records.read(store, f"{folder}/lease", Holder)
+    return found is not None and found.value.owner is not None and now_s < found.value.expires_s
+
+
 class Lease:
     """Held from `acquire` (or entering) to `release` (or leaving), also when that is by an exception."""
 

@@ -13,9 +13,16 @@ from shipway.spec.rollout import Rollout
 
 
 @dataclass(frozen=True, slots=True)
-class Budget:
-    """How long a release may take, in seconds: to become healthy, and to end what it is answering."""
+class Needs:
+    """What the plan has to know of a release.
 
+    Attributes:
+        services: Those that Shipway runs.
+        start_s: How long it may take to become healthy.
+        drain_s: How long it may take to end what it is answering.
+    """
+
+    services: tuple[str, ...] = ()
     start_s: float = 60.0
     drain_s: float = 30.0
 
@@ -24,16 +31,16 @@ def plan(
     goal: Layout,
     observed: Layout,
     moves: Sequence[Step] = (),
-    budgets: Mapping[int, Budget] | None = None,
+    needs: Mapping[int, Needs] | None = None,
 ) -> tuple[Step, ...]:
     """The steps that make *observed* what *goal* says; only a `Commit` when it is so already.
 
     Args:
         goal: `Layout()` removes everything.
         moves: How traffic reaches the goal's shares (see `moves_of`); at once when there are none.
-        budgets: By release; a default holds for those without.
+        needs: By release; a default holds for those without.
     """
-    return tuple(_steps(goal, observed, moves, budgets or {}))
+    return tuple(_steps(goal, observed, moves, needs or {}))
 
 
 def is_settled(steps: Sequence[Step]) -> bool:
@@ -41,11 +48,11 @@ def is_settled(steps: Sequence[Step]) -> bool:
     return all(isinstance(step, Commit) for step in steps)
 
 
-def _steps(goal: Layout, observed: Layout, moves: Sequence[Step], budgets: Mapping[int, Budget]) -> Iterator[Step]:
+def _steps(goal: Layout, observed: Layout, moves: Sequence[Step], needs: Mapping[int, Needs]) -> Iterator[Step]:
     yield from (Install(release) for release in goal.installed if release not in observed.installed)
-    yield from _starts(goal, observed, budgets)
+    yield from _starts(goal, observed, needs)
     if goal.front:
-        yield from _hand_over(goal, observed, moves, budgets)
+        yield from _hand_over(goal, observed, moves, needs)
     else:
         if observed.gateway is not None or observed.front:
             yield Gateway(None, ())
@@ -54,27 +61,38 @@ def _steps(goal: Layout, observed: Layout, moves: Sequence[Step], budgets: Mappi
     yield from (Remove(release) for release in observed.installed if release not in goal.installed)
 
 
-def _hand_over(goal: Layout, observed: Layout, moves: Sequence[Step], budgets: Mapping[int, Budget]) -> Iterator[Step]:
-    """From who serves to who is to serve: both are in front, traffic moves, the lead changes, the rest is drained."""
+def _hand_over(goal: Layout, observed: Layout, moves: Sequence[Step], needs: Mapping[int, Needs]) -> Iterator[Step]:
+    """From who serves to who is to serve: both are in front, traffic moves, the lead changes, the rest is drained.
+
+    On the way back the gateway changes itself only when traffic is where it should be: one that knew a later release knows
+    what an earlier one needs, and a hand-over takes its time.
+    """
+    is_return = not moves and goal.front[0] < max(observed.front, default=0)
+    gateway = (observed.gateway if is_return else None) or goal.gateway
     coming = tuple(release for release in goal.front if release not in observed.front)
-    leaving = tuple(release for release in observed.front if release not in goal.front)
-    at = observed.front if observed.gateway == goal.gateway else None
+    # The gateway has no address of a release that is dead; there is nothing to be drained of it either.
+    present = tuple(release for release in observed.front if release in goal.front or answers(release, observed, needs))
+    leaving = tuple(release for release in present if release not in goal.front)
+    at = observed.front
     # A replica that was made anew may answer at another address.
-    healed = any(
-        isinstance(step, Start) and step.release in observed.front for step in _starts(goal, observed, budgets)
-    )
-    if coming or healed or at is None:
-        at = (*observed.front, *coming)
-        yield Gateway(goal.gateway, at)
+    healed = any(isinstance(step, Start) and step.release in observed.front for step in _starts(goal, observed, needs))
+    if coming or healed or present != at or observed.gateway != gateway or observed.is_stale:
+        at = (*present, *coming)
+        yield Gateway(gateway, at)
     if not _has_traffic(goal, observed):
         yield from moves or (Shift(goal.shares),)
     led = (*goal.front, *leaving)
-    if at != led:
+    if at != led or gateway != goal.gateway:
         yield Gateway(goal.gateway, led)
     yield Commit(goal.front[0], goal.installed)
     if leaving:
-        yield from (Drain(release, _of(budgets, release).drain_s) for release in leaving)
+        yield from (Drain(release, _of(needs, release).drain_s) for release in leaving)
         yield Gateway(goal.gateway, goal.front)
+
+
+def answers(release: int, observed: Layout, needs: Mapping[int, Needs]) -> bool:
+    """Whether each service of *release* has a replica that runs."""
+    return all(observed.running.get(release, {}).get(service, 0) > 0 for service in _of(needs, release).services)
 
 
 def moves_of(rollout: Rollout, new: int, old: int | None) -> tuple[Step, ...]:
@@ -94,12 +112,12 @@ def moves_of(rollout: Rollout, new: int, old: int | None) -> tuple[Step, ...]:
             return (*(step for pair in pairs for step in pair), Shift({new: 1.0}), watch)
 
 
-def _starts(goal: Layout, observed: Layout, budgets: Mapping[int, Budget]) -> Iterator[Step]:
+def _starts(goal: Layout, observed: Layout, needs: Mapping[int, Needs]) -> Iterator[Step]:
     for release, services in goal.running.items():
         missing = [Start(release, *item) for item in services.items() if not observed.runs(release, *item)]
         yield from missing
         if missing:
-            yield Verify(release, _of(budgets, release).start_s)
+            yield Verify(release, _of(needs, release).start_s)
 
 
 def _stops(goal: Layout, observed: Layout) -> Iterator[Step]:
@@ -130,8 +148,9 @@ def _judge(rollout: Rollout, new: int, old: int, *, conclusive: bool) -> Hold:
         min_s=rollout.min_time,
         min_requests=rollout.min_requests,
         deadline_s=rollout.deadline,
+        settle_s=rollout.settles_s,
     )
 
 
-def _of(budgets: Mapping[int, Budget], release: int) -> Budget:
-    return budgets.get(release, Budget())
+def _of(needs: Mapping[int, Needs], release: int) -> Needs:
+    return needs.get(release, Needs())

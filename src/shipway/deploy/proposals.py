@@ -8,10 +8,10 @@ from shipway.deploy.candidate import Inputs, candidate, rendered, secret_version
 from shipway.deploy.capabilities import Setting, losses, refuse_losses, refuse_unchecked
 from shipway.deploy.diff import Change, difference
 from shipway.deploy.front import front_table, shares_anything
-from shipway.deploy.goal import budget_of, goal_of, intended
+from shipway.deploy.goal import goal_of, intended, needs_of, standby_of
 from shipway.deploy.journal import Entry, Kind
 from shipway.deploy.layout import Layout
-from shipway.deploy.plan import is_settled, moves_of, plan
+from shipway.deploy.plan import answers, is_settled, moves_of, plan
 from shipway.deploy.releases import Release, release_name
 from shipway.deploy.site import Site
 from shipway.deploy.steps import Step
@@ -151,26 +151,24 @@ def _towards(
 ) -> Proposal:
     """How *release* comes to serve; traffic moves at once and unwatched when there is no *rollout*."""
     standing, current, observed = site.standing, site.current, site.observe()
-    standby = kind != "rollback" and app.settings.rollout.keeps_standby
-    goal = goal_of(release, app, standing, observed, standby=standby)
+    needs = {**site.needs({*observed.front, *standing.retained}), release.number: needs_of(app)}
+
+    def serves(number: int | None) -> bool:
+        return number is not None and number in observed.front and answers(number, observed, needs)
+
+    behind = standby_of(release.number, standing, observed)
+    keeps = kind != "rollback" and app.settings.rollout.keeps_standby and serves(behind)
+    goal = goal_of(release, app, standing, observed, behind=behind if keeps else None)
     moves: tuple[Step, ...] = ()
-    if rollout is not None and current is not None and _is_comparable(site, current, release, observed):
+    if rollout is not None and current is not None and serves(current.number) and _share(current, release):
         moves = moves_of(rollout, release.number, current.number)
-    budgets = {**site.budgets({*observed.installed, *goal.installed}), release.number: budget_of(app)}
     before = intended(observed, site.replicas(observed.front))
-    return Proposal(kind, release, is_new, current, lost, before, goal, plan(goal, observed, moves, budgets))
+    return Proposal(kind, release, is_new, current, lost, before, goal, plan(goal, observed, moves, needs))
 
 
-def _is_comparable(site: Site, current: Release, release: Release, observed: Layout) -> bool:
-    """Whether traffic can move by and by.
-
-    From a release of which nothing answers it moves at once, and so it does where both have nothing to share out (a gateway
-    for models that did not change), as a canary would wait for ever.
-    """
-    wanted = site.replicas([current.number]).get(current.number)
-    runs = observed.running.get(current.number, {})
-    answers = current.number in observed.front and (not wanted or any(runs.values()))
-    return answers and shares_anything(front_table([current, release]))
+def _share(current: Release, release: Release) -> bool:
+    """Whether traffic can move by and by: for a gateway whose models did not change a canary would wait for ever."""
+    return shares_anything(front_table([current, release]))
 
 
 def _losses(site: Site, app: App, table: dict[str, object]) -> tuple[Setting, ...]:

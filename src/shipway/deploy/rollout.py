@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from shipway.deploy.clock import Clock
-from shipway.deploy.counts import Arms, Counts, Tally
+from shipway.deploy.counts import Arms, Counts, Tally, Watched
 from shipway.deploy.releases import release_name
 from shipway.deploy.steps import Drain, Hold, Shift
 from shipway.deploy.traffic import Traffic
@@ -17,6 +17,9 @@ from shipway.errors import RolledBackError, TrafficError
 
 LOOK_EVERY_S = 0.2
 """A release that fails outright is to be noticed within a second."""
+
+KEEP_EVERY_S = 5.0
+"""What was counted is kept so often: so much a deployer that dies can lose of it."""
 
 PATIENCE_S = 10.0
 
@@ -91,24 +94,34 @@ class Watch:
         clock: Clock,
         confirm: Callable[[], None],
         say: Callable[[str], None],
+        keep: Callable[[Watched], None],
     ) -> None:
         """
         Args:
             judge: Gives the judge of a release.
             confirm: Raises when the environment is not ours any more.
+            keep: Told now and then what a canary's verdict is reached on.
         """
         self._traffic = traffic
         self._judge = judge
         self._clock = clock
         self._confirm = confirm
         self._say = say
+        self._keep = keep
         self._counts = Counts()
         self._shares: Mapping[int, float] = {}
+        self._shifted_s = clock.monotonic_s()
+        self._before_s = 0.0
         self._began_s: float | None = None
 
     def at(self, shares: Mapping[int, float]) -> None:
         """Go on from *shares*, which were set before."""
         self._shares = shares
+
+    def go_on(self, watched: Watched) -> None:
+        """Go on from what somebody else has *watched* of this rollout. What was answered since then is not counted."""
+        self._counts = watched.counts
+        self._before_s = watched.elapsed_s
 
     def shift(self, step: Shift) -> None:
         """Move traffic. A gateway that does not answer is asked again for a while: it may be changing itself."""
@@ -124,6 +137,7 @@ class Watch:
                 self._confirm()
             else:
                 self._shares = step.shares
+                self._shifted_s = self._clock.monotonic_s()
                 return
 
     def hold(self, step: Hold) -> None:
@@ -133,22 +147,27 @@ class Watch:
             RolledBackError: It may not; the message says why.
         """
         began_s = self._clock.monotonic_s()
-        self._began_s = began_s if self._began_s is None else self._began_s
+        self._began_s = began_s - self._before_s if self._began_s is None else self._began_s
         arms: dict[str, Arms] = {}
         judge = self._judge(step.release)
         self._counted(step)  # what came before belongs to another share, or to nobody
         said = ""
+        looked_s = kept_s = began_s
         while True:
             self._confirm()
+            is_settled = looked_s - self._shifted_s >= step.settle_s
             more = self._counted(step)
             arms = {name: arms.get(name, Arms()) + more.get(name, Arms()) for name in {*arms, *more}}
-            self._counts = self._counts.plus(self._shares.get(step.release, 0.0), more)
-            now_s = self._clock.monotonic_s()
+            self._counts = self._counts.plus(self._shares.get(step.release, 0.0), more, settled=is_settled)
+            looked_s = now_s = self._clock.monotonic_s()
             look = Look(now_s - began_s, now_s - self._began_s, arms)
             verdict = judge(self._counts, look.rollout_s) if step.judged else None
             decision, why = decide(step, look, verdict)
             if decision is Next.ROLL_BACK:
                 raise RolledBackError(f"{release_name(step.release)} is rolled back: {why}")
+            if step.judged and (decision is Next.GO_ON or now_s - kept_s >= KEEP_EVERY_S):
+                kept_s = now_s
+                self._keep(Watched(self._counts, look.rollout_s))
             if decision is Next.GO_ON:
                 return
             if why and why != said:

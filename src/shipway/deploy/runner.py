@@ -11,6 +11,7 @@ import msgspec
 
 from shipway.deploy.archive import Standing
 from shipway.deploy.audit import Audit
+from shipway.deploy.counts import Watched
 from shipway.deploy.journal import Entry, Journal
 from shipway.deploy.judging import judge_of
 from shipway.deploy.lease import Lease
@@ -28,8 +29,9 @@ def changing(site: Site, *, take_over: bool = False) -> Iterator["Runner"]:
     audit = Audit(site.store, site.folder, site.by, site.clock)
     lease = Lease(site.store, site.folder, site.by, site.clock, audit)
     lease.acquire(take_over=take_over)
-    watch = Watch(site.target.traffic, _judges(site), site.clock, lease.confirm, site.progress.line)
-    runner = Runner(site, lease, audit, Journal(site.store, site.folder), watch)
+    journal = Journal(site.store, site.folder)
+    watch = Watch(site.target.traffic, _judges(site), site.clock, lease.confirm, site.progress.line, journal.keep)
+    runner = Runner(site, lease, audit, journal, watch)
     with lease:
         if site.in_background:
             with lease.heartbeat():
@@ -66,16 +68,17 @@ class Runner:
         for step in entry.steps[: entry.at]:
             if isinstance(step, Shift):
                 self.watch.at(step.shares)
+        self.watch.go_on(entry.watched)
         self._recovering(entry, first=_repairs(entry.steps[: entry.at]))
 
     def abort(self, entry: Entry) -> None:
         """Return to what was there before *entry* began."""
         self.audit.note(f"abort: {entry.describe()}")
         observed = self.site.observe()
-        budgets = self.site.budgets({*entry.before.installed, *observed.installed})
+        needs = self.site.needs({*entry.before.installed, *observed.installed})
         steps = [
             Commit(entry.stood.current, entry.stood.retained) if isinstance(step, Commit) else step
-            for step in plan(entry.before, observed, budgets=budgets)
+            for step in plan(entry.before, observed, needs=needs)
         ]
         back = msgspec.structs.replace(
             entry,
@@ -86,6 +89,7 @@ class Runner:
             at=0,
             done=False,
             token=self.lease.token,
+            watched=Watched(),
         )
         self._do(self.journal.write(back))
 
@@ -115,6 +119,7 @@ class Runner:
                 entry = self.journal.advance(entry, index)
             self.site.progress.step(index + 1, len(entry.steps), step)
             self._apply(step)
+            entry = self.journal.last or entry
         self.journal.finish(entry)
         self.audit.note(f"{entry.kind} done: {_goal(entry)}")
 

@@ -9,10 +9,10 @@ import msgspec
 from shipway.deploy.archive import Archive, Standing
 from shipway.deploy.candidate import Reveal
 from shipway.deploy.clock import Clock
-from shipway.deploy.goal import budget_of, replicas_of
+from shipway.deploy.goal import needs_of, replicas_of
 from shipway.deploy.journal import Entry, Journal
 from shipway.deploy.layout import Layout
-from shipway.deploy.plan import Budget
+from shipway.deploy.plan import Needs
 from shipway.deploy.releases import Release
 from shipway.deploy.rollout import Judge
 from shipway.deploy.state import Store
@@ -108,9 +108,9 @@ class Site:
             self._apps_read[key] = app_of(release.source, release.environment, self.app.root)
         return self._apps_read[key]
 
-    def budgets(self, releases: Iterable[int]) -> dict[int, Budget]:
+    def needs(self, releases: Iterable[int]) -> dict[int, Needs]:
         """By release; those without a record (their state was lost) get the default."""
-        return {number: budget_of(app) for number, app in self._apps(releases)}
+        return {number: needs_of(app) for number, app in self._apps(releases)}
 
     def replicas(self, releases: Iterable[int]) -> dict[int, dict[str, int]]:
         """What is to run of each release that has a record."""

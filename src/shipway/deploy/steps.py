@@ -100,6 +100,7 @@ class Hold(_Step, frozen=True, tag="hold"):
         min_s: At least so long.
         min_requests: At least so many requests to *release*.
         deadline_s: So long after the rollout began, only a verdict to promote keeps it from being rolled back.
+        settle_s: So long after the shares changed, what ends may have begun before: no reason to promote.
     """
 
     release: int
@@ -109,6 +110,7 @@ class Hold(_Step, frozen=True, tag="hold"):
     min_s: float
     min_requests: int
     deadline_s: float
+    settle_s: float = 0.0
 
     def describe(self) -> str:
         name, least = release_name(self.release), format_seconds(self.min_s)

@@ -20,7 +20,7 @@ from shipway.gateway.dialects.openai import STREAM_CONTENT_TYPE, ModelRequest
 from shipway.gateway.dialects.registry import open_dialect
 from shipway.gateway.dialects.translated_stream import TranslatedStream
 from shipway.gateway.dialects.usage import NOTHING
-from shipway.gateway.http1.fields import CREDENTIALS, as_lines, without
+from shipway.gateway.http1.fields import CREDENTIALS, Fields, as_lines, without
 from shipway.gateway.http1.response_head import ResponseHead
 from shipway.gateway.model_api import AnswerReader, ModelPath, Usage
 from shipway.gateway.providers import event_stream
@@ -77,25 +77,24 @@ class RequestHeads:
         self._default_names = _names(provider.defaults)
         self._plain = not (self._own or self._defaults or provider.held)
 
-    def message(self, call: Call, body: bytes) -> bytes:
-        """A whole request whose fields are passed on. Raises: NoCredentialError."""
+    def message(self, call: Call, body: bytes, fields: bytes | None = None) -> bytes:
+        """A whole request, with *fields* in place of the client's where they are given. Raises: NoCredentialError."""
         head = call.exchange.head
-        if self._plain:
-            return self._joined(call, head.lines, body)
-        passed_on = without(head.passed_on, self._own)
-        lines = as_lines(passed_on)
-        if not self._default_names & {field[0] for field in passed_on}:
-            lines += self._defaults
-        return self._joined(call, lines + self._signed(body), body)
-
-    def bare(self, call: Call, lines: bytes, body: bytes) -> bytes:
-        """A whole request with *lines* in place of the client's fields. Raises: NoCredentialError."""
-        return self._joined(call, lines + self._defaults + self._signed(body), body)
-
-    def _joined(self, call: Call, lines: bytes, body: bytes) -> bytes:
-        via = _VIA_1_0 if call.exchange.head.http_1_0 else _VIA_1_1
+        lines = head.lines if fields is None else fields
+        if not self._plain:
+            lines = self._with_own(lines, head.passed_on if fields is None else [], body)
+        via = _VIA_1_0 if head.http_1_0 else _VIA_1_1
         length = b"Content-Length: %d\r\n\r\n" % len(body)
         return b"".join((self._beginning, lines, via, call.id_field, length, body))
+
+    def _with_own(self, lines: bytes, passed_on: Fields, body: bytes) -> bytes:
+        """*lines* with what the provider adds; of the client's fields those give way that it has itself."""
+        if passed_on:
+            passed_on = without(passed_on, self._own)
+            lines = as_lines(passed_on)
+        if not self._default_names & {field[0] for field in passed_on}:
+            lines += self._defaults
+        return lines + self._signed(body)
 
     def _signed(self, body: bytes) -> bytes:
         if self._provider is None:
@@ -152,7 +151,7 @@ class Translated:
         call.note_dropped(losses.dropped)
         head = call.exchange.head
         traced = as_lines([field for field in head.passed_on if field[0] in _FOR_ANYBODY])
-        return self._heads.bare(call, JSON_FIELD + traced, body)
+        return self._heads.message(call, body, JSON_FIELD + traced)
 
     def reader(self, call: Call, request: ModelRequest) -> AnswerReader:
         conversation, _ = self._read(request)

@@ -50,6 +50,7 @@ class ModelPath:
 
     Attributes:
         name: What metrics call the operation.
+        form: Whether it is asked with a form, that is an upload.
         conversation: Name of the dialect in which it is a conversation that can be translated; "" where it is none.
         read_usage: Of a whole answer; raises ValueError for what is none.
         read_error: (status, body) of an upstream's refusal → what the client is told.
@@ -57,6 +58,7 @@ class ModelPath:
 
     operation: Operation
     name: str
+    form: bool = False
     conversation: str = ""
     write_refusal: Writer = openai.as_openai_error
     status_of: Callable[[Refusal], int] | None = None
@@ -97,7 +99,7 @@ _CONVERSATIONS = ModelPath("chat_completions", "chat", conversation="openai_chat
 PATHS: dict[bytes, ModelPath] = {
     b"/v1/chat/completions": _CONVERSATIONS,
     b"/v1/completions": ModelPath("completions", "text_completion"),
-    b"/v1/embeddings": ModelPath("embeddings", "embeddings", read_usage=openai.embeddings_usage),
+    b"/v1/embeddings": ModelPath("embeddings", "embeddings", read_usage=partial(openai.answer_usage, embeddings=True)),
     b"/v1/responses": ModelPath("responses", "chat", **_read_by_parser("openai_responses", "output")),
     b"/v1/messages": ModelPath("messages", "chat", **_ANTHROPIC),
     b"/v1/messages/count_tokens": ModelPath(
@@ -105,5 +107,12 @@ PATHS: dict[bytes, ModelPath] = {
     ),
     b"/v1/images/generations": ModelPath("images", "image_generation", read_usage=openai.any_usage),
     b"/v1/audio/speech": ModelPath("speech", "speech", read_usage=openai.any_usage),
+    b"/v1/images/edits": ModelPath("image_edits", "image_generation", form=True, read_usage=openai.any_usage),
+    b"/v1/audio/transcriptions": ModelPath(
+        "transcriptions", "transcription", form=True, read_usage=openai.transcript_usage
+    ),
+    b"/v1/audio/translations": ModelPath(
+        "translations", "transcription", form=True, read_usage=openai.transcript_usage
+    ),
     b"/v1/rerank": ModelPath("rerank", "rerank", read_usage=openai.any_usage),
 }

@@ -20,6 +20,7 @@ from shipway.gateway.balancing import by_affinity, by_weight, least_in_flight, l
 from shipway.gateway.breaker import DEFAULT_POLICY
 from shipway.gateway.call import Call
 from shipway.gateway.delivery import Delivery, delivery_to
+from shipway.gateway.dialects.forms import FormRequest
 from shipway.gateway.dialects.openai import STREAM_CONTENT_TYPE, ModelRequest
 from shipway.gateway.dialects.openai_stream import MAX_EVENT_BYTES
 from shipway.gateway.guards.watch import Watch
@@ -78,7 +79,7 @@ class ModelCalls:
         body = exchange.whole_body(max_bytes)
         if body is None:
             body = await exchange.read_body(max_bytes)
-        request = ModelRequest(body)
+        request = FormRequest(body, exchange.head.field(b"content-type")) if path.form else ModelRequest(body)
         model = call.snapshot.models.get(request.model)
         if model is None:
             raise Refused(refusals.unknown_model(request.model))
@@ -97,11 +98,14 @@ class ModelCalls:
         tried: tuple[Endpoint, ...] = ()
         now_s = exchange.connection.server.loop.time
         heart = Heart(call) if request.stream else None
+        kind = (call.path, request.stream)
         for group in groups:
             is_retry = False
             while (candidate := self._next(group, tried, is_retry, now_s, request)) is not None:
                 tried += (candidate.endpoint,)
-                delivery = _delivery(candidate, path, call.path, stream=request.stream)
+                delivery = candidate.deliveries.get(kind)
+                if delivery is None:
+                    delivery = _delivery(candidate, path, kind)
                 if delivery is None:
                     unsuited = refusals.not_offered(model.name)
                     continue
@@ -131,9 +135,11 @@ class ModelCalls:
         call.error = None
         try:
             message = delivery.message(call, request)
-        except NoCredentialError as missing:
+        except Exception as error:
             endpoint.breaker.probe_abandoned(call.now_s)
-            raise TryNext(refusals.upstream_failed("error"), "no_credential", "fault") from missing
+            if isinstance(error, NoCredentialError):
+                raise TryNext(refusals.upstream_failed("error"), "no_credential", "fault") from error
+            raise
         attempt = Attempt(call, endpoint)
         outcome = "client_left"
         try:
@@ -150,25 +156,28 @@ class ModelCalls:
             if response.status >= 300:
                 await _refuse_status(attempt, response, delivery)
             streamed = delivery.content_type
-            if response.content_type.startswith(streamed or STREAM_CONTENT_TYPE) != bool(streamed):
-                raise UpstreamFault("garbage", "not the kind of answer that was asked for")
-            if streamed:
-                await _deliver_stream(call, attempt, delivery.reader(call, request), response.content_encoding)
-            elif not delivery.held:
+            if not (streamed or delivery.held):
+                if response.content_type.startswith(b"text/html"):
+                    raise UpstreamFault("garbage", "a page, not a file")
                 await attempt.relay(response)
+            elif response.content_type.startswith(streamed or STREAM_CONTENT_TYPE) != bool(streamed):
+                raise UpstreamFault("garbage", "not the kind of answer that was asked for")
+            elif streamed:
+                await _deliver_stream(call, attempt, delivery.reader(call, request), response.content_encoding)
             else:
                 pieces = attempt.connection.whole_body() or await attempt.read(MAX_HELD_ANSWER_BYTES)
-                if pieces is None:
-                    if delivery.translated or (call.watch is not None and call.watch.after):
-                        raise UpstreamFault("garbage", "an answer too large to be translated, or checked")
-                    await _relay_unread(attempt, response)
-                else:
+                if pieces is not None:
                     body = _whole_answer(call, request, delivery, response, pieces)
                     if call.watch is not None:
                         await call.watch.answer(body)
-                    # Of the upstream's fields none: they are about its own limits, site and cookies.
-                    call.respond(_OK, JSON_FIELD, body)
+                    # Of the upstream's other fields none: they are about its own limits, site and cookies.
+                    fields = JSON_FIELD if body.startswith(b"{") else b"Content-Type: %b\r\n" % response.content_type
+                    call.respond(_OK, fields, body)
                     attempt.works(attempt.age_s() if candidate.timed else None)
+                elif delivery.translated or (call.watch is not None and call.watch.after):
+                    raise UpstreamFault("garbage", "an answer too large to be translated, or checked")
+                else:
+                    await _relay_unread(attempt, response)
             outcome = attempt.midway_fault or "answered"
         except Refused:
             outcome = "answered"  # the client's mistake; the upstream works
@@ -337,9 +346,9 @@ def _all_resting(groups: tuple[Group, ...], now_s: float) -> Refusal:
     return refusals.resting(max(1, math.ceil(wait_s)))
 
 
-def _delivery(candidate: Candidate, path: ModelPath, name: bytes, *, stream: bool) -> Delivery | None:
-    key = (name, stream)
-    known = candidate.deliveries.get(key)
-    if known is None and key not in candidate.deliveries:
-        known = candidate.deliveries[key] = delivery_to(candidate, path, stream=stream)
-    return known
+def _delivery(candidate: Candidate, path: ModelPath, kind: tuple[bytes, bool]) -> Delivery | None:
+    """The delivery of calls of this *kind* to *candidate*, which keeps it."""
+    delivery = delivery_to(candidate, path, stream=kind[1])
+    if delivery is not None:
+        candidate.deliveries[kind] = delivery
+    return delivery

@@ -162,8 +162,9 @@ class GatewayServer:
         self._checks.replace(self._proxy.snapshot.checks)
 
     async def reload(self) -> None:
-        """Serve by the app file as it is now. Raises: ShipwayError; then nothing has changed."""
+        """Serve by the app file and the certificate as they are now. Raises: ShipwayError; then the one in use stays."""
         try:
+            self.reload_certificate()
             await self._configuration.reload()
         except ShipwayError:
             self._registry.child(metrics.RELOADS, "refused").inc()

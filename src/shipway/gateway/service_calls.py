@@ -17,6 +17,7 @@ from shipway.gateway.routing import AmbiguousPath, Route, plain_path
 from shipway.gateway.snapshot import ServiceTarget
 from shipway.gateway.telemetry import Telemetry
 from shipway.gateway.upstreams import Endpoint
+from shipway.monitoring import metrics
 
 _SAFE_TO_REPEAT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"TRACE"))
 """Idempotent methods (RFC 9110 section 9.2.2): sent again when a kept connection broke before any answer."""
@@ -142,6 +143,8 @@ async def _forward(call: Call, endpoint: Endpoint, telemetry: Telemetry, *, keep
             attempt.works()
         elif outcome != "client_left":
             endpoint.breaker.failed(attempt.now_s(), attempt.began_s)
+            if 0 < call.exchange.status < HTTPStatus.INTERNAL_SERVER_ERROR:  # spent, and it says nothing of this
+                telemetry.registry.child(metrics.SERVICE_CUT, call.service or "", call.release or "").inc()
         telemetry.attempt(call.service or "", outcome)
         attempt.end()
 

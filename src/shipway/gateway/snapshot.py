@@ -57,7 +57,7 @@ class Candidate:
     weight: float
     timed: bool = False
     """Whether the policy asks how fast it answers."""
-    deliveries: dict[tuple[bytes, bool], Delivery | None] = field(default_factory=dict, repr=False)
+    deliveries: dict[tuple[bytes, bool], Delivery] = field(default_factory=dict, repr=False)
     """How calls are delivered to it, by path and whether a stream is wanted: worked out once, when first needed."""
 
     @property

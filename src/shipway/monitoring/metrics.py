@@ -156,6 +156,12 @@ SERVICE_DURATION = histogram(
     unit="seconds",
     bounds=_SERVICE_S,
 )
+SERVICE_CUT = counter(
+    "shipway_service_answers_cut_total",
+    "Answers of services that broke off after their status was sent.",
+    TARGET,
+    RELEASE,
+)
 OVERHEAD = histogram(
     "shipway_overhead_seconds",
     "The gateway's own part of a request: its whole time less the time spent waiting for upstreams.",
@@ -211,7 +217,7 @@ TABLE: tuple[tuple[str, tuple[Metric[Any], ...]], ...] = (
     ("Model calls", (MODEL_DURATION, FIRST_TOKEN, OUTPUT_TOKEN, TOKENS)),
     (
         "Requests",
-        (REQUESTS, SERVICE_DURATION, OVERHEAD, REFUSALS, STREAMS, RELAYED, IN_FLIGHT, CONNECTIONS),
+        (REQUESTS, SERVICE_DURATION, SERVICE_CUT, OVERHEAD, REFUSALS, STREAMS, RELAYED, IN_FLIGHT, CONNECTIONS),
     ),
     ("Upstreams", (ATTEMPTS, RETRIES, RETRIES_WITHHELD, DEADLINES, BREAKER, BREAKER_OPENINGS, UPSTREAM_IN_FLIGHT)),
     ("Guards", (GUARD_CHECKS, GUARD_DURATION, GUARD_REFUSALS)),

@@ -11,9 +11,12 @@ from shipway.spec.wording import found, quoted
 
 Strategy = Literal["rolling", "blue_green", "canary"]
 
+_OF_VERDICTS = frozenset({"min_time", "min_requests", "settle", "together", "deadline", "on_deadline"})
+_LONGEST_SETTLE_S = 30.0
+
 MEANINGLESS: Mapping[str, frozenset[str]] = {
-    "rolling": frozenset({"min_time", "min_requests", "deadline", "on_deadline"}),
-    "blue_green": frozenset({"steps", "min_time", "min_requests", "deadline", "on_deadline"}),
+    "rolling": _OF_VERDICTS,
+    "blue_green": _OF_VERDICTS | {"steps"},
     "canary": frozenset(),
 }
 """For each strategy, the settings that nothing could honour."""
@@ -48,6 +51,18 @@ class Rollout(Shorthand):
     min_requests: int = Field(
         default=100, ge=1, le=10_000_000, description="Requests to the new release that each step of a canary needs."
     )
+    settle: Seconds | None = Field(
+        default=None,
+        description="How long after each change of shares answers may still be from before it: they can be a reason to roll "
+        "a canary back, and none to promote it. As long as slow answers take; by default a quarter of `min_time`, at most 30s.",
+    )
+    together: int = Field(
+        default=1,
+        ge=1,
+        le=10_000,
+        description="How many bad answers of one session may have one cause: they then count as one. More than 1 where a "
+        "session that fails does so request after request.",
+    )
     deadline: Seconds = Field(default=3600.0, description="How long a canary may take until there is a decision.")
     on_deadline: Literal["rollback", "promote"] = Field(
         default="rollback",
@@ -63,6 +78,10 @@ class Rollout(Shorthand):
     @property
     def keeps_standby(self) -> bool:
         return self.strategy == "blue_green" if self.standby is None else self.standby
+
+    @property
+    def settles_s(self) -> float:
+        return min(self.min_time / 4, _LONGEST_SETTLE_S) if self.settle is None else self.settle
 
     @classmethod
     def broken_rules(cls, given: Mapping[str, Any]) -> Iterator[str]:

@@ -13,8 +13,10 @@ from typing import Any, Final
 
 from shipway.testing import anthropic_request
 from shipway.testing import anthropic_wire as wire
-from shipway.testing.fake_server import FakeServer, Streamed, Whole
-from shipway.testing.script import ReceivedRequest, Reply, pieces, said, told_apart, with_ids
+from shipway.testing.answers import Streamed, Whole
+from shipway.testing.fake_server import FakeServer
+from shipway.testing.said import pieces, said, told_apart, with_ids
+from shipway.testing.script import ReceivedRequest, Reply
 
 __all__ = ["FakeAnthropic"]
 

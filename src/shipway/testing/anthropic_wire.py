@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from shipway.testing.fake_server import Event
-from shipway.testing.script import Said, Usage, all_text, argument_parts
+from shipway.testing.answers import Event
+from shipway.testing.said import Said, all_text, argument_parts
+from shipway.testing.script import Usage
 
 Json = dict[str, Any]
 
@@ -99,7 +100,7 @@ def _blocks(heard: Said) -> list[Json]:
     if heard.reasoning:
         blocks.append({"type": "thinking", "thinking": "".join(heard.reasoning), "signature": SIGNATURE})
     if heard.tokens:
-        blocks.append({"type": "text", "text": heard.text})
+        blocks.append({"type": "text", "text": heard.text, **({"citations": _cited(heard)} if heard.citations else {})})
     for call in heard.tool_calls:
         arguments = json.loads(call.arguments or "{}")
         blocks.append({"type": "tool_use", "id": call.id, "name": call.name, "input": arguments})
@@ -109,10 +110,23 @@ def _blocks(heard: Said) -> list[Json]:
 def _emptied(block: Json) -> Json:
     empty: dict[str, Json] = {
         "thinking": {"thinking": "", "signature": ""},
-        "text": {"text": ""},
+        "text": {"text": "", **({"citations": []} if block.get("citations") else {})},
         "tool_use": {"input": {}},
     }
     return {**block, **empty[block["type"]]}
+
+
+def _cited(heard: Said) -> list[Json]:
+    return [
+        {
+            "type": "web_search_result_location",
+            "url": one.url,
+            "title": one.title,
+            "cited_text": one.quote,
+            "encrypted_index": "ZmFrZQ==",
+        }
+        for one in heard.citations
+    ]
 
 
 def _deltas(block: Json, heard: Said) -> Iterator[Json]:
@@ -121,6 +135,7 @@ def _deltas(block: Json, heard: Said) -> Iterator[Json]:
         yield {"type": "signature_delta", "signature": SIGNATURE}
     elif block["type"] == "text":
         yield from ({"type": "text_delta", "text": token} for token in heard.tokens)
+        yield from ({"type": "citations_delta", "citation": one} for one in block.get("citations", ()))
     else:
         arguments = next(call.arguments for call in heard.tool_calls if call.id == block["id"])
         for part in ("", *argument_parts(arguments)):

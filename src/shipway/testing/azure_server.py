@@ -15,7 +15,7 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 from shipway.testing import openai_wire as wire
-from shipway.testing.fake_server import Whole
+from shipway.testing.answers import Whole
 from shipway.testing.openai_server import FakeOpenAI
 from shipway.testing.script import ReceivedRequest, Reply
 
@@ -27,7 +27,7 @@ _PROMPT_FILTERS: Final = [{"prompt_index": 0, "content_filter_results": FILTERS}
 
 
 class FakeAzure(FakeOpenAI):
-    """The server; see `FakeServer` for its other arguments.
+    """The server; see `FakeOpenAI` for its other arguments.
 
     Args:
         token: The only token of Entra that it accepts in place of the key; None accepts none.
@@ -43,8 +43,9 @@ class FakeAzure(FakeOpenAI):
         token: str | None = None,
         default: Reply | None = None,
         port: int = 0,
+        strict: bool = False,
     ) -> None:
-        super().__init__(models=models, api_key=api_key, default=default, port=port)
+        super().__init__(models=models, api_key=api_key, default=default, port=port, strict=strict)
         self._token = token
 
     @property

@@ -16,9 +16,11 @@ from urllib.parse import unquote
 
 from shipway.testing import bedrock_request
 from shipway.testing import bedrock_wire as wire
+from shipway.testing.answers import Streamed, Whole
 from shipway.testing.bedrock_frames import signature_fault
-from shipway.testing.fake_server import FakeServer, Streamed, Whole
-from shipway.testing.script import ReceivedRequest, Reply, pieces, said, told_apart, with_ids
+from shipway.testing.fake_server import FakeServer
+from shipway.testing.said import pieces, said, told_apart, with_ids
+from shipway.testing.script import ReceivedRequest, Reply
 
 __all__ = ["FakeBedrock"]
 

@@ -9,9 +9,10 @@ import json
 from collections.abc import Iterator
 from typing import Any, Final
 
+from shipway.testing.answers import Event
 from shipway.testing.bedrock_frames import frame
-from shipway.testing.fake_server import Event
-from shipway.testing.script import Said, Usage, all_text, argument_parts
+from shipway.testing.said import Said, all_text, argument_parts
+from shipway.testing.script import Usage
 
 Json = dict[str, Any]
 
@@ -98,7 +99,9 @@ def _blocks(heard: Said) -> list[Json]:
     if heard.reasoning:
         thought = {"text": "".join(heard.reasoning), "signature": SIGNATURE}
         blocks.append({"reasoningContent": {"reasoningText": thought}})
-    if heard.tokens:
+    if heard.tokens and heard.citations:
+        blocks.append({"citationsContent": {"content": [{"text": heard.text}], "citations": _cited(heard)}})
+    elif heard.tokens:
         blocks.append({"text": heard.text})
     for call in heard.tool_calls:
         arguments = json.loads(call.arguments or "{}")
@@ -106,9 +109,17 @@ def _blocks(heard: Said) -> list[Json]:
     return blocks
 
 
+def _cited(heard: Said) -> list[Json]:
+    return [
+        {"title": one.title, "sourceContent": [{"text": one.quote}], "location": {"web": {"url": one.url}}}
+        for one in heard.citations
+    ]
+
+
 def _deltas(block: Json, heard: Said) -> Iterator[Json]:
-    if "text" in block:
+    if "text" in block or "citationsContent" in block:
         yield from ({"text": token} for token in heard.tokens)
+        yield from ({"citation": one} for one in _cited(heard))
     elif "toolUse" in block:
         arguments = next(call.arguments for call in heard.tool_calls if call.id == block["toolUse"]["toolUseId"])
         yield from ({"toolUse": {"input": part}} for part in argument_parts(arguments))

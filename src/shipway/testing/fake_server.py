@@ -8,44 +8,15 @@ ends.
 import asyncio
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from http import HTTPStatus
 from types import TracebackType
 from typing import Self
 
+from shipway.testing.answers import Event, Streamed, Whole
 from shipway.testing.http_connection import HttpConnection, WireError, chunk, head_bytes
-from shipway.testing.script import ReceivedRequest, Reply, Usage, faults, parts
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One event of a stream, framed; *usage* is what the client knows after it, None where it says nothing of that."""
-
-    data: bytes
-    usage: Usage | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Whole:
-    """An answer in one piece."""
-
-    body: bytes
-    status: int = 200
-    content_type: str = "application/json"
-    headers: Mapping[str, str] = field(default_factory=dict)
-    usage: Usage | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Streamed:
-    """An answer event by event. *error* is the event that `Reply.error_after` sends."""
-
-    events: Sequence[Event]
-    error: bytes
-    content_type: str = "text/event-stream; charset=utf-8"
-    usage: Usage | None = None
+from shipway.testing.script import ReceivedRequest, Reply, faults, parts
 
 
 class _CutError(Exception):

@@ -123,8 +123,9 @@ class FakeTarget:
     def _configure(self, step: Gateway) -> None:
         world = self.world
         for number in step.front:
+            runs = {name for name, count in world.running.get(number, {}).items() if count}
             services = self._surroundings.release(number).images.services
-            self._need(set(services) <= set(world.running.get(number, {})), f"{step}, but v{number} does not run")
+            self._need(set(services) <= runs, f"{step}, but v{number} does not run")
         world.gateway, world.front = step.image, step.front
         known = {number: share for number, share in world.shares.items() if number in step.front}
         whole = sum(known.values()) > 0

@@ -14,8 +14,10 @@ from typing import Any, Final
 
 from shipway.testing import gemini_request
 from shipway.testing import gemini_wire as wire
-from shipway.testing.fake_server import FakeServer, Streamed, Whole
-from shipway.testing.script import ReceivedRequest, Reply, pieces, said, told_apart
+from shipway.testing.answers import Streamed, Whole
+from shipway.testing.fake_server import FakeServer
+from shipway.testing.said import pieces, said, told_apart
+from shipway.testing.script import ReceivedRequest, Reply
 
 __all__ = ["FakeGemini"]
 

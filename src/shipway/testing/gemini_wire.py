@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from shipway.testing.fake_server import Event
-from shipway.testing.script import Said, Usage, all_text
+from shipway.testing.answers import Event
+from shipway.testing.said import Said, all_text
+from shipway.testing.script import Usage
 
 Json = dict[str, Any]
 
@@ -100,6 +101,8 @@ def _response(parts: list[Json], heard: Said, counts: Usage, model: str, *, ende
     candidate: Json = {"content": {"parts": parts, "role": "model"}, "index": 0}
     if ended:
         candidate["finishReason"] = _REASONS.get(heard.finish, heard.finish)
+        if heard.citations:
+            candidate["groundingMetadata"] = _grounding(heard)
     return {
         "candidates": [candidate],
         "usageMetadata": usage(counts),
@@ -118,6 +121,15 @@ def _calls(heard: Said) -> list[Json]:
         named = {"name": call.name, "args": json.loads(call.arguments or "{}"), **({"id": call.id} if call.id else {})}
         calls.append({"functionCall": named, "thoughtSignature": SIGNATURE})
     return calls
+
+
+def _grounding(heard: Said) -> Json:
+    """What the text rests on; places in it are counted in bytes of UTF-8."""
+    segment = {"endIndex": len(heard.text.encode()), "text": heard.text}
+    return {
+        "groundingChunks": [{"web": {"uri": one.url, "title": one.title}} for one in heard.citations],
+        "groundingSupports": [{"segment": segment, "groundingChunkIndices": list(range(len(heard.citations)))}],
+    }
 
 
 def _modalities(counts: Mapping[str, int]) -> list[Json]:

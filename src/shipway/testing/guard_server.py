@@ -10,7 +10,8 @@ from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Final
 
-from shipway.testing.fake_server import FakeServer, Whole
+from shipway.testing.answers import Whole
+from shipway.testing.fake_server import FakeServer
 from shipway.testing.script import ReceivedRequest, Reply
 
 __all__ = ["FakeGuard"]

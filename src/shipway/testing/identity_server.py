@@ -37,12 +37,14 @@ class FakeIdentity:
         expires_at_s: When what it gives out expires, in seconds since 1970.
         number: Part of everything that it gives out; raise it to tell one answer from the next.
         status: Answer with this status instead of a credential, if it is not 200.
+        garbage: Answer with this instead of a credential, if it is not None.
     """
 
     def __init__(self, expires_at_s: float = 4_000_000_000.0) -> None:
         self.expires_at_s = expires_at_s
         self.number = 1
         self.status = 200
+        self.garbage: bytes | None = None
         self.asked: list[Asked] = []
         fake = self
 
@@ -124,6 +126,8 @@ class FakeIdentity:
     def _answer(self, asked: Asked, headers: dict[str, str]) -> tuple[int, str, bytes]:
         if self.status != 200:
             return self.status, "text/plain", b"no"
+        if self.garbage is not None:
+            return 200, "application/json", self.garbage
         keys = self._aws_keys()
         match asked.path:
             case "/latest/api/token":

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from shipway.testing.openai_wire import CREATED_S, Json
-from shipway.testing.script import Usage, pieces
+from shipway.testing.said import pieces
+from shipway.testing.script import Usage
 
 DEFAULT_DIMENSIONS: Final = 8
 AUDIO_TYPES: Final = {
@@ -55,6 +56,34 @@ def speech(body: Mapping[str, Any]) -> tuple[bytes, str]:
     """Build a sound and its media type."""
     sound = hashlib.shake_128(str(body.get("input")).encode()).digest(1000)
     return sound, AUDIO_TYPES.get(body.get("response_format", "mp3"), "audio/mpeg")
+
+
+def speech_events(body: Mapping[str, Any]) -> tuple[list[Json], Usage]:
+    """Build the events of speech with `stream_format` of `sse`; the last has the usage, a token of audio for 100 bytes."""
+    sound, _ = speech(body)
+    spoken = Usage(input=len(pieces(str(body.get("input", "")))), audio_output=len(sound) // 100)
+    parts = [base64.b64encode(sound[at : at + 300]).decode() for at in range(0, len(sound), 300)]
+    usage = {"input_tokens": spoken.input, "output_tokens": spoken.audio_output, "total_tokens": spoken.total}
+    events: list[Json] = [{"type": "speech.audio.delta", "audio": part} for part in parts]
+    return [*events, {"type": "speech.audio.done", "usage": usage}], spoken
+
+
+def image_events(body: Mapping[str, Any]) -> tuple[list[Json], Usage]:
+    """Build the events of a picture that is shown while it is drawn."""
+    whole, drawn = images({**body, "n": 1})
+    common = {
+        "b64_json": whole["data"][0]["b64_json"],
+        "created_at": CREATED_S,
+        "background": "opaque",
+        "output_format": "png",
+        "quality": "low",
+        "size": "1024x1024",
+    }
+    partial = [
+        {"type": "image_generation.partial_image", "partial_image_index": index, **common}
+        for index in range(body.get("partial_images") or 0)
+    ]
+    return [*partial, {"type": "image_generation.completed", "usage": whole["usage"], **common}], drawn
 
 
 def images(body: Mapping[str, Any]) -> tuple[Json, Usage]:

@@ -6,8 +6,9 @@ Source: https://platform.openai.com/docs/api-reference/responses and the types o
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from shipway.testing.openai_wire import CREATED_S, Json, compact
-from shipway.testing.script import Said, Usage, all_text, argument_parts
+from shipway.testing.openai_wire import CREATED_S, Json, annotations, compact
+from shipway.testing.said import Said, all_text, argument_parts
+from shipway.testing.script import Usage
 
 
 def prompt_text(body: Mapping[str, Any]) -> str:
@@ -89,9 +90,13 @@ def _inside(item: Json, heard: Said) -> Iterator[Json]:
         kind, place, pieces = "output_text", {"content_index": 0}, heard.tokens
         added, done, part = "content_part.added", "content_part.done", item["content"][0]
         more = {"logprobs": []}
-    yield {"type": f"response.{added}", **place, "part": {**part, "text": ""}}
+    emptied = {"text": "", **({"annotations": []} if "annotations" in part else {})}
+    yield {"type": f"response.{added}", **place, "part": {**part, **emptied}}
     for piece in pieces:
         yield {"type": f"response.{kind}.delta", **place, "delta": piece, **more}
+    for number, mark in enumerate(part.get("annotations", ())):
+        named = {**place, "annotation_index": number, "annotation": mark}
+        yield {"type": "response.output_text.annotation.added", **named}
     yield {"type": f"response.{kind}.done", **place, "text": part["text"], **more}
     yield {"type": f"response.{done}", **place, "part": part}
 
@@ -102,7 +107,8 @@ def _items(heard: Said) -> list[Json]:
         summary = {"type": "summary_text", "text": "".join(heard.reasoning)}
         items.append({"id": "rs_fake", "type": "reasoning", "summary": [summary]})
     if heard.tokens or not heard.tool_calls:
-        content = {"type": "output_text", "text": heard.text, "annotations": [], "logprobs": []}
+        marks = [{"type": "url_citation", **one["url_citation"]} for one in annotations(heard)]
+        content = {"type": "output_text", "text": heard.text, "annotations": marks, "logprobs": []}
         items.append({"id": "msg_fake", "type": "message", "role": "assistant", "content": [content]})
     for number, call in enumerate(heard.tool_calls, start=1):
         named = {"id": f"fc_fake_{number}", "call_id": call.id, "name": call.name}

@@ -12,16 +12,19 @@ The documents come from `openai_wire` and its neighbours, faults and connections
 
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, Final
 
-from shipway.testing import openai_media, openai_responses
+from shipway.testing import openai_media, openai_request, openai_responses
 from shipway.testing import openai_wire as wire
-from shipway.testing.fake_server import Event, FakeServer, Streamed, Whole
-from shipway.testing.script import ReceivedRequest, Reply, Said, ToolCall, Usage, pieces, said, told_apart, with_ids
+from shipway.testing.answers import Event, Streamed, Whole
+from shipway.testing.fake_server import FakeServer
+from shipway.testing.said import Said, pieces, said, told_apart, with_ids
+from shipway.testing.script import Citation, ReceivedRequest, Reply, ToolCall, Usage
 
-__all__ = ["FakeOpenAI", "ReceivedRequest", "Reply", "ToolCall", "Usage"]
+__all__ = ["Citation", "FakeOpenAI", "ReceivedRequest", "Reply", "ToolCall", "Usage"]
 
 _JSON_OPERATIONS: Final = {
     "chat/completions",
@@ -37,7 +40,23 @@ _ERROR_TYPES: Final = {401: "authentication_error", 404: "not_found_error", 429:
 
 
 class FakeOpenAI(FakeServer):
-    """The server; see `FakeServer` for its arguments and what it notes down."""
+    """The server; see `FakeServer` for its other arguments and what it notes down.
+
+    Args:
+        strict: Refuse requests of chat that OpenAI itself would refuse; most servers that speak its API do not.
+    """
+
+    def __init__(
+        self,
+        *,
+        models: Iterable[str] | None = None,
+        api_key: str | None = None,
+        default: Reply | None = None,
+        port: int = 0,
+        strict: bool = False,
+    ) -> None:
+        super().__init__(models=models, api_key=api_key, default=default, port=port)
+        self._strict = strict
 
     @property
     def base_url(self) -> str:
@@ -93,6 +112,9 @@ class FakeOpenAI(FakeServer):
             message = f"Previous response with id '{body['previous_response_id']}' not found."
             error = wire.error(message, "invalid_request_error", "previous_response_not_found", "previous_response_id")
             return _whole(400, error)
+        fault = openai_request.fault(body) if self._strict and operation == "chat/completions" else None
+        if fault is not None:
+            return _whole(400, wire.error(fault, "invalid_request_error"))
         return self._unless_known(body["model"])
 
     def unscripted(self, request: ReceivedRequest) -> Whole | None:
@@ -110,6 +132,10 @@ class FakeOpenAI(FakeServer):
                 return self._conversation(body, reply, operation)
             case "responses":
                 return self._response(body, reply)
+            case "audio/speech" if body.get("stream_format") == "sse":
+                return _typed(*openai_media.speech_events(body))
+            case "images/generations" if body.get("stream"):
+                return _typed(*openai_media.image_events(body))
             case "audio/speech":
                 sound, kind = openai_media.speech(body)
                 return Whole(body=sound, content_type=kind)
@@ -172,13 +198,19 @@ class FakeOpenAI(FakeServer):
         if body.get("stream") != "true":
             return _whole(200, document, usage)
         deltas = [{"type": "transcript.text.delta", "delta": piece} for piece in pieces(reply.text)]
-        events = [Event(wire.event(delta)) for delta in deltas]
-        events.append(Event(wire.event({"type": "transcript.text.done", **document}), usage))
-        return Streamed(events=events, error=wire.event(wire.error("No.", "server_error")), usage=usage)
+        return _typed([*deltas, {"type": "transcript.text.done", **document}], usage)
 
 
 def _reported(event: wire.Json, heard: Said) -> Usage | None:
     return heard.usage if (event.get("response") or {}).get("usage") else None
+
+
+def _typed(documents: list[wire.Json], usage: Usage) -> Streamed:
+    """A stream of events that have a type; the last one tells the usage."""
+    events = [Event(f"event: {one['type']}\n".encode() + wire.event(one)) for one in documents]
+    events[-1] = replace(events[-1], usage=usage)
+    error = wire.event(wire.error("The server had an error.", "server_error"))
+    return Streamed(events=events, error=error, usage=usage)
 
 
 def _whole(status: int, document: wire.Json, usage: Usage | None = None) -> Whole:

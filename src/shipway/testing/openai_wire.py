@@ -7,7 +7,8 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from shipway.testing.script import Said, Usage, UsageOn, all_text, argument_parts
+from shipway.testing.said import Said, all_text, argument_parts
+from shipway.testing.script import Usage, UsageOn
 
 Json = dict[str, Any]
 
@@ -61,6 +62,8 @@ def chat_completion(body: Mapping[str, Any], heard: Said) -> Json:
     message: Json = {"role": "assistant", "content": heard.text, "refusal": None}
     if heard.reasoning:  # not OpenAI's own, but DeepSeek's, vLLM's and others'
         message["reasoning_content"] = "".join(heard.reasoning)
+    if heard.citations:
+        message["annotations"] = annotations(heard)
     if heard.tool_calls:
         message["content"] = heard.text or None
         message["tool_calls"] = [
@@ -88,6 +91,7 @@ def chat_chunks(body: Mapping[str, Any], heard: Said, usage_on: UsageOn = "final
     deltas: list[tuple[Json, str | None]] = [({"role": "assistant", "content": ""}, None)]
     deltas += [({"reasoning_content": piece}, None) for piece in heard.reasoning]
     deltas += [({"content": token}, None) for token in heard.tokens]
+    deltas += [({"annotations": annotations(heard)}, None)] if heard.citations else []
     deltas += [({"tool_calls": [part]}, None) for part in _call_parts(heard)]
     deltas.append(({}, reason(heard)))
     choices = [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": why} for delta, why in deltas]
@@ -100,6 +104,17 @@ def completion_chunks(body: Mapping[str, Any], heard: Said, usage_on: UsageOn = 
     texts: list[tuple[str, str | None]] = [*((token, None) for token in heard.tokens), ("", reason(heard))]
     choices = [{"index": 0, "text": text, "logprobs": None, "finish_reason": why} for text, why in texts]
     yield from _with_usage(stamp, choices, usage(heard.usage), _usage_place(body, usage_on))
+
+
+def annotations(heard: Said) -> list[Json]:
+    """What the text rests on, each on all of it."""
+    return [
+        {
+            "type": "url_citation",
+            "url_citation": {"start_index": 0, "end_index": len(heard.text), "title": one.title, "url": one.url},
+        }
+        for one in heard.citations
+    ]
 
 
 def reason(heard: Said) -> str:

@@ -1,14 +1,9 @@
-"""What a fake provider is told to answer, what it notes down about each request, and what it says in no dialect yet.
-
-`Reply` and `ReceivedRequest` are the values a test handles. `said` works out what a reply comes to for one request; each
-dialect's wire module makes documents and events of that.
-"""
+"""What a fake provider is told to answer, and what it notes down about each request: the values that a test handles."""
 
 import asyncio
 import json
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field
 from email import message_from_bytes
 from email.message import Message
 from typing import Any, Final, Literal
@@ -17,11 +12,6 @@ from urllib.parse import parse_qsl
 UsageOn = Literal["final", "last-content", "never"]
 
 DEFAULT_TEXT: Final = "This is a fake answer."
-DEFAULT_JSON: Final = '{"answer": "This is a fake answer."}'
-ARGUMENT_PART: Final = 7
-"""How many characters of a tool's arguments come in one event of a stream."""
-_OUTPUT_CLASSES: Final = ("reasoning", "audio_output", "image_output")
-_PIECE = re.compile(r"\s*\S+\s*$|\s*\S+")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,6 +55,15 @@ class ToolCall:
     id: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Citation:
+    """A page of the web that the whole text is said to rest on, with the words there."""
+
+    url: str
+    title: str
+    quote: str
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reply:
     """How to answer one request. Faults may be combined; without any it is a good answer.
@@ -74,6 +73,7 @@ class Reply:
             where the request wants JSON.
         reasoning: What it thinks before, where the dialect shows that.
         tool_calls: Tools that it calls afterwards.
+        citations: What its text rests on.
         finish_reason: None takes what follows from the rest ("stop", "length", "tool_calls", "stop_sequence"); each
             dialect has words of its own for these and for "content_filter". Any other word is sent as it is.
         usage: None counts words.
@@ -101,6 +101,7 @@ class Reply:
     tokens: Sequence[str] | None = None
     reasoning: str = ""
     tool_calls: Sequence[ToolCall] = ()
+    citations: Sequence[Citation] = ()
     finish_reason: str | None = None
     usage: Usage | None = None
     usage_on: UsageOn = "final"
@@ -179,77 +180,6 @@ class ReceivedRequest:
         return named
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
-    """What a reply comes to for one request: pieces of reasoning and of text, calls of tools, why it ended."""
-
-    reasoning: tuple[str, ...]
-    tokens: tuple[str, ...]
-    tool_calls: tuple[ToolCall, ...]
-    finish: str
-    stop: str | None
-    """The stop sequence that was met."""
-    usage: Usage
-
-    @property
-    def text(self) -> str:
-        return "".join(self.tokens)
-
-
-def said(
-    reply: Reply, prompt: str, *, limit: int | None = None, stops: Sequence[str] = (), json_mode: bool = False
-) -> Said:
-    """Work out what *reply* says to a request.
-
-    Args:
-        prompt: All text of the request, which is counted by words.
-        limit: The request's limit of tokens.
-        stops: Its stop sequences: the text ends before the first that it has.
-        json_mode: Whether it wants JSON.
-    """
-    text = DEFAULT_JSON if json_mode and reply.text == DEFAULT_TEXT else reply.text
-    tokens = () if reply.tool_calls and reply.text == DEFAULT_TEXT else pieces(text)
-    tokens = tokens if reply.tokens is None else tuple(reply.tokens)
-    tokens, stop = _stopped(tokens, stops)
-    finish = "stop" if stop is None else "stop_sequence"
-    if reply.tool_calls:
-        finish = "tool_calls"
-    if limit is not None and limit < len(tokens):
-        tokens, finish, stop = tokens[:limit], "length", None
-    reasoning = pieces(reply.reasoning)
-    called = sum(len(pieces(call.arguments)) + 1 for call in reply.tool_calls)
-    usage = Usage(input=len(pieces(prompt)), output=len(tokens) + called, reasoning=len(reasoning))
-    return Said(reasoning, tokens, tuple(reply.tool_calls), reply.finish_reason or finish, stop, reply.usage or usage)
-
-
-def with_ids(heard: Said, prefix: str) -> Said:
-    """The same with an id, as the dialect writes them, for each call that has none."""
-    calls = tuple(
-        replace(call, id=call.id or f"{prefix}{number}") for number, call in enumerate(heard.tool_calls, start=1)
-    )
-    return replace(heard, tool_calls=calls)
-
-
-def told_apart(heard: Said, *names: str) -> Said:
-    """The same with usage as a dialect reports it that tells only the classes *names* from plain input and output."""
-    counts = asdict(heard.usage)
-    folded = {name: 0 for name in counts if name not in names and name not in ("input", "output")}
-    kept = {name: count for name, count in counts.items() if name in names}
-    outputs = heard.usage.all_output - sum(kept.get(name, 0) for name in _OUTPUT_CLASSES)
-    inputs = heard.usage.all_input - sum(count for name, count in kept.items() if name not in _OUTPUT_CLASSES)
-    return replace(heard, usage=replace(heard.usage, **folded, input=inputs, output=outputs))
-
-
-def pieces(text: str) -> tuple[str, ...]:
-    """Split *text* into its "tokens": words with the white space before them. Joined they are *text* again."""
-    return tuple(_PIECE.findall(text)) or ((text,) if text else ())
-
-
-def argument_parts(arguments: str) -> list[str]:
-    """A tool's arguments as they are streamed; nothing for none."""
-    return [arguments[at : at + ARGUMENT_PART] for at in range(0, len(arguments), ARGUMENT_PART)]
-
-
 def faults(reply: Reply) -> list[tuple[int, str]]:
     """Return the reply's faults with their places; where two share a place, later ones win."""
     places = (
@@ -265,22 +195,3 @@ def parts(data: bytes, part_bytes: int | None) -> list[bytes]:
     """Cut *data* into parts of *part_bytes*; None leaves it whole."""
     step = part_bytes or len(data) or 1
     return [data[start : start + step] for start in range(0, len(data), step)]
-
-
-def all_text(content: object) -> str:
-    """Every text in a message's content, however its parts are nested, joined by spaces. Calls and images are not text."""
-    if isinstance(content, str):
-        return content
-    if isinstance(content, list):
-        return " ".join(filter(None, map(all_text, content)))
-    if isinstance(content, dict):
-        return " ".join(
-            filter(None, (all_text(content.get(name)) for name in ("text", "content", "parts", "toolResult")))
-        )
-    return ""
-
-
-def _stopped(tokens: tuple[str, ...], stops: Sequence[str]) -> tuple[tuple[str, ...], str | None]:
-    text = "".join(tokens)
-    found = min(((text.find(stop), stop) for stop in stops if stop in text), default=None)
-    return (tokens, None) if found is None else (pieces(text[: found[0]]), found[1])

@@ -41,6 +41,12 @@ from shipway.errors import EngineError, NoSpaceError, PortTakenError, RegistryEr
             RegistryError,
             "the registry cannot be reached",
         ),
+        (
+            'could not select device driver "" with capabilities: [[gpu]]',
+            500,
+            EngineError,
+            "the engine has no GPUs to give to containers",
+        ),
         ("No such container: x", 404, MissingError, "No such container: x"),
         ('Conflict. The container name "/x" is already in use', 409, BusyError, "already in use"),
         ("invalid mount config", 400, EngineError, "the engine refuses: invalid mount config"),

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from shipway.deploy.engine.client import Engine, frames
+from shipway.deploy.engine.client import Engine
+from shipway.deploy.engine.streams import frames
 from shipway.deploy.engine.transport import DEFAULT_SOCKET, Transport, socket_of
 from shipway.errors import EngineError, EngineUnavailableError, NoSpaceError, UsageError
 
@@ -66,7 +67,7 @@ def test_an_engine_that_breaks_off_is_an_error(tmp_path: Path) -> None:
 def test_a_failure_inside_a_stream_is_what_it_means(tmp_path: Path) -> None:
     lines = '{"stream":"Step 1"}\r\n{"error":"write /x: no space left on device"}\r\n'
     with _engine(tmp_path / "s", _says(f"HTTP/1.1 200 OK\r\nContent-Length: {len(lines)}\r\n\r\n{lines}")) as engine:
-        seen = engine.build(b"", "t", "host")
+        seen = engine.build(b"", "t", "host", {})
         assert next(seen) == "Step 1"
         with pytest.raises(NoSpaceError):
             next(seen)

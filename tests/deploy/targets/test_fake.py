@@ -15,7 +15,7 @@ from tests.deploy.targets.contract import Scene, TargetContract
 
 APP = App(name="shop", environment="prod", services={"api": Service(app="m:a")}, root=Path("/"))
 RECORDS = {number: release(number, {"services": {"api": {"app": "m:a"}}}) for number in (1, 2, 3)}
-AROUND = Surroundings(APP, RECORDS.__getitem__, lambda reference, version: Secret(""))
+AROUND = Surroundings(APP, RECORDS.__getitem__, lambda reference, version: Secret(""), Secret)
 
 
 class TestFakeTarget(TargetContract):

@@ -70,21 +70,21 @@ def test_threads_are_made_as_needed_and_end() -> None:
         release.wait(5)
         done.release()
 
-    before = threading.active_count()
+    def alive() -> list[threading.Thread]:
+        return [thread for thread in threading.enumerate() if thread.name == "t"]
+
     threads.run(work, 0)
-    assert threading.active_count() == before + 1
+    assert len(alive()) == 1
     threads.run(work, 1)
     threads.run(work, 2)
-    assert threading.active_count() == before + 2
-    assert all(thread.daemon for thread in threading.enumerate() if thread.name == "t")
+    assert [thread.daemon for thread in alive()] == [True, True]
     release.set()
     for _ in range(3):
         assert done.acquire(timeout=5)
     threads.close()
-    for thread in threading.enumerate():
-        if thread.name == "t":
-            thread.join(5)
-    assert threading.active_count() == before
+    for thread in alive():
+        thread.join(5)
+    assert alive() == []
 
 
 async def test_a_late_answer_of_a_thread_disturbs_nobody() -> None:

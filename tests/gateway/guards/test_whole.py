@@ -200,6 +200,18 @@ async def test_operations_whose_answers_nobody_reads(start_gateway: StartGateway
     assert response.json()["error"]["code"] == "guard_refused"
 
 
+async def test_the_fields_of_an_upload_are_seen(start_gateway: StartGateway, fake: FakeOpenAI, hook: Hook) -> None:
+    gateway = await start_gateway(guarded(fake.base_url, use='{ name = "g", when = "before" }'))
+    form = {"model": "chat", "prompt": "spell é"}
+    files = {"file": ("a.wav", b"RIFF\xff", "audio/wav")}
+    response = await gateway.http.post("/v1/audio/transcriptions", data=form, files=files)
+    assert response.status_code == 200
+    assert hook.seen[0].texts == (
+        Piece("user", "text", "spell é", "prompt"),
+        Piece("user", "attachment", "file", "file"),
+    )
+
+
 async def test_an_unknown_reason_refuses_all_the_same(
     start_gateway: StartGateway, fake: FakeOpenAI, hook: Hook
 ) -> None:

@@ -1,5 +1,6 @@
 """Credentials are found where AWS's own tools find them."""
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,10 @@ EXPIRES_S = 4_000_000_000.0
 FAKE = Fetched(AwsCredentials("AKIAFAKE1", Secret("secret-1"), Secret("token-1")), EXPIRES_S)
 
 
+# botocore leaves the connections of failed fetches to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
+
+
 @pytest.fixture
 def fake() -> Iterator[FakeIdentity]:
     with FakeIdentity(EXPIRES_S) as server:
@@ -24,7 +29,7 @@ def fake() -> Iterator[FakeIdentity]:
 
 
 @pytest.fixture(autouse=True)
-def _nothing_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def _nothing_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE", "BOTO_CONFIG"):
@@ -33,6 +38,8 @@ def _nothing_of_this_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     monkeypatch.setenv("AWS_METADATA_SERVICE_TIMEOUT", "2")
     monkeypatch.setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    yield
+    gc.collect()
 
 
 def use(monkeypatch: pytest.MonkeyPatch, environ: dict[str, str]) -> None:
@@ -77,9 +84,6 @@ def test_an_instance_is_asked_by_version_2_of_its_metadata_service(
 def test_a_containers_endpoint_is_asked(monkeypatch: pytest.MonkeyPatch, fake: FakeIdentity) -> None:
     use(monkeypatch, fake.aws_container())
     assert from_chain(None) == FAKE
-    fake.status = 500
-    with pytest.raises(FetchError):
-        from_chain(None)
 
 
 def test_a_web_identity_assumes_its_role(monkeypatch: pytest.MonkeyPatch, fake: FakeIdentity, tmp_path: Path) -> None:
@@ -87,6 +91,25 @@ def test_a_web_identity_assumes_its_role(monkeypatch: pytest.MonkeyPatch, fake: 
     use(monkeypatch, fake.aws_web_identity(str(tmp_path / "token")))
     assert from_chain(None) == FAKE
     assert fake.asked[0].values["WebIdentityToken"] == "the-pods-token"
+
+
+@pytest.mark.parametrize(
+    ("place", "garbage"),
+    [
+        *((place, garbage) for place in ("instance", "web identity") for garbage in (None, b"<html>", b"{}", b"[1]")),
+        ("container", b"[1]"),  # of others botocore asks the container again, after a second each
+    ],
+)
+def test_a_source_that_refuses_or_makes_no_sense_is_a_failure_to_fetch(
+    monkeypatch: pytest.MonkeyPatch, fake: FakeIdentity, tmp_path: Path, place: str, garbage: bytes | None
+) -> None:
+    (tmp_path / "token").write_text("the-pods-token", encoding="utf-8")
+    web_identity = fake.aws_web_identity(str(tmp_path / "token"))
+    environs = {"instance": fake.aws_instance(), "container": fake.aws_container(), "web identity": web_identity}
+    use(monkeypatch, {**environs[place], "AWS_MAX_ATTEMPTS": "1"})
+    fake.status, fake.garbage = (403 if garbage is None else 200), garbage
+    with pytest.raises(FetchError):
+        from_chain(None)
 
 
 async def test_each_renewal_asks_anew(monkeypatch: pytest.MonkeyPatch, fake: FakeIdentity) -> None:

@@ -95,6 +95,15 @@ def test_malformed_headers_are_refused(block: bytes) -> None:
         EventStreamDecoder().feed(_framed(block, b""))
 
 
+@given(block=st.binary(max_size=60))
+def test_headers_of_any_bytes_are_read_or_refused(block: bytes) -> None:
+    try:
+        (message,) = EventStreamDecoder().feed(_framed(block, b"p"))
+    except BadFrame:
+        return
+    assert message.payload == b"p"
+
+
 @given(noise=st.binary(max_size=200))
 def test_noise_is_refused_or_waited_on_but_never_another_exception(noise: bytes) -> None:
     try:

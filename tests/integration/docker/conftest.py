@@ -10,16 +10,15 @@ import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.integration.docker.engine import BASE_IMAGE, RealEngine, why_not
-
-APP = Path(__file__).with_name("answering_app.py")
+from tests.integration.docker.engine import RealEngine, why_not
+from tests.integration.docker.project import Project
 
 
 @pytest.fixture(scope="session")
@@ -52,48 +51,17 @@ class Ended:
         return json.loads(self.stdout)
 
 
-@dataclass
-class Deployment:
+@dataclass(kw_only=True)
+class Deployment(Project):
     """One app and its environment `prod` on the engine."""
 
     engine: RealEngine
-    folder: Path
-    port: int
-    admin_port: int
-    name: str
-    replicas: int = 1
-    rollout: str = '{ strategy = "blue_green", watch = "1s" }'
-    more: str = ""
+    service: str = 'env = { TOKEN = "env:TOKEN" }'
     docker_host: str = ""
     environ: dict[str, str] = field(default_factory=dict)
 
-    def write(self, behaviour: str = "good", version: int = 1) -> None:
-        """Lay the project out. *behaviour*: see `answering_app`."""
-        (self.folder / "answering_app.py").write_text(APP.read_text())
-        (self.folder / "behaviour.json").write_text(json.dumps({"behaviour": behaviour, "version": version}))
-        (self.folder / "shipway.toml").write_text(f"""
-name = "{self.name}"
-[services.api]
-app = "answering_app:app"
-routes = [{{ path = "/", public = true }}]
-health = {{ path = "/healthz", start = "20s" }}
-replicas = {self.replicas}
-drain = "10s"
-env = {{ TOKEN = "env:TOKEN" }}
-[gateway]
-port = {self.port}
-admin_port = {self.admin_port}
-drain = "10s"
-[build]
-base_image = "{BASE_IMAGE}"
-network = "host"
-[environments.prod]
-target = "docker"
-rollout = {self.rollout}
-{self.more}
-""")
-
-    def start(self, *arguments: str) -> "subprocess.Popen[str]":
+    def start(self, *arguments: str, stdin: int | None = None, terminal: int | None = None) -> "subprocess.Popen[str]":
+        """Start a command, with *terminal* on that."""
         return subprocess.Popen(
             [sys.executable, "-m", "shipway", *arguments],
             cwd=self.folder,
@@ -105,16 +73,17 @@ rollout = {self.rollout}
                 "NO_COLOR": "1",
                 **self.environ,
             },
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stdin=stdin if terminal is None else terminal,
+            stdout=subprocess.PIPE if terminal is None else terminal,
+            stderr=subprocess.PIPE if terminal is None else terminal,
             text=True,
         )
 
-    def shipway(self, *arguments: str, timeout_s: float = 110.0) -> Ended:
+    def shipway(self, *arguments: str, timeout_s: float = 110.0, stdin: str | None = None) -> Ended:
         """Run a command to its end."""
-        process = self.start(*arguments)
+        process = self.start(*arguments, stdin=None if stdin is None else subprocess.PIPE)
         try:
-            stdout, stderr = process.communicate(timeout=timeout_s)
+            stdout, stderr = process.communicate(stdin, timeout=timeout_s)
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             stdout, stderr = process.communicate()
@@ -139,12 +108,25 @@ rollout = {self.rollout}
 
 
 @pytest.fixture
-def deployment(engine: RealEngine, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Deployment]:
+def deployment(engine: RealEngine, tmp_path: Path) -> Iterator[Deployment]:
     """An app that is not deployed yet; everything of it is removed afterwards."""
+    with _deployment(engine, tmp_path) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def module_deployment(engine: RealEngine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    """The same for all tests of a file that only look."""
+    with _deployment(engine, tmp_path_factory.mktemp("deployment")) as one:
+        yield one
+
+
+@contextmanager
+def _deployment(engine: RealEngine, folder: Path) -> Iterator[Deployment]:
     port, admin_port = free_ports(2)
-    folder = tmp_path / "project"
+    folder /= "project"
     folder.mkdir()
-    one = Deployment(engine, folder, port, admin_port, f"app{port}")
+    one = Deployment(folder, f"app{port}", port, admin_port, engine=engine)
     one.write()
     yield one
     if engine.process is not None:

@@ -24,7 +24,7 @@ class TestDockerTarget(TargetContract):
         source, resolved = tables(deployment.folder, "prod")
         releases: dict[int, Release] = {}
         environ = {**os.environ, "DOCKER_HOST": deployment.engine.docker_host}
-        around = Surroundings(app, releases.__getitem__, lambda reference, version: Secret("hush-hush"))
+        around = Surroundings(app, releases.__getitem__, lambda reference, version: Secret("hush-hush"), Secret)
         target = DockerTarget(around, environ)
         for number, behaviour in ((1, "good"), (2, "good"), (3, "ill")):
             deployment.write(behaviour, number)

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.integration.docker.conftest import Deployment
+from tests.integration.docker.conftest import Deployment, free_ports
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
@@ -36,6 +36,37 @@ def test_a_release_serves_and_the_next_replaces_it_and_can_be_left_again(deploym
     back = deployment.shipway("rollback", "prod")
     assert back.code == 0, back.stderr
     assert _served(deployment) == (200, "v1", "ok 1")
+
+
+def test_a_release_is_promoted_as_it_was_built(deployment: Deployment) -> None:
+    port, admin_port = free_ports(2)
+    deployment.more = f"""
+[environments.staging]
+target = "docker"
+[environments.staging.gateway]
+port = {port}
+admin_port = {admin_port}
+[environments.staging.services.api]
+env = {{ TOKEN = "of-staging" }}
+"""
+    deployment.write(version=1)
+    built = deployment.shipway("deploy", "staging")
+    assert built.code == 0, built.stderr
+    try:
+        deployment.write(version=2)  # what is in the folder by now is not what is promoted
+        promoted = deployment.shipway("promote", "v1", "--from", "staging", "--to", "prod")
+        assert (promoted.code, promoted.stdout) == (0, "v1 serves in prod\n"), promoted.stderr
+        assert "building" not in promoted.stderr
+        assert _served(deployment) == (200, "v1", "ok 1")
+        assert json.loads(deployment.get("/environment")[2])["TOKEN"] == "hush-hush"
+        compared = deployment.shipway("diff", "v1@staging", "v1@prod")
+        assert f"gateway.port: {port}" in compared.stdout, compared.stdout
+        assert "images" not in compared.stdout
+    finally:
+        deployment.shipway("destroy", "staging", "--yes")
+    assert _served(deployment) == (200, "v1", "ok 1")
+    deployed = deployment.shipway("deploy", "prod")
+    assert (deployed.code, _served(deployment)) == (0, (200, "v2", "ok 2"))
 
 
 def test_nothing_that_changed_is_not_built_again(deployment: Deployment) -> None:

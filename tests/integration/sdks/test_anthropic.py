@@ -11,7 +11,7 @@ import pytest
 from shipway.testing.anthropic_server import FakeAnthropic
 from shipway.testing.anthropic_wire import STATUS_OF
 from shipway.testing.script import Reply, ToolCall, Usage
-from tests.integration.sdks.questions import ARGUMENTS, PIXEL, SCHEMA
+from tests.integration.sdks.questions import ARGUMENTS, CITATIONS, PIXEL, SCHEMA
 
 pytestmark = pytest.mark.integration
 
@@ -115,6 +115,15 @@ async def test_stop_sequences_and_limits_end_the_text(
     )
     limited = await asked(client, stream, max_tokens=2)
     assert (limited.stop_reason, limited.content[0].text) == ("max_tokens", "One two")
+
+
+@both
+async def test_citations_stand_at_the_text(fake: FakeAnthropic, client: anthropic.AsyncAnthropic, stream: bool) -> None:
+    fake.script(Reply(citations=CITATIONS))
+    (text,) = (await asked(client, stream)).content
+    assert [(one.url, one.title, one.cited_text) for one in text.citations] == [
+        (one.url, one.title, one.quote) for one in CITATIONS
+    ]
 
 
 async def test_json_is_said_where_a_schema_asks_for_it(client: anthropic.AsyncAnthropic) -> None:

@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError, EventStreamError, ParamValidationEr
 from shipway.testing.bedrock_server import FakeBedrock
 from shipway.testing.bedrock_wire import STATUS_OF
 from shipway.testing.script import Reply, ToolCall, Usage
-from tests.integration.sdks.questions import ARGUMENTS, PIXEL, SCHEMA
+from tests.integration.sdks.questions import ARGUMENTS, CITATIONS, PIXEL, SCHEMA
 
 pytestmark = pytest.mark.integration
 
@@ -93,6 +93,8 @@ def _ask_streamed(client: Any, question: dict[str, Any]) -> dict[str, Any]:
 def _add(block: dict[str, Any], delta: dict[str, Any]) -> None:
     if "text" in delta:
         block["text"] = block.get("text", "") + delta["text"]
+    elif "citation" in delta:
+        block.setdefault("citations", []).append(delta["citation"])
     elif "toolUse" in delta:
         block["toolUse"]["input"] += delta["toolUse"]["input"]
     else:
@@ -173,6 +175,17 @@ async def test_stop_sequences_and_limits_end_the_text(fake: FakeBedrock, client:
     assert (stopped["stopReason"], stopped["output"]["message"]["content"]) == ("stop_sequence", [{"text": "One two "}])
     limited = await asked(client, stream, inferenceConfig={"maxTokens": 2})
     assert (limited["stopReason"], limited["output"]["message"]["content"]) == ("max_tokens", [{"text": "One two"}])
+
+
+@both
+async def test_citations_stand_at_the_text(fake: FakeBedrock, client: Any, stream: bool) -> None:
+    fake.script(Reply(text="One two.", citations=CITATIONS))
+    (block,) = (await asked(client, stream))["output"]["message"]["content"]
+    cited = block["citations"] if stream else block["citationsContent"]["citations"]
+    assert [(one["location"]["web"]["url"], one["title"], one["sourceContent"][0]["text"]) for one in cited] == [
+        (one.url, one.title, one.quote) for one in CITATIONS
+    ]
+    assert (block["text"] if stream else block["citationsContent"]["content"][0]["text"]) == "One two."
 
 
 async def test_json_is_said_where_a_schema_asks_for_it(client: Any) -> None:

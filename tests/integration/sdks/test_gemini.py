@@ -14,7 +14,7 @@ from shipway.testing.gemini_request import camel
 from shipway.testing.gemini_server import FakeGemini
 from shipway.testing.gemini_wire import STATUS_OF
 from shipway.testing.script import Reply, ToolCall, Usage
-from tests.integration.sdks.questions import ARGUMENTS, PIXEL, SCHEMA
+from tests.integration.sdks.questions import ARGUMENTS, CITATIONS, PIXEL, SCHEMA
 
 pytestmark = pytest.mark.integration
 
@@ -127,6 +127,16 @@ async def test_stop_sequences_and_limits_end_the_text(fake: FakeGemini, client: 
     assert (text(stopped), stopped[-1].candidates[0].finish_reason) == ("One two ", types.FinishReason.STOP)
     limited = await asked(client, stream, max_output_tokens=2)
     assert (text(limited), limited[-1].candidates[0].finish_reason) == ("One two", types.FinishReason.MAX_TOKENS)
+
+
+@both
+async def test_citations_come_as_grounding(fake: FakeGemini, client: genai.Client, stream: bool) -> None:
+    fake.script(Reply(text="Größe zählt.", citations=CITATIONS))
+    grounding = (await asked(client, stream))[-1].candidates[0].grounding_metadata
+    assert [(chunk.web.uri, chunk.web.title) for chunk in grounding.grounding_chunks] == [
+        (one.url, one.title) for one in CITATIONS
+    ]
+    assert grounding.grounding_supports[0].segment.end_index == 15
 
 
 async def test_json_is_said_where_it_is_asked_for(client: genai.Client) -> None:

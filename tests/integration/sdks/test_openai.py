@@ -13,7 +13,7 @@ import pytest
 from shipway.testing.azure_server import FakeAzure
 from shipway.testing.openai_server import FakeOpenAI
 from shipway.testing.script import Reply, ToolCall, Usage
-from tests.integration.sdks.questions import ARGUMENTS, PIXEL, SCHEMA
+from tests.integration.sdks.questions import ARGUMENTS, CITATIONS, PIXEL, SCHEMA
 
 pytestmark = pytest.mark.integration
 
@@ -36,9 +36,9 @@ class Place:
 @pytest.fixture(params=["openai", "azure v1", "azure deployments", "azure Entra"])
 async def place(request: pytest.FixtureRequest) -> AsyncIterator[Place]:
     fake: FakeOpenAI = (
-        FakeOpenAI(models=["chat"], api_key="right")
+        FakeOpenAI(models=["chat"], api_key="right", strict=True)
         if request.param == "openai"
-        else FakeAzure(models=["chat"], api_key="right", token="token")
+        else FakeAzure(models=["chat"], api_key="right", token="token", strict=True)
     )
     async with fake, _client_of(fake, request.param, "right") as client:
         yield Place(fake, client)
@@ -60,6 +60,7 @@ class Said:
     calls: list[list[str]] = field(default_factory=list)
     reason: str | None = None
     usage: Any = None
+    annotations: list[Any] = field(default_factory=list)
 
 
 async def asked(place: Place, stream: bool, **question: Any) -> Said:
@@ -68,7 +69,8 @@ async def asked(place: Place, stream: bool, **question: Any) -> Said:
         answer: Any = await place.client.chat.completions.create(**options)
         choice = answer.choices[0]
         calls = [[one.id, one.function.name, one.function.arguments] for one in choice.message.tool_calls or ()]
-        return Said(choice.message.content or "", calls, choice.finish_reason, answer.usage)
+        marks = [mark.model_dump() for mark in choice.message.annotations or ()]
+        return Said(choice.message.content or "", calls, choice.finish_reason, answer.usage, marks)
     said = Said()
     chunks: Any = await place.client.chat.completions.create(
         **options, stream=True, stream_options={"include_usage": True}
@@ -78,6 +80,7 @@ async def asked(place: Place, stream: bool, **question: Any) -> Said:
         for choice in chunk.choices:
             said.text += choice.delta.content or ""
             said.reason = choice.finish_reason or said.reason
+            said.annotations += (choice.delta.model_extra or {}).get("annotations", [])
             for call in choice.delta.tool_calls or ():
                 if call.id:
                     said.calls.append([call.id, call.function.name, ""])
@@ -131,9 +134,20 @@ async def test_stop_sequences_and_limits_end_the_text(place: Place, stream: bool
     assert (limited.text, limited.reason) == ("One two", "length")
 
 
+@both
+async def test_citations_are_annotations(place: Place, stream: bool) -> None:
+    place.fake.script(Reply(text="One two.", citations=CITATIONS))
+    marks = (await asked(place, stream)).annotations
+    assert [mark["url_citation"] for mark in marks] == [
+        {"start_index": 0, "end_index": 8, "title": one.title, "url": one.url} for one in CITATIONS
+    ]
+
+
 @pytest.mark.parametrize("form", [{"type": "json_object"}, STRICT], ids=["object", "schema"])
 async def test_json_is_said_where_it_is_asked_for(place: Place, form: dict[str, Any]) -> None:
-    assert json.loads((await asked(place, False, response_format=form)).text) == {"answer": "This is a fake answer."}
+    messages = [{"role": "user", "content": "Answer in JSON."}]
+    said = await asked(place, False, messages=messages, response_format=form)
+    assert json.loads(said.text) == {"answer": "This is a fake answer."}
 
 
 ERRORS: dict[int, type[openai.APIStatusError]] = {
@@ -166,6 +180,21 @@ async def test_wrong_key_and_unknown_model_are_refused(place: Place, request: py
     with pytest.raises(openai.NotFoundError) as caught:
         await asked(place, False, model="other")
     assert caught.value.code in {"model_not_found", "DeploymentNotFound"}
+
+
+@pytest.mark.parametrize(
+    ("question", "message"),
+    [
+        ({"extra_body": {"top_k": 5}}, "unknown field `top_k`"),
+        ({"messages": [{"role": "tool", "tool_call_id": "c", "content": ""}]}, "must be a response to a preceding"),
+        ({"messages": []}, "empty array"),
+        ({"stream_options": {"include_usage": True}}, "only allowed when 'stream' is enabled"),
+        ({"response_format": {"type": "json_object"}}, "must contain the word 'json'"),
+    ],
+)
+async def test_a_strict_fake_refuses_what_openai_would(place: Place, question: dict[str, Any], message: str) -> None:
+    with pytest.raises(openai.BadRequestError, match=message):
+        await asked(place, False, **question)
 
 
 async def test_error_inside_a_stream_is_raised(place: Place) -> None:
@@ -228,6 +257,23 @@ async def test_audio_is_transcribed_and_spoken(place: Place) -> None:
     spoken = await place.client.audio.speech.create(model="chat", voice="alloy", input="Hi.", response_format="wav")
     assert len(await spoken.aread()) == 1000
     assert spoken.response.headers["content-type"] == "audio/wav"
+
+
+async def test_speech_and_pictures_are_streamed_with_usage_at_the_end(place: Place) -> None:
+    words: dict[str, Any] = {"model": "chat", "voice": "alloy", "input": "Hi there."}
+    async with place.client.audio.speech.with_streaming_response.create(**words, stream_format="sse") as spoken:
+        lines = [line async for line in spoken.iter_lines() if line.startswith("data: ")]
+    last = json.loads(lines[-1].removeprefix("data: "))
+    assert (last["type"], last["usage"]["total_tokens"]) == ("speech.audio.done", 12)
+    assert place.fake.requests[0].reported == Usage(input=2, audio_output=10)
+    stream: Any = await place.client.images.generate(model="chat", prompt="A red dot.", stream=True, partial_images=2)
+    events = [event async for event in stream]
+    assert [event.type.removeprefix("image_generation.") for event in events] == [
+        *("partial_image", "partial_image"),
+        "completed",
+    ]
+    assert events[-1].usage.total_tokens == 103
+    assert place.fake.requests[1].reported == Usage(input=3, image_output=100)
 
 
 async def test_images_are_drawn(place: Place) -> None:

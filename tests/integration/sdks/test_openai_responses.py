@@ -9,7 +9,7 @@ import pytest
 
 from shipway.testing.openai_server import FakeOpenAI
 from shipway.testing.script import Reply, ToolCall, Usage
-from tests.integration.sdks.questions import ARGUMENTS, PIXEL, SCHEMA
+from tests.integration.sdks.questions import ARGUMENTS, CITATIONS, PIXEL, SCHEMA
 
 pytestmark = pytest.mark.integration
 
@@ -113,6 +113,15 @@ async def test_limit_makes_it_incomplete(fake: FakeOpenAI, client: openai.AsyncO
         assert response.output_text == "One two"
 
 
+@both
+async def test_citations_are_annotations(fake: FakeOpenAI, client: openai.AsyncOpenAI, stream: bool) -> None:
+    fake.script(Reply(text="One two.", citations=CITATIONS))
+    (message,) = (await asked(client, stream)).output
+    assert [(mark.url, mark.title, mark.end_index) for mark in message.content[0].annotations] == [
+        (one.url, one.title, 8) for one in CITATIONS
+    ]
+
+
 async def test_json_is_said_where_it_is_asked_for(client: openai.AsyncOpenAI) -> None:
     form = {"type": "json_schema", "name": "answer", "schema": SCHEMA}
     response = await asked(client, False, text={"format": form})
@@ -145,6 +154,16 @@ async def test_error_inside_a_stream_is_an_event_and_no_exception(fake: FakeOpen
     assert (last.type, last.code, last.message) == ("error", "server_error", "The server had an error.")
     fake.script(Reply(error_after=4))
     with pytest.raises(RuntimeError, match=r"response\.completed"):  # by whoever asks for the whole response
+        await asked(client, True)
+
+
+async def test_stream_that_ends_in_order_but_early_is_noticed_by_whoever_asks_for_all_of_it(
+    fake: FakeOpenAI, client: openai.AsyncOpenAI
+) -> None:
+    fake.script(Reply(end_after=5), Reply(end_after=5))
+    stream: Any = await client.responses.create(**ASK, stream=True)
+    assert len([event async for event in stream]) == 5
+    with pytest.raises(RuntimeError, match=r"response\.completed"):
         await asked(client, True)
 
 

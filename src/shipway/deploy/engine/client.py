@@ -5,16 +5,21 @@ import os
 import re
 import tarfile
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from io import BytesIO
-from typing import IO, Any, Self
+from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
+from shipway.deploy.engine.credentials import HUB, Credentials, registry_of
 from shipway.deploy.engine.faults import BusyError, MissingError
+from shipway.deploy.engine.session import Session
+from shipway.deploy.engine.streams import archive, frames
 from shipway.deploy.engine.transport import TIMEOUT_S, Transport
-from shipway.errors import BuildError, EngineError, ShipwayError
+from shipway.deploy.engine.values import Container, EngineVersion, Image, Network
+from shipway.errors import BuildError, EngineError, RegistryError, ShipwayError
 
 _BUILD_SILENCE_S = 600.0
 _BUILD_S = 3600.0
@@ -22,96 +27,15 @@ _TAIL_LINES = 30
 _COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
-@dataclass(frozen=True, slots=True)
-class Container:
-    """A container as the engine sees it now.
-
-    Attributes:
-        state: `created`, `running`, `paused`, `restarting`, `removing`, `exited` or `dead`.
-        addresses: IPv4 address by network; those it would have, when it does not run.
-        exit_code: Of its last end; 0 while it never ended.
-        health: `starting`, `healthy` or `unhealthy` by the check in its image; empty where there is none.
-        started_at: RFC 3339, UTC.
-    """
-
-    id: str
-    name: str
-    image_id: str
-    labels: Mapping[str, str]
-    state: str
-    addresses: Mapping[str, str] = field(default_factory=dict)
-    exit_code: int = 0
-    error: str = ""
-    health: str = ""
-    restarts: int = 0
-    started_at: str = ""
-    host_network: bool = False
-
-    @property
-    def is_running(self) -> bool:
-        return self.state == "running"
-
-    @classmethod
-    def of(cls, raw: Mapping[str, Any]) -> Self:
-        """From what `GET /containers/ID/json` answers."""
-        state, networks = raw["State"], raw["NetworkSettings"]["Networks"] or {}
-        return cls(
-            id=raw["Id"],
-            name=raw["Name"].removeprefix("/"),
-            image_id=raw["Image"],
-            labels=raw["Config"]["Labels"] or {},
-            state=state["Status"],
-            addresses={
-                name: address
-                for name, one in networks.items()
-                if (address := one.get("IPAddress") or (one.get("IPAMConfig") or {}).get("IPv4Address"))
-            },
-            exit_code=state.get("ExitCode", 0),
-            error=state.get("Error", ""),
-            health=(state.get("Health") or {}).get("Status", ""),
-            restarts=raw.get("RestartCount", 0),
-            started_at=state.get("StartedAt", ""),
-            host_network=raw.get("HostConfig", {}).get("NetworkMode") == "host",
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Image:
-    """An image that the engine has.
-
-    Attributes:
-        digests: `repository@sha256:…`, where a registry knows it.
-    """
-
-    id: str
-    tags: tuple[str, ...]
-    labels: Mapping[str, str]
-    digests: tuple[str, ...] = ()
-    size_bytes: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Network:
-    id: str
-    name: str
-    labels: Mapping[str, str]
-    subnet: str
-    gateway: str
-
-
-@dataclass(frozen=True, slots=True)
-class EngineVersion:
-    version: str
-    api: str
-    platform: str
-    """As in `linux/amd64`."""
+NO_CREDENTIALS = Credentials(Path(os.devnull))
 
 
 class Engine:
     """One engine. Every call raises ShipwayError as `faults` translates what the engine says."""
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(self, transport: Transport, credentials: Credentials = NO_CREDENTIALS) -> None:
         self._http = transport
+        self._credentials = credentials
 
     def version(self) -> EngineVersion:
         raw = self._http.json("GET", "/version", timeout_s=10)
@@ -142,26 +66,35 @@ class Engine:
             size_bytes=raw.get("Size", 0),
         )
 
-    def pull(self, reference: str, platform: str = "") -> Image:
+    def pull(self, reference: str) -> Image:
         """Fetch an image from its registry.
 
         Raises:
             RegistryError: It refuses, is not reachable, or has no such image for this platform.
         """
-        name, _, tag = reference.rpartition(":")
-        query = (
-            {"fromImage": reference} if "@" in reference or not name or "/" in tag else {"fromImage": name, "tag": tag}
-        )
-        if len(query) == 1 and "@" not in reference:
-            query["tag"] = "latest"
-        if platform:
-            query["platform"] = platform
-        for _ in self._http.events("/images/create", query, None, 120.0, time.monotonic() + _BUILD_S, {}):
-            pass
+        name, tag = name_and_tag(reference)
+        query = {"fromImage": name, "tag": tag} if tag else {"fromImage": name}
+        self._transfer("/images/create", query, reference)
         image = self.image(reference)
         if image is None:
             raise MissingError(f"the image {reference} is not there after it was pulled")
         return image
+
+    def push(self, reference: str) -> None:
+        """Bring an image to its registry. Raises: RegistryError, when that refuses or is not reachable."""
+        name, tag = name_and_tag(reference)
+        self._transfer(f"/images/{quote(name, safe='/:')}/push", {"tag": tag}, reference)
+
+    def _transfer(self, path: str, query: Mapping[str, str], reference: str) -> None:
+        headers = self._credentials.header_for(reference)
+        try:
+            for _ in self._http.events(path, query, None, 120.0, time.monotonic() + _BUILD_S, headers):
+                pass
+        except (RegistryError, MissingError) as error:
+            host = registry_of(reference)
+            login = "docker login" if host == HUB else f"docker login {host}"
+            hint = (error.hint or "").replace("docker login REGISTRY", login)
+            raise type(error)(f"{reference}: {error.message}", hint) from error
 
     def images(self, labels: Mapping[str, str]) -> list[Image]:
         raw = self._http.json("GET", "/images/json", {"filters": _filters(labels)})
@@ -180,8 +113,14 @@ class Engine:
                 found.setdefault(repository, set()).add(tag)
         return found
 
-    def build(self, context: bytes, tag: str, network: str) -> Iterator[str]:
+    def build(
+        self, context: bytes, tag: str, network: str, labels: Mapping[str, str], bases: Iterable[str] = ()
+    ) -> Iterator[str]:
         """Build the image of *context*, a tar archive with a Dockerfile, with the engine's own builder.
+
+        Args:
+            labels: Put on the image besides those in the Dockerfile.
+            bases: Images that it starts from and the engine may have to pull.
 
         Yields:
             What the build prints, line by line.
@@ -189,11 +128,15 @@ class Engine:
         Raises:
             BuildError: A step failed. NoSpaceError, RegistryError: as they say.
         """
-        query: dict[str, str | bool] = {"t": tag, "networkmode": network, "rm": True, "forcerm": True}
+        query: dict[str, str | bool | Mapping[str, str]] = {
+            **{"t": tag, "networkmode": network, "labels": dict(labels)},
+            **{"rm": True, "forcerm": True},
+        }
+        headers = self._credentials.headers_for_build(bases)
         said: list[str] = []
         try:
             deadline_s = time.monotonic() + _BUILD_S
-            for event in self._http.events("/build", query, context, _BUILD_SILENCE_S, deadline_s, {}):
+            for event in self._http.events("/build", query, context, _BUILD_SILENCE_S, deadline_s, headers):
                 for line in _COLOUR.sub("", str(event.get("stream", event.get("status", "")))).splitlines():
                     if line.strip():
                         said = [*said[-_TAIL_LINES:], line]
@@ -231,23 +174,31 @@ class Engine:
             return None
 
     def create(self, name: str, specification: Mapping[str, Any]) -> str:
-        """Make a container that does not run yet. Returns its id. Raises: BusyError, when the name is taken."""
-        identity: str = self._http.json("POST", "/containers/create", {"name": name}, specification, timeout_s=120)[
-            "Id"
-        ]
+        """Make a container that does not run yet, without a *name* of ours if that is empty. Returns its id.
+
+        Raises:
+            BusyError: The name is taken.
+        """
+        query = {"name": name} if name else {}
+        identity: str = self._http.json("POST", "/containers/create", query, specification, timeout_s=120)["Id"]
         return identity
 
     def run_once(self, specification: Mapping[str, Any]) -> None:
         """Run a container without a name to its end and remove it. Raises: EngineError, when it fails."""
-        identity: str = self._http.json("POST", "/containers/create", body=specification, timeout_s=120)["Id"]
+        identity = self.create("", specification)
         try:
             self.start(identity)
-            status = self._http.json("POST", f"/containers/{identity}/wait", timeout_s=60)["StatusCode"]
+            status = self.wait(identity, 60)
             if status != 0:
                 said = " ".join(self.last_lines(identity, 5))
                 raise EngineError(f"a container that does one thing ended with status {status}: {said}")
         finally:
             self.remove(identity)
+
+    def wait(self, name: str, timeout_s: float) -> int:
+        """The status that it ends with."""
+        status: int = self._http.json("POST", f"/containers/{name}/wait", timeout_s=timeout_s)["StatusCode"]
+        return status
 
     def start(self, name: str) -> None:
         """Start it; nothing happens when it runs."""
@@ -312,12 +263,17 @@ class Engine:
 
     def list_folder(self, name: str, path: str) -> list[str]:
         """The names of the files in a folder of a container, which must be a small one; none when it is not there."""
+        return sorted(self.get_folder(name, path))
+
+    def get_folder(self, name: str, path: str) -> dict[str, bytes]:
+        """The files of a folder of a container by name, all in memory; none when it is not there."""
         try:
-            data = self._http.data("GET", f"/containers/{name}/archive", {"path": path})
+            data = self._http.data("GET", f"/containers/{name}/archive", {"path": path}, timeout_s=120)
         except MissingError:
-            return []
+            return {}
         with tarfile.open(fileobj=BytesIO(data)) as tar:
-            return sorted(member.name.partition("/")[2] for member in tar if member.isfile())
+            files = ((member.name.partition("/")[2], tar.extractfile(member)) for member in tar if member.isfile())
+            return {name: file.read() for name, file in files if file is not None}
 
     def logs(
         self, name: str, *, tail: int | None = None, follow: bool = False, timestamps: bool = False
@@ -356,14 +312,24 @@ class Engine:
             return []
         return data.decode(errors="replace").splitlines()
 
-    def run_inside(self, name: str, command: tuple[str, ...], *, user: str = "") -> Iterator[tuple[int, bytes] | int]:
-        """Run a command in a running container. Yields the pieces of its output, and at last its exit code."""
-        specification = {"Cmd": list(command), "AttachStdout": True, "AttachStderr": True, "User": user}
+    @contextmanager
+    def run_inside(self, name: str, command: tuple[str, ...], *, reads: bool, terminal: bool) -> Iterator[Session]:
+        """Run a command in a running container.
+
+        Args:
+            reads: Whether it gets an input.
+            terminal: Whether it gets a terminal, where it has an input.
+        """
+        specification = {
+            "Cmd": list(command),
+            "AttachStdin": reads,
+            "AttachStdout": True,
+            "AttachStderr": True,
+            "Tty": terminal,
+        }
         identity = self._http.json("POST", f"/containers/{name}/exec", body=specification)["Id"]
-        body = {"Detach": False, "Tty": False}
-        with self._http.open("POST", f"/exec/{identity}/start", body=body, timeout_s=365 * 86400.0) as response:
-            yield from frames(response)
-        yield int(self._http.json("GET", f"/exec/{identity}/json")["ExitCode"] or 0)
+        with self._http.taken_over(f"/exec/{identity}/start", {"Detach": False, "Tty": terminal}) as (out, into):
+            yield Session(self._http, identity, out, into, terminal)
 
     # Networks and volumes
 
@@ -408,21 +374,12 @@ class Engine:
             pass
 
 
-def archive(files: Mapping[str, bytes], *, owner: int, mode: int) -> bytes:
-    """A tar archive of *files*, content by absolute path. Folders above them are made, the last one for the owner alone."""
-    buffer = BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        for path, content in sorted(files.items()):
-            member = tarfile.TarInfo(path.lstrip("/"))
-            member.size, member.mode, member.uid, member.gid = len(content), mode, owner, owner
-            tar.addfile(member, BytesIO(content))
-    return buffer.getvalue()
-
-
-def frames(stream: IO[bytes]) -> Iterator[tuple[int, bytes]]:
-    """The pieces of a stream in which the engine mixes two: 8 bytes of head (which one, length), then the piece."""
-    while len(head := stream.read(8)) == 8:
-        yield head[0], stream.read(int.from_bytes(head[4:]))
+def name_and_tag(reference: str) -> tuple[str, str]:
+    """The two parts of an image's name; a reference by digest has no tag."""
+    if "@" in reference:
+        return reference, ""
+    name, colon, tag = reference.rpartition(":")
+    return (name, tag) if colon and "/" not in tag else (reference, "latest")
 
 
 def _filters(labels: Mapping[str, str]) -> str:

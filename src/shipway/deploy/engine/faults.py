@@ -51,6 +51,11 @@ def fault(said: str, status: int = 0) -> ShipwayError:
             f"{where[1] if where else 'a port'} is taken on the engine's host",
             "stop who listens there, or choose another",
         )
+    if "could not select device driver" in lower and "gpu" in lower:
+        return EngineError(
+            "the engine has no GPUs to give to containers",
+            "install nvidia-container-toolkit and restart the engine, or leave resources.gpu out",
+        )
     if any(words in lower for words in _PLATFORM):
         return RegistryError(
             f"the image does not exist for this machine's platform: {said}",

@@ -1,6 +1,7 @@
 """HTTP over the engine's Unix socket: one connection a call, deadlines, errors translated."""
 
 import http.client
+import io
 import json
 import socket
 import time
@@ -48,7 +49,7 @@ class _Connection(http.client.HTTPConnection):
         self._path = path
 
     def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock: socket.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
         self.sock.connect(str(self._path))
 
@@ -123,6 +124,19 @@ class Transport:
                 raise EngineError(f"the engine said nothing for {timeout_s:g} s", "docker info") from error
             except (http.client.HTTPException, ConnectionError, json.JSONDecodeError) as error:
                 raise EngineError(f"the engine broke off: {str(error) or type(error).__name__}", "try again") from error
+        finally:
+            connection.close()
+
+    @contextmanager
+    def taken_over(self, path: str, body: Mapping[str, Any]) -> Iterator[tuple[socket.socket, io.BufferedReader]]:
+        """A connection that the engine has given up as HTTP for bytes both ways: its socket to write to, and to read from."""
+        connection = _Connection(self.path, TIMEOUT_S)
+        try:
+            response = self._sent(connection, "POST", path, None, body, {"Connection": "Upgrade", "Upgrade": "tcp"})
+            if response.status >= 400:
+                raise fault(_reason(response.read()), response.status)
+            connection.sock.settimeout(None)
+            yield connection.sock, response.fp  # which may have read ahead
         finally:
             connection.close()
 

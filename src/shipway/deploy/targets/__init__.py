@@ -46,12 +46,14 @@ class Surroundings:
     Attributes:
         app: The app as the environment sees it, with the environment's own settings in `app.settings`.
         release: The record of a release by number. Raises UnknownReleaseError.
+        reveal: The value that a reference has where the command runs, for what is used in a build alone. Raises SecretError.
         secret: The value that a reference (`env:NAME`) has where the command runs, if it has this version. Raises SecretError.
     """
 
     app: App
     release: Callable[[int], Release]
     secret: Callable[[str, str], Secret]
+    reveal: Callable[[str], Secret]
 
     @property
     def root(self) -> Path:

@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Protocol
@@ -54,6 +55,25 @@ class Line:
     is_error: bool
 
 
+class Session(Protocol):
+    """A command that was started inside. Input may be given by another thread than the one that reads the output."""
+
+    def output(self) -> Iterator[tuple[int, bytes]]:
+        """(1 or 2, what it printed there) as it comes, until it has ended. On a terminal both are 1."""
+
+    def send(self, data: bytes) -> None:
+        """Give it *data* to read; waits while it does not. Nothing happens when it has ended."""
+
+    def end_input(self) -> None:
+        """Let it read the end of its input."""
+
+    def resize(self, lines: int, columns: int) -> None:
+        """Tell its terminal how large the window is now."""
+
+    def status(self) -> int:
+        """How it ended; asked when its output has."""
+
+
 class Operations(Protocol):
     """One environment. Every method raises TargetError when what it runs on refuses."""
 
@@ -63,8 +83,15 @@ class Operations(Protocol):
     def logs(self, parts: list[Part], *, tail: int, follow: bool) -> Iterator[Line]:
         """The last *tail* lines of each; with *follow* what comes after too, until all have ended."""
 
-    def run_inside(self, part: Part, command: tuple[str, ...]) -> Iterator[tuple[int, bytes] | int]:
-        """Run a command where *part* runs. Yields (1 or 2, output) as it comes, and at last the exit status."""
+    def run_inside(
+        self, part: Part, command: tuple[str, ...], *, reads: bool, terminal: bool
+    ) -> AbstractContextManager[Session]:
+        """Run a command where *part* runs.
+
+        Args:
+            reads: Whether it gets an input.
+            terminal: Whether it gets a terminal.
+        """
 
     def restart(self, part: Part) -> None:
         """End and start it again, or start it when it was stopped; returns when it is healthy."""

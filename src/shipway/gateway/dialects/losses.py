@@ -18,6 +18,33 @@ _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`$", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(.*)`$", re.DOTALL)
 _STEP = re.compile(r"\[\d+\]|[^.\[]+")
 
+HINTS = frozenset(
+    (
+        "cache_control",
+        "system[].cache_control",
+        "messages[].content[].cache_control",
+        "messages[].content[].content[].cache_control",
+        "tools[].cache_control",
+        "prompt_cache_key",
+        "prompt_cache_retention",
+        "prompt_cache_options",
+        "service_tier",
+        "safety_identifier",
+        "user",
+        "metadata",
+        "metadata.user_id",
+        "store",
+        "messages[].name",
+        "messages[].content[].file.filename",
+        "messages[].content[].image_url.detail",
+        "messages[].content[].title",
+        "input[].content[].detail",
+        "input[].content[].filename",
+    )
+)
+"""Fields without which an answer costs or is named differently, but is not another. Nothing is dropped unless it is allowed:
+this is what an app file's `hints` may stand for."""
+
 MAX_KINDS_DROPPED = 32
 """Each kind of field that is dropped has the body read once more."""
 

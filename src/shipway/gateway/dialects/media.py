@@ -48,6 +48,8 @@ def data_url(media_type: str | None, data: str) -> str:
 
 
 def image_from(url: str, detail: str | None = None, at: str = "") -> Image:
+    """`auto` is what no detail means."""
+    detail = None if detail == "auto" else detail
     split = split_data_url(url)
     if split is None:
         return Image(url=url, detail=detail, at=at)

@@ -135,28 +135,13 @@ _decode_answer = msgspec.json.Decoder(_Answer).decode
 _decode_bare = msgspec.json.Decoder(_Bare).decode
 
 
-def answer_usage(body: bytes) -> Usage | None:
+def answer_usage(body: bytes, embeddings: bool = False) -> Usage | None:
     """The usage that a whole answer reports; None when it says nothing of it.
 
     Raises:
-        ValueError: it is not an answer: no JSON object, one without choices, or an error under a good status.
+        ValueError: it is not an answer: no JSON object, one without choices (or else embeddings), or an error under a good
+            status.
     """
-    answer, usage = _read_answer(body)
-    if answer.choices is None:
-        raise ValueError("an answer to something else")
-    return usage
-
-
-def embeddings_usage(body: bytes) -> Usage | None:
-    """The same for embeddings, which are `data`. Raises: ValueError."""
-    answer, usage = _read_answer(body)
-    if answer.data is None:
-        raise ValueError("an answer to something else")
-    return usage
-
-
-def _read_answer(body: bytes) -> tuple[_Bare, Usage | None]:
-    """Raises: ValueError."""
     usage = None
     answer: _Bare
     try:
@@ -169,7 +154,9 @@ def _read_answer(body: bytes) -> tuple[_Bare, Usage | None]:
         raise ValueError("not an answer of this dialect") from error
     if answer.error is not ABSENT and bytes(answer.error) != b"null":
         raise ValueError("an error with a good status")
-    return answer, usage
+    if (answer.data if embeddings else answer.choices) is None:
+        raise ValueError("an answer to something else")
+    return usage
 
 
 def any_usage(body: bytes, saying: str = "") -> Usage | None:
@@ -188,6 +175,16 @@ def any_usage(body: bytes, saying: str = "") -> Usage | None:
         return _decode_usage(fields["usage"]) if "usage" in fields else None
     except msgspec.ValidationError:
         return None
+
+
+def transcript_usage(body: bytes) -> Usage | None:
+    """The usage of a transcript, which may be plain text. Raises: ValueError, for an error or a page of HTML."""
+    begins = body.lstrip()[:1]
+    if begins == b"{":
+        return any_usage(body)
+    if begins == b"<":
+        raise ValueError("a page, not a transcript")
+    return None
 
 
 class _ErrorDetail(msgspec.Struct, gc=False):

@@ -15,6 +15,15 @@ DIALECTS: dict[str, str] = {
 }
 """Import strings. Azure speaks `openai_chat` and `openai_responses`."""
 
+OPERATIONS: dict[str, str] = {
+    "chat_completions": "openai_chat",
+    "responses": "openai_responses",
+    "messages": "anthropic",
+    "converse": "bedrock",
+    "generate_content": "gemini",
+}
+"""The dialect of each operation in which a provider can be asked for an answer, as `providers.provider.Operation` calls it."""
+
 
 def open_dialect(name: str) -> Dialect:
     """Raises: KeyError, for a name that is not in `DIALECTS`: names come from code alone."""

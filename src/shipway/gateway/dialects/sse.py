@@ -31,6 +31,14 @@ class EventSplitter:
         """
         if self._held:
             data = self._held + data
+        elif data.endswith(b"\n\n") and b"\r" not in data:  # one event, as nearly always
+            lines = data.count(b"\n")
+            if lines == 2 and data.startswith(b"data: "):
+                return [("", data[6:-2])]
+            if lines == 3 and data.startswith(b"event: "):
+                name, _, rest = data[7:-2].partition(b"\n")
+                if rest.startswith(b"data: "):
+                    return [(name.decode("ascii", "replace"), rest[6:])]
         plain, crlf = data.rfind(b"\n\n"), data.rfind(b"\r\n\r\n")
         end = max(plain + 2 if plain >= 0 else 0, crlf + 4 if crlf >= 0 else 0)
         if len(data) - end > self._max_event_bytes:
@@ -46,8 +54,6 @@ class EventSplitter:
 
 def _message(event: bytes) -> Message | None:
     """Raises: ValueError."""
-    if event.startswith(b"data: ") and event.find(b"\n") < 0:
-        return "", event[6:]  # as nearly always
     name, data = "", []
     for line in event.split(b"\n"):
         field, _, value = line.partition(b":")

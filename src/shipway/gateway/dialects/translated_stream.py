@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from shipway.gateway.dialects.dialect import Dialect
 from shipway.gateway.dialects.events import Ended, Envelope, Event, Failed, Started, Stopped, UsageKnown
+from shipway.gateway.dialects.surrogates import PairJoiner
 from shipway.gateway.dialects.usage import NOTHING, TokenUsage
 
 
@@ -30,6 +31,7 @@ class TranslatedStream:
         self.error_kind = ""
         self._usage = NOTHING
         self._stopped = False
+        self._pairs = PairJoiner()
         self._framing = source.framing()
         self._parser = source.stream_parser()
         self._writer = target.stream_writer(envelope)
@@ -48,6 +50,8 @@ class TranslatedStream:
         written: list[bytes] = []
         try:
             for name, payload in () if self.over else self._framing.feed(data):
+                if b"\\ud" in payload or b"\\uD" in payload:
+                    payload = self._pairs.joined(payload)
                 written.extend(self._say(self._parser.read(name, payload)))
                 if self.over:
                     break

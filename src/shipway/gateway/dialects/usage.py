@@ -41,11 +41,16 @@ class TokenUsage(msgspec.Struct, frozen=True, gc=False):
         """With what *later* knows in its place: providers repeat their counts in a stream, they do not add up."""
         if self is NOTHING:
             return later
-        return TokenUsage(
-            *[
-                mine if new is None else new
-                for mine, new in zip(msgspec.structs.astuple(self), msgspec.structs.astuple(later), strict=True)
-            ]
+        return TokenUsage(  # written out, since some say it with every token
+            self.input if later.input is None else later.input,
+            self.cached_read if later.cached_read is None else later.cached_read,
+            self.cached_write if later.cached_write is None else later.cached_write,
+            self.input_audio if later.input_audio is None else later.input_audio,
+            self.input_image if later.input_image is None else later.input_image,
+            self.output if later.output is None else later.output,
+            self.reasoning if later.reasoning is None else later.reasoning,
+            self.output_audio if later.output_audio is None else later.output_audio,
+            self.output_image if later.output_image is None else later.output_image,
         )
 
 

@@ -23,6 +23,7 @@ from shipway.gateway.dialects.conversation import (
     call_names,
 )
 from shipway.gateway.dialects.dialect import Dialect
+from shipway.gateway.dialects.forms import FormRequest
 from shipway.gateway.dialects.losses import Losses
 from shipway.gateway.guards.check import Piece, Role
 from shipway.gateway.guards.unread import unread_strings
@@ -56,6 +57,15 @@ def document_pieces(body: bytes) -> tuple[Piece, ...]:
     """All strings of a request in a dialect that nobody reads, by their paths. Raises: Refused."""
     document = document_of(body)
     return tuple(Piece("user", "text", text, path) for path, text in _strings(document, "") if path != "model")
+
+
+def form_pieces(form: FormRequest) -> tuple[Piece, ...]:
+    """The parts of a form, files by their names alone."""
+    parts = [(name, text) for name, text in form.texts() if name != "model"]
+    return tuple(
+        Piece("user", "attachment", "file", name) if text is None else Piece("user", "text", text, name)
+        for name, text in parts
+    )
 
 
 def answer_pieces(dialect: Dialect, body: bytes) -> tuple[Piece, ...]:

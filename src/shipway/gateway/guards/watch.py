@@ -7,12 +7,13 @@ from collections.abc import Coroutine
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from shipway.gateway.dialects.forms import FormRequest
 from shipway.gateway.dialects.registry import open_dialect
 from shipway.gateway.guards.check import GUARD_UNREADABLE, Check, Outcome, Piece, When
 from shipway.gateway.guards.gate import Gate
 from shipway.gateway.guards.guard import Guard, ModelGuards
 from shipway.gateway.guards.stream_texts import StreamTexts
-from shipway.gateway.guards.texts import answer_pieces, conversation_pieces, document_pieces
+from shipway.gateway.guards.texts import answer_pieces, conversation_pieces, document_pieces, form_pieces
 from shipway.gateway.guards.windows import Windows
 from shipway.gateway.refusals import Refusal, Refused
 from shipway.monitoring.logging import GuardNote
@@ -92,6 +93,8 @@ class Watch:
     def _asked(self, request: ModelRequest) -> tuple[tuple[Piece, ...], list[str]]:
         """The texts of a request, and the fields that its dialect's reader does not know. Raises: Refused."""
         try:
+            if isinstance(request, FormRequest):
+                return form_pieces(request), []
             if self._dialect is None:
                 return document_pieces(request.body), []
             return conversation_pieces(self._dialect, request.body)

@@ -19,6 +19,7 @@ from shipway.gateway.http1.chunked import BadChunks, ChunkedBody, TrailersTooLar
 from shipway.gateway.http1.deadlines import NEVER
 from shipway.gateway.http1.exchange import Exchange, plain_refusal
 from shipway.gateway.http1.fields import without
+from shipway.gateway.http1.outbox import BIG_READ_BYTES
 from shipway.gateway.http1.repeats import KnownHead
 from shipway.gateway.http1.request_head import BadMessage, RequestHead, read_request_head, refuse_hopeless
 
@@ -128,6 +129,9 @@ class ClientConnection(asyncio.Protocol):
         return False
 
     def data_received(self, data: bytes) -> None:
+        if len(data) >= BIG_READ_BYTES and self.reading and self._tunnel is None:
+            self.transport.pause_reading()
+            self.server.loop.call_soon(self._read_on)
         known = self._idle_head
         if known is not None:
             self._idle_head = None
@@ -277,10 +281,10 @@ class ClientConnection(asyncio.Protocol):
         rest = data.lstrip(b"\r\n")
         blanks = data[: len(data) - len(rest)]
         self._blank_bytes += len(blanks)
-        odd = blanks.replace(b"\r\n", b"")
-        if (odd and (rest or odd != b"\r")) or self._blank_bytes > MAX_BLANK_BYTES:
+        lines = blanks if rest else blanks.removesuffix(b"\r")
+        if lines != b"\r\n" * (len(lines) // 2) or self._blank_bytes > MAX_BLANK_BYTES:
             raise BadMessage(HTTPStatus.BAD_REQUEST, "neither an empty line nor a request line")
-        self._held = odd
+        self._held = blanks[len(lines) :]
         return rest
 
     # -- what exchanges ask of their connection
@@ -377,6 +381,10 @@ class ClientConnection(asyncio.Protocol):
             self._shut()
 
     # -- inside
+
+    def _read_on(self) -> None:
+        if self.reading and not self.transport.is_closing():
+            self.transport.resume_reading()
 
     def _write_now(self, data: bytes) -> None:
         if not self.transport.is_closing():

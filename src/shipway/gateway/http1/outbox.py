@@ -10,6 +10,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+BIG_READ_BYTES = 64 * 1024
+"""After a read of this size a connection reads no more in this turn. uvloop would read up to 32 times, 8 MB, before any of it is
+written, and so before a slow reader on the other side is noticed."""
+
 
 class Outbox:
     """What the connections of one event loop have to write in this turn, in order."""

@@ -16,7 +16,7 @@ from typing import Protocol, cast
 
 from shipway.gateway.http1.chunked import BadChunks, ChunkedBody
 from shipway.gateway.http1.fields import BARE_LINE_END, Fields, without
-from shipway.gateway.http1.outbox import Outbox
+from shipway.gateway.http1.outbox import BIG_READ_BYTES, Outbox
 from shipway.gateway.http1.repeats import KnownHead
 from shipway.gateway.http1.response_head import BadResponse, ResponseHead, read_response_head
 from shipway.gateway.http1.running import Waiter
@@ -264,6 +264,9 @@ class UpstreamConnection(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
+        if len(data) >= BIG_READ_BYTES and self._reading and self._tunnel is None:
+            self.transport.pause_reading()
+            self.loop.call_soon(self._read_on)
         if self._sink is not None and self._chunks is not None:
             piece = self._chunks.only_chunk(data)
             if piece is not None:  # as nearly always while a model is talking
@@ -328,6 +331,10 @@ class UpstreamConnection(asyncio.Protocol):
             self.on_writable()
 
     # -- inside
+
+    def _read_on(self) -> None:
+        if self._reading and not self.closed:
+            self.transport.resume_reading()
 
     def _write_now(self, data: bytes) -> None:
         if not self.transport.is_closing():

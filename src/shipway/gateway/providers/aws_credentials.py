@@ -52,19 +52,19 @@ def from_chain(profile: str | None) -> Fetched[AwsCredentials]:
     Raises:
         FetchError: no source has any, or one that should have failed.
     """
-    import botocore.exceptions
     import botocore.session
 
     try:
         # A new session each time, since one that is kept gives what it found first until shortly before that expires.
         found: Any = botocore.session.Session(profile=profile).get_credentials()
-        if found is None:
-            raise FetchError("no source of the AWS credential chain has credentials")
-        frozen = found.get_frozen_credentials()
-    except botocore.exceptions.BotoCoreError as error:
+        frozen = None if found is None else found.get_frozen_credentials()
+    except Exception as error:
+        # Besides errors of two trees of its own, botocore lets TypeError, KeyError and others through where an answer makes
+        # no sense. Any of them means that this source has failed, and none may end the renewal.
         raise FetchError(f"the AWS credential chain failed: {type(error).__name__}") from error
+    if frozen is None:
+        raise FetchError("no source of the AWS credential chain has credentials")
     expiry = getattr(found, "_expiry_time", None)  # no public name, in years
-    credentials = AwsCredentials(
-        frozen.access_key, Secret(frozen.secret_key), Secret(frozen.token) if frozen.token else None
-    )
+    token = Secret(frozen.token) if frozen.token else None
+    credentials = AwsCredentials(frozen.access_key, Secret(frozen.secret_key), token)
     return Fetched(credentials, None if expiry is None else expiry.timestamp())

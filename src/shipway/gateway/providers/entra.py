@@ -10,8 +10,9 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from http.client import HTTPException
 from pathlib import Path
-from urllib.error import URLError
+from urllib.error import HTTPError
 from urllib.parse import urlencode
 from urllib.request import ProxyHandler, Request, build_opener
 
@@ -101,11 +102,10 @@ def fetch_token(request: TokenRequest, now_s: Callable[[], float] = time.time) -
         with opener.open(Request(request.url, data, dict(request.headers)), timeout=TIMEOUT_S) as response:  # noqa: S310
             answer = _decode(response.read(MAX_ANSWER_BYTES))
         return Fetched(Secret(answer.access_token), _expiry_s(answer, asked_s))
-    except URLError as error:  # an HTTPError too
-        raise FetchError(
-            f"the {WHAT} was refused or cannot be asked for: {getattr(error, 'code', error.reason)}"
-        ) from None
-    except (OSError, ValueError) as error:
+    except HTTPError as error:
+        error.close()  # it is the response too
+        raise FetchError(f"the {WHAT} was refused: {error.code}") from None
+    except (OSError, HTTPException, ValueError) as error:
         raise FetchError(f"the {WHAT} cannot be asked for: {type(error).__name__}") from None
 
 

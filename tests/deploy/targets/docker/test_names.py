@@ -2,7 +2,7 @@
 
 import pytest
 
-from shipway.deploy.engine.client import Container
+from shipway.deploy.engine.values import Container
 from shipway.deploy.targets.docker.names import Names, Replica, gateway_sequence, replica_of
 from shipway.errors import UsageError
 

@@ -1,5 +1,7 @@
 """The bodies of containers, compared whole: nothing secret is in them, nothing is left to the engine's defaults."""
 
+from typing import Any
+
 from shipway.deploy.targets.docker.names import Names, Replica
 from shipway.deploy.targets.docker.specification import Place, gateway_container, service_container
 from shipway.secret import SecretReference
@@ -12,13 +14,13 @@ REPLICA = Replica("api", 4, 1)
 PLACE = Place("shop.prod.network", "10.0.0.2", "http://10.0.0.1:8080/v1", {"web-ui": "http://web-ui.v4:8000"})
 
 
-def _sections(**more: object) -> Sections:
-    env = {"MODE": "fast", "TOKEN": SecretReference("env", "TOKEN")}
-    return Sections(name="shop", services={"api": Service(app="a:b", env=env, **more)})  # type: ignore[arg-type]
+def _sections(**more: Any) -> Sections:
+    env: dict[str, str | SecretReference] = {"MODE": "fast", "TOKEN": SecretReference("env", "TOKEN")}
+    return Sections(name="shop", services={"api": Service(app="a:b", env=env, **more)})
 
 
 def test_the_container_of_a_service() -> None:
-    sections = _sections(resources=Resources(cpu=0.5, memory=1024), drain=10.0)
+    sections = _sections(resources=Resources(cpu=0.5, memory=1024, gpu=2), drain=10.0)
     assert service_container(NAMES, REPLICA, "sha256:1", sections, PLACE, {}) == {
         "Image": "sha256:1",
         "Labels": {
@@ -47,6 +49,7 @@ def test_the_container_of_a_service() -> None:
             "SecurityOpt": ["no-new-privileges"],
             "NanoCpus": 500_000_000,
             "Memory": 1024,
+            "DeviceRequests": [{"Count": 2, "Capabilities": [["gpu"]]}],
         },
         "NetworkingConfig": {
             "EndpointsConfig": {"shop.prod.network": {"Aliases": ["api.v4"], "IPAMConfig": {"IPv4Address": "10.0.0.2"}}}

@@ -1,11 +1,13 @@
 """The gateway's configuration with the addresses that replicas really have."""
 
+from typing import Any
+
 import pytest
 
 from shipway.deploy.targets.docker.target import with_addresses
 from shipway.errors import TargetError
 
-TABLE = {
+TABLE: dict[str, Any] = {
     "name": "shop",
     "services": {
         "api": {"releases": {"v3": {"url": "http://api.v3:8000", "weight": 1.0}, "v4": {"url": "x", "weight": 0.0}}},
@@ -23,7 +25,7 @@ def test_every_release_has_the_addresses_of_its_replicas_and_the_users_own_stay(
         "v3": {"url": ["http://10.0.0.2:8000", "http://10.0.0.3:8000"], "weight": 1.0},
         "v4": {"url": ["http://10.0.0.4:8000"], "weight": 0.0},
     }
-    assert (services["old"], services["far"]) == (TABLE["services"]["old"], TABLE["services"]["far"])  # type: ignore[index]
+    assert (services["old"], services["far"]) == (TABLE["services"]["old"], TABLE["services"]["far"])
 
 
 def test_a_release_without_a_container_is_not_put_behind_the_gateway() -> None:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from shipway.deploy.engine.client import Container
+from shipway.deploy.engine.values import Container
 from shipway.deploy.releases import release_name, release_number
 from shipway.errors import UsageError
 

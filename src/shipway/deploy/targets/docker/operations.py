@@ -5,15 +5,17 @@ import queue
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 
 from shipway.deploy.build import PORT
-from shipway.deploy.engine.client import Container, Engine
+from shipway.deploy.engine.client import Engine
 from shipway.deploy.engine.transport import Transport, socket_of
+from shipway.deploy.engine.values import Container
 from shipway.deploy.releases import release_name
 from shipway.deploy.targets.docker.gateway import patience_s
 from shipway.deploy.targets.docker.names import Names, replica_of, role_of
 from shipway.deploy.targets.docker.probe import ill_because
-from shipway.deploy.targets.operations import GATEWAY, Line, Part
+from shipway.deploy.targets.operations import GATEWAY, Line, Part, Session
 from shipway.errors import NotReadyError, TargetError
 from shipway.spec.app import App
 
@@ -49,8 +51,10 @@ class DockerOperations:
             else:
                 yield line
 
-    def run_inside(self, part: Part, command: tuple[str, ...]) -> Iterator[tuple[int, bytes] | int]:
-        return self._engine.run_inside(part.name, command)
+    def run_inside(
+        self, part: Part, command: tuple[str, ...], *, reads: bool, terminal: bool
+    ) -> AbstractContextManager[Session]:
+        return self._engine.run_inside(part.name, command, reads=reads, terminal=terminal)
 
     def restart(self, part: Part) -> None:
         self._engine.restart(part.name, self._patience_s(part))

@@ -7,8 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from shipway.deploy.build import PORT, SECRETS_FOLDER, USER
-from shipway.deploy.engine.client import Container, Engine, Network
+from shipway.deploy.engine.client import Engine
 from shipway.deploy.engine.faults import BusyError
+from shipway.deploy.engine.values import Container, Network
 from shipway.deploy.releases import Release, release_name, secret_file_name
 from shipway.deploy.targets.docker.names import Names, Replica, replica_of
 from shipway.deploy.targets.docker.probe import ill_because
@@ -171,7 +172,9 @@ class Replicas:
                     [f"{self._called(replica)} did not become healthy: {reason}", *(f"  {line}" for line in lines)]
                 )
                 + ("" if lines else "\n  (it printed nothing)"),
-                f"services.{replica.service}.health says what is asked, and how long the start may take",
+                "mend what its last lines say, and deploy again"
+                if ended
+                else f"services.{replica.service}.health says what is asked, and how long the start may take",
             )
         return reason is None
 

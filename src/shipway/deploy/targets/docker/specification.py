@@ -146,10 +146,12 @@ def store_container(names: Names, image_id: str) -> dict[str, Any]:
     }
 
 
-def _limits(resources: Resources) -> dict[str, int]:
-    limits: dict[str, int] = {}
+def _limits(resources: Resources) -> dict[str, Any]:
+    limits: dict[str, Any] = {}
     if resources.cpu is not None:
         limits["NanoCpus"] = round(resources.cpu * 1e9)
     if resources.memory is not None:
         limits["Memory"] = resources.memory
+    if resources.gpu:
+        limits["DeviceRequests"] = [{"Count": resources.gpu, "Capabilities": [["gpu"]]}]
     return limits

@@ -53,14 +53,12 @@ class SecretStore:
             self._engine.put_files(self._names.store, content, owner=USER)
 
     def read(self, name: str) -> str | None:
-        """The value under *name*, if there is one. It never changes, and the engine takes 50 ms: it is asked once."""
+        """The value under *name*, if there is one. It never changes, and the engine takes 100 ms: it is asked for all at once."""
         with self._lock:
             if name not in self._known:
-                data = self._engine.get_file(self._names.store, f"{SECRETS_FOLDER}/{name}")
-                if data is None:
-                    return None
-                self._known[name] = data.decode("utf-8", "surrogatepass")
-            return self._known[name]
+                files = self._engine.get_folder(self._names.store, SECRETS_FOLDER)
+                self._known |= {file: data.decode("utf-8", "surrogatepass") for file, data in files.items()}
+            return self._known.get(name)
 
     def needed(self, name: str) -> str:
         """The value under *name*. Raises: TargetError, when there is none."""

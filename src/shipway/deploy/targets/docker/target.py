@@ -1,19 +1,26 @@
 """The target `docker`: one host, whose engine runs the gateway and the releases behind it."""
 
+import dataclasses
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from shipway.deploy.build import PORT
-from shipway.deploy.build_images import REPOSITORY, Context, ImageBuilder, gateway_context, service_context
+from shipway.deploy.build_images import Context, gateway_context, service_context
 from shipway.deploy.capabilities import BY_THE_GATEWAY
+from shipway.deploy.clock import Clock
 from shipway.deploy.engine.client import Engine
+from shipway.deploy.engine.credentials import Credentials
 from shipway.deploy.engine.transport import Transport, socket_of
+from shipway.deploy.engine.values import Image as EngineImage
 from shipway.deploy.front import as_toml, front_table
 from shipway.deploy.gateway_admin import AdminAddress, GatewayAdmin
+from shipway.deploy.git import revision
+from shipway.deploy.image_builder import REPOSITORY, ImageBuilder
 from shipway.deploy.layout import Layout
-from shipway.deploy.plan import Budget
+from shipway.deploy.plan import Needs
 from shipway.deploy.releases import Image, Images, Release, Rendered, release_name, release_number, secret_file_name
 from shipway.deploy.steps import Gateway, Install, Remove, Start, Stop, TargetStep, Verify
 from shipway.deploy.targets import Capabilities, Say, Surroundings
@@ -30,18 +37,25 @@ from shipway.spec.gateway import Gateway as GatewaySettings
 from shipway.spec.load import validated
 
 API_KEYS = "env:SHIPWAY_API_KEYS"
+_AT_ONCE = 3
+_LINE_LENGTH = 74
+"""Of what a build is told to do, so that it stays one line of a terminal."""
+
 _REACHABLE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - it is replaced
 
 CAPABILITIES = Capabilities(
-    honours=BY_THE_GATEWAY
+    honours=BY_THE_GATEWAY - {"providers.*.profile"}
     | {
         *("services.*.app", "services.*.command", "services.*.image", "services.*.dockerfile", "services.*.factory"),
         *("services.*.replicas", "services.*.env", "services.*.cwd", "services.*.health", "services.*.drain"),
-        *("services.*.resources.cpu", "services.*.resources.memory"),
+        "services.*.resources",
         *("gateway.host", "gateway.port", "gateway.admin_host", "gateway.admin_port", "gateway.tls"),
         *("providers.*.context", "providers.*.slots"),
     },
-    because={"services.*.resources.gpu": "it hands no devices to containers yet"},
+    because={
+        "providers.*.tls": "the gateway's container has no such files",
+        "providers.*.profile": "the gateway's container has no shared AWS configuration",
+    },
 )
 
 
@@ -54,7 +68,7 @@ class DockerTarget:
         app = surroundings.app
         self._around = surroundings
         self._names = Names(app.name, app.environment)
-        self._engine = Engine(Transport(socket_of(environ.get("DOCKER_HOST", ""))))
+        self._engine = Engine(Transport(socket_of(environ.get("DOCKER_HOST", ""))), Credentials.of(environ))
         self._store = SecretStore(self._engine, self._names)
         self._replicas = Replicas(self._engine, self._names, self._store)
         self._gateway = GatewayContainer(self._engine, self._names)
@@ -64,13 +78,23 @@ class DockerTarget:
     def images(self, *, build: bool, say: Say) -> Images:
         app = self._around.app
         _refuse_local_models(app)
-        builder = ImageBuilder(self._engine, app.build.network)
+        made = app.build
+        builder = ImageBuilder(
+            engine=self._engine,
+            network=made.network,
+            registry=made.registry,
+            created=Clock().stamp(),
+            revision=revision(app.root) if build else None,
+            pip_config=self._around.reveal(str(made.pip_config)) if build and made.pip_config else None,
+        )
         services = {}
         for name, service in app.services.items():
             if service.image is not None:
                 services[name] = self._pulled(service.image, build=build, say=say)
             elif not service.runs_elsewhere:
                 services[name] = self._built(builder, service_context(app, name), build=build, say=say)
+        # The gateway's files are not of the app's commit.
+        builder = dataclasses.replace(builder, revision=None)
         return Images(services, self._built(builder, gateway_context(app), build=build, say=say))
 
     def render(self, release: Release) -> Rendered:
@@ -80,6 +104,13 @@ class DockerTarget:
         return Rendered(addresses=addresses, gateway=gateway)
 
     def observe(self) -> Layout:
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            # Whoever looks asks the gateway next, and an answer about files takes the engine its time.
+            pool.submit(self._store.read, ADMIN_TOKEN)
+            front, installed = pool.submit(self._gateway.front), pool.submit(lambda: list(self._installed()))
+            return self._layout(front.result(), [release.number for release in installed.result()])
+
+    def _layout(self, front: tuple[int, ...], installed: Sequence[int]) -> Layout:
         current = self._gateway.current()
         running: dict[int, dict[str, int]] = {}
         for replica, container in self._replicas.all():
@@ -88,9 +119,10 @@ class DockerTarget:
             services[replica.service] = services.get(replica.service, 0) + count
         return Layout(
             gateway=current.image_id if current is not None and current.is_running else None,
-            front=self._gateway.front(),
+            front=front,
             running=running,
-            installed=tuple(release.number for release in self._installed()),
+            installed=tuple(installed),
+            is_stale=current is not None and self._gateway.has_other(current, self._present_certificates()),
         )
 
     def apply(self, step: TargetStep, say: Say) -> None:
@@ -126,8 +158,10 @@ class DockerTarget:
     def _built(self, builder: ImageBuilder, context: Context, *, build: bool, say: Say) -> Image:
         if build:
             for line in builder.build(context):
-                if line.startswith(("Step ", "pulling ")):  # what a step prints is shown when it fails
-                    say(line)
+                if line.startswith(
+                    ("Step ", "pulling ", "building ", "pushing ", "fetching ")
+                ):  # what a step prints is shown when it fails
+                    say(line if len(line) <= _LINE_LENGTH else f"{line[: _LINE_LENGTH - 1]}…")
         image = builder.built(context)
         return Image(builder.reference(context), image.id if image else None)
 
@@ -140,13 +174,24 @@ class DockerTarget:
         new = {file: item for file, item in wanted.items() if file not in present}
         self._store.write({file: self._around.secret(*item).reveal() for file, item in new.items()})
         for part, image in {**release.images.services, GATEWAY_PART: gateway_image}.items():
-            found = self._engine.image(image.digest or image.reference)
-            if found is None:
-                raise TargetError(
-                    f"the image of {part} in {release.name} is not on the engine any more: {image.reference}",
-                    f"shipway deploy {release.environment}",
-                )
+            found = self._engine.image(image.digest or image.reference) or self._fetched(image, part, release, say)
             self._engine.tag(found.id, *self._names.installed(part, release.number))
+
+    def _fetched(self, image: Image, part: str, release: Release, say: Say) -> EngineImage:
+        """An image that was built on another machine, or removed here. Raises: TargetError, RegistryError."""
+        if image.reference.startswith(f"{REPOSITORY}/"):
+            raise TargetError(
+                f"the image of {part} in {release.name} is not on this engine: {image.reference}",
+                "set build.registry to share images between machines, or deploy anew on this one",
+            )
+        say(f"pulling {image.reference}")
+        found = self._engine.pull(image.reference)
+        if image.digest is not None and found.id != image.digest:
+            raise TargetError(
+                f"{image.reference} is another image now than the one of {release.name}",
+                f"shipway deploy {release.environment}, to make a release with it",
+            )
+        return found
 
     def _installed(self) -> Iterator[Release]:
         """The releases all of whose images are here under their names. One without a record cannot be returned to."""
@@ -180,7 +225,7 @@ class DockerTarget:
 
     def _drain_s(self, number: int, service: str) -> float:
         release = self._record(number)
-        return _sections(release).services[service].drain if release is not None else Budget().drain_s
+        return _sections(release).services[service].drain if release is not None else Needs().drain_s
 
     def _wanted(self, image: str, front: tuple[int, ...]) -> Wanted:
         releases = [self._around.release(number) for number in front]
@@ -196,6 +241,13 @@ class DockerTarget:
         token = self._store.needed(ADMIN_TOKEN)
         files = dict(_certificates(sections.gateway, self._around.root))
         return Wanted(image, front, as_toml(table), sections.gateway, ",".join(keys), token, files)
+
+    def _present_certificates(self) -> dict[str, bytes]:
+        """Those of the app file; none where they cannot be read, as not everybody who deploys has them."""
+        try:
+            return dict(_certificates(self._around.app.gateway, self._around.root))
+        except TargetError:
+            return {}
 
     def _models_url(self, release: Release, sections: Sections) -> str:
         """Where services of *release* ask for models: the gateway, at the host's end of the environment's network."""
@@ -254,7 +306,10 @@ def with_addresses(
 def _built_references(release: Release) -> set[str]:
     """The names of its images that were built here; others are not ours to remove."""
     images = (*release.images.services.values(), release.images.gateway)
-    return {image.reference for image in images if image.reference.startswith(f"{REPOSITORY}/")}
+    registry = release.resolved.get("build", {}).get("registry")
+    prefixes = tuple(f"{one}/" for one in (REPOSITORY, registry) if one)
+    given = {service.get("image") for service in release.resolved.get("services", {}).values()}
+    return {image.reference for image in images if image.reference.startswith(prefixes)} - given
 
 
 def _certificates(settings: GatewaySettings, root: Path) -> Iterator[tuple[str, bytes]]:

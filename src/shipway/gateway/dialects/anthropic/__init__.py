@@ -8,7 +8,8 @@ from shipway.gateway.dialects.anthropic.answer import (
     write_answer,
     write_error,
 )
-from shipway.gateway.dialects.anthropic.request import read_request, write_request
+from shipway.gateway.dialects.anthropic.request_reader import read_request
+from shipway.gateway.dialects.anthropic.request_writer import write_request
 from shipway.gateway.dialects.anthropic.stream import Parser, Writer
 from shipway.gateway.dialects.dialect import Dialect
 

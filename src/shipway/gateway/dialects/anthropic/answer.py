@@ -5,13 +5,13 @@ from __future__ import annotations
 import msgspec
 from msgspec import Raw
 
-from shipway.gateway.dialects.anthropic.request import FAMILY
+from shipway.gateway.dialects.anthropic.wire import FAMILY
 from shipway.gateway.dialects.conversation import Citation, Image, Reasoning, Text, ToolCall
 from shipway.gateway.dialects.dialect import document_reader
 from shipway.gateway.dialects.errors import kind_of, one_word, refused_by_model
 from shipway.gateway.dialects.events import Answer, AnswerPart, Envelope, StopReason
 from shipway.gateway.dialects.losses import object_text
-from shipway.gateway.dialects.signatures import sealed_for
+from shipway.gateway.dialects.signatures import opened_from, sealed_for
 from shipway.gateway.dialects.usage import TokenUsage, plus, remainder
 from shipway.gateway.refusals import JSON_FIELD, Refusal, extra_fields
 
@@ -186,10 +186,11 @@ def read_answer(body: bytes) -> Answer:
         elif isinstance(block, _ToolUse):
             parts.append(ToolCall(block.id, block.name, bytes(block.input).decode()))
         elif isinstance(block, _Thinking):
-            signed = FAMILY if block.signature else ""
-            parts.append(Reasoning(block.thinking, block.signature or None, origin=signed))
+            signature, origin = opened_from(FAMILY, block.signature)
+            parts.append(Reasoning(block.thinking, signature or None, origin=origin if signature else ""))
         else:
-            parts.append(Reasoning(sealed=block.data, origin=FAMILY))
+            data, origin = opened_from(FAMILY, block.data)
+            parts.append(Reasoning(sealed=data, origin=origin))
     return Answer(
         tuple(parts),
         read_stop(message.stop_reason),

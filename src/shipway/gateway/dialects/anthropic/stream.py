@@ -15,7 +15,7 @@ from shipway.gateway.dialects.anthropic.answer import (
     written_stop,
     written_usage,
 )
-from shipway.gateway.dialects.anthropic.request import FAMILY
+from shipway.gateway.dialects.anthropic.wire import FAMILY
 from shipway.gateway.dialects.dialect import document_reader
 from shipway.gateway.dialects.errors import one_word
 from shipway.gateway.dialects.events import (
@@ -36,7 +36,7 @@ from shipway.gateway.dialects.events import (
     ToolCallStarted,
     UsageKnown,
 )
-from shipway.gateway.dialects.signatures import sealed_for
+from shipway.gateway.dialects.signatures import opened_from, sealed_for
 from shipway.gateway.dialects.usage import NOTHING
 
 
@@ -149,13 +149,15 @@ class Parser:
         if block.type == "thinking":
             return [ReasoningDelta(block.thinking)] if block.thinking else []
         if block.type == "redacted_thinking":
-            return [ReasoningSealed(block.data, FAMILY)]
+            data, origin = opened_from(FAMILY, block.data)
+            return [ReasoningSealed(data, origin)]
         raise ValueError("a block of an unknown type")
 
     def _block_ended(self) -> list[Event]:
         events: list[Event] = []
         if self._signature:
-            events.append(ReasoningSigned(self._signature, FAMILY))
+            signature, origin = opened_from(FAMILY, self._signature)
+            events.append(ReasoningSigned(signature, origin))
             self._signature = ""
         if self._call is not None and self._called_with_nothing:
             events.append(ToolArguments(self._call, "{}"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import Raw
 
-from shipway.gateway.dialects.bedrock.request import FAMILY
+from shipway.gateway.dialects.bedrock.wire import FAMILY
 from shipway.gateway.dialects.conversation import Citation, Image, Reasoning, Text, ToolCall
 from shipway.gateway.dialects.dialect import document_reader
 from shipway.gateway.dialects.errors import refused_by_model

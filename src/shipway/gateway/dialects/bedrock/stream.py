@@ -20,7 +20,7 @@ from shipway.gateway.dialects.bedrock.answer import (
     written_usage,
 )
 from shipway.gateway.dialects.bedrock.framing import framed
-from shipway.gateway.dialects.bedrock.request import FAMILY
+from shipway.gateway.dialects.bedrock.wire import FAMILY
 from shipway.gateway.dialects.conversation import Image
 from shipway.gateway.dialects.dialect import document_reader
 from shipway.gateway.dialects.events import (

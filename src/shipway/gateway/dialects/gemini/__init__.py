@@ -2,7 +2,8 @@
 
 from shipway.gateway.dialects.dialect import Dialect
 from shipway.gateway.dialects.gemini.answer import read_answer, read_error, stream_error, write_answer, write_error
-from shipway.gateway.dialects.gemini.request import read_request, write_request
+from shipway.gateway.dialects.gemini.request_reader import read_request
+from shipway.gateway.dialects.gemini.request_writer import write_request
 from shipway.gateway.dialects.gemini.stream import Parser, Writer
 
 DIALECT = Dialect(

@@ -11,7 +11,7 @@ from shipway.gateway.dialects.conversation import Citation, Image, Reasoning, Te
 from shipway.gateway.dialects.dialect import document_reader
 from shipway.gateway.dialects.errors import one_word, refused_by_model
 from shipway.gateway.dialects.events import Answer, AnswerPart, Envelope, StopReason
-from shipway.gateway.dialects.gemini.request import FAMILY
+from shipway.gateway.dialects.gemini.wire import FAMILY
 from shipway.gateway.dialects.losses import object_text
 from shipway.gateway.dialects.signatures import opened_from, sealed_for
 from shipway.gateway.dialects.usage import NOTHING, TokenUsage, plus, remainder

@@ -3,7 +3,8 @@
 from shipway.gateway.dialects.dialect import Dialect
 from shipway.gateway.dialects.openai import as_openai_error, refused_by_model, stream_error
 from shipway.gateway.dialects.openai_chat.answer import read_answer, write_answer
-from shipway.gateway.dialects.openai_chat.request import read_request, write_request
+from shipway.gateway.dialects.openai_chat.request_reader import read_request
+from shipway.gateway.dialects.openai_chat.request_writer import write_request
 from shipway.gateway.dialects.openai_chat.stream import Parser, Writer
 
 DIALECT = Dialect(

@@ -8,7 +8,9 @@ from shipway.gateway.dialects.conversation import Citation, Image, Reasoning, Te
 from shipway.gateway.dialects.dialect import document_reader
 from shipway.gateway.dialects.events import Answer, AnswerPart, Envelope, StopReason
 from shipway.gateway.dialects.media import image_from, image_url
-from shipway.gateway.dialects.openai_chat.request import ReasoningDetail, detail_of, thoughts
+from shipway.gateway.dialects.openai_chat.request_reader import thoughts
+from shipway.gateway.dialects.openai_chat.request_writer import detail_of
+from shipway.gateway.dialects.openai_chat.wire import ReasoningDetail
 from shipway.gateway.dialects.usage import NOTHING, TokenUsage, remainder
 
 _READ_STOPS: dict[str, StopReason] = {

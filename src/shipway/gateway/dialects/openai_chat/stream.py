@@ -37,7 +37,7 @@ from shipway.gateway.dialects.openai_chat.answer import (
     written_stop,
     written_usage,
 )
-from shipway.gateway.dialects.openai_chat.request import FAMILY, ReasoningDetail
+from shipway.gateway.dialects.openai_chat.wire import FAMILY, ReasoningDetail
 from shipway.gateway.dialects.signatures import opened_from, sealed_for
 from shipway.gateway.dialects.usage import NOTHING
 

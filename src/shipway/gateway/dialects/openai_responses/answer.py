@@ -9,7 +9,7 @@ import msgspec
 from shipway.gateway.dialects.conversation import Citation, Image, Reasoning, Text, ToolCall
 from shipway.gateway.dialects.dialect import document_reader
 from shipway.gateway.dialects.events import Answer, AnswerPart, Envelope, StopReason
-from shipway.gateway.dialects.openai_responses.request import FAMILY
+from shipway.gateway.dialects.openai_responses.wire import FAMILY
 from shipway.gateway.dialects.signatures import opened_from, sealed_for
 from shipway.gateway.dialects.usage import NOTHING, TokenUsage, remainder
 
@@ -47,9 +47,7 @@ def written_usage(usage: TokenUsage) -> dict[str, object] | None:
     """None where nothing is known. The SDK's types ask for the details of both, so what is unknown there is 0."""
     if usage.prompt_tokens is None and usage.completion_tokens is None:
         return None
-    details = {"cached_tokens": usage.cached_read or 0}
-    if usage.cached_write is not None:
-        details["cache_write_tokens"] = usage.cached_write
+    details = {"cached_tokens": usage.cached_read or 0, "cache_write_tokens": usage.cached_write or 0}
     return {
         "input_tokens": usage.prompt_tokens or 0,
         "input_tokens_details": details,

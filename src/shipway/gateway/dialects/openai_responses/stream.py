@@ -300,11 +300,7 @@ class Writer:
 
 
 def stream_error(refusal: Refusal) -> bytes:
-    document = {
-        "type": "error",
-        "code": refusal.code,
-        "message": refusal.message,
-        "param": refusal.param,
-        "sequence_number": 0,
-    }
+    """With the error twice: in the event's own fields, and under `error`, from which OpenAI's client raises."""
+    said = {"code": refusal.code, "message": refusal.message, "param": refusal.param}
+    document = {"type": "error", "sequence_number": 0, **said, "error": {"type": refusal.kind, **said}}
     return b"event: error\ndata: %b\n\n" % _encode(document)

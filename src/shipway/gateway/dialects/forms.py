@@ -1,0 +1,117 @@
+"""Uploads to models: `multipart/form-data`, of which only the model's name is read and replaced.
+
+Source: RFC 7578. The parts are cut out by their boundary and nothing of them is decoded, so a file passes as it was sent.
+"""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+from shipway.gateway.dialects.openai import ModelRequest
+from shipway.gateway.refusals import Refused, bad_field
+
+MAX_PARTS = 256
+
+_BOUNDARY = re.compile(rb"multipart/form-data; ?boundary=(?:\"([^\"\r\n]{1,70})\"|([^\s;\"]{1,70}))", re.IGNORECASE)
+_QUOTED = rb'"[^"\r\n]*"'
+_NAMED = re.compile(
+    rb"(?i:content-disposition): ?form-data; ?name=(?:\"([^\"\r\n]*)\"|([A-Za-z0-9_\[\]-]+))"
+    rb"(?:; ?filename=(?:%b|[^\s;\"]+)|; ?filename\*=[^\s;\"]+)*" % _QUOTED
+)
+"""Narrower than the grammar: what readers could take for another name (`name*`, a second name) is refused."""
+_decode_text = msgspec.json.Decoder(str).decode
+
+
+class FormRequest(ModelRequest):
+    """A model call that is a form."""
+
+    __slots__ = ("_after", "_before")
+
+    def __init__(self, body: bytes, content_type: bytes | None) -> None:
+        """Raises: Refused, when it is no form with one model."""
+        boundary = _BOUNDARY.fullmatch(content_type or b"")
+        if boundary is None:
+            raise Refused(
+                bad_field(None, "The body must be multipart/form-data, with a boundary and nothing else said.")
+            )
+        values: dict[bytes, tuple[int, int]] = {}
+        for start, end in _parts(body, boundary[1] or boundary[2]):
+            head_end = body.find(b"\r\n\r\n", start, end)
+            name = _name(body[start:head_end]) if head_end >= 0 else None
+            if name is None:
+                raise Refused(bad_field(None, "A part of the form has no name, or not one that is plain."))
+            if name in (b"model", b"stream"):
+                if name in values:
+                    raise Refused(bad_field(name.decode(), f"The field {name.decode()!r} is there twice."))
+                values[name] = (head_end + 4, end)
+        if b"model" not in values:
+            raise Refused(bad_field("model", "The field 'model' is missing."))
+        start, end = values[b"model"]
+        try:
+            self.model = body[start:end].decode()
+        except UnicodeDecodeError:
+            raise Refused(bad_field("model", "The field 'model' must be a string.")) from None
+        if body[slice(*values.get(b"stream", (0, 0)))].strip().lower() not in (b"", b"false"):
+            raise Refused(bad_field("stream", "Answers to uploads are not streamed here."))
+        self.stream = False
+        self.body = body
+        self.fields = {}
+        self.read = None
+        self._before, self._after = body[:start], body[end:]
+
+    def texts(self) -> list[tuple[str, str | None]]:
+        """Name and value of each part; None in place of the value of a file, or of what is no text."""
+        texts: list[tuple[str, str | None]] = []
+        for start, end in _parts(self.body, self.body[2 : self.body.find(b"\r\n")]):
+            head_end = self.body.find(b"\r\n\r\n", start, end)
+            head, value = self.body[start:head_end], self.body[head_end + 4 : end]
+            is_file = b"filename" in head.lower()
+            try:
+                texts.append(((_name(head) or b"").decode("latin-1"), None if is_file else value.decode()))
+            except UnicodeDecodeError:
+                texts.append(((_name(head) or b"").decode("latin-1"), None))
+        return texts
+
+    def beginning(self) -> bytes:
+        """The model alone: uploads have no beginning that they share."""
+        return self.model.encode()
+
+    def body_for(self, model_json: msgspec.Raw) -> bytes:
+        """The form to send upstream, with the string *model_json* in the model's place."""
+        return self._before + _decode_text(model_json).encode() + self._after
+
+
+def _name(head: bytes) -> bytes | None:
+    """The name of a part, if its head says one and no two readers could differ on it."""
+    found: bytes | None = None
+    for line in head.split(b"\r\n"):
+        if line.lower().startswith(b"content-disposition"):
+            match = _NAMED.fullmatch(line)
+            if match is None or found is not None:
+                return None
+            found = match[1] if match[1] is not None else match[2]
+        elif line[:1] in (b" ", b"\t"):  # a line that is folded
+            return None
+    return found
+
+
+def _parts(body: bytes, boundary: bytes) -> list[tuple[int, int]]:
+    """Where each part begins and ends, its head included. Raises: Refused."""
+    mark = b"--" + boundary
+    if not body.startswith(mark):
+        raise Refused(bad_field(None, "The body is not the form that it says it is."))
+    at = 0
+    found: list[tuple[int, int]] = []
+    while True:
+        start = at + len(mark)
+        if body.startswith(b"--", start):
+            return found
+        if not body.startswith(b"\r\n", start):  # the boundary is the beginning of another one, or written oddly
+            raise Refused(bad_field(None, "The boundary of the form is not clear."))
+        end = body.find(b"\r\n" + mark, start)
+        if end < 0 or len(found) == MAX_PARTS:
+            raise Refused(bad_field(None, "The form does not end, or has too many parts."))
+        found.append((start, end))
+        at = end + 2

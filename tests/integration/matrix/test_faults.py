@@ -1,0 +1,65 @@
+"""Faults of providers through the gateway: the caller's SDK raises the right class, and never takes half for a whole."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.matrix.asks import Ask
+from tests.integration.matrix.callers import CALLERS
+from tests.integration.matrix.faults import EARLY_FAULTS, FAULTS, LATE_FAULTS
+from tests.integration.matrix.places import PLACES
+from tests.integration.matrix.running import KEY, setting
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.mark.parametrize("fault_name", FAULTS)
+async def test_fault(fault_name: str, caller_name: str, place_name: str, stream: bool, tmp_path: Path) -> None:
+    fault, caller, place = FAULTS[fault_name], CALLERS[caller_name], PLACES[place_name]
+    exception, status = caller.errors[fault.kind]
+    arguments = caller.arguments(Ask())
+    async with setting(place, tmp_path) as here:
+        here.fake.script(fault.reply(place), fault.reply(place))
+        with pytest.raises(exception) as caught:
+            await caller.call(here.url, KEY, {"model": "m", **arguments}, stream)
+        error: Any = caught.value
+        assert (type(error), error.status_code) == (exception, status)
+        assert error.response.headers.get("retry-after") == fault.retry_after
+        assert error.request_id.startswith("req-")
+        assert fault.says in str(error)
+        # No text, key or address of the provider.
+        assert [word for word in ("fake", "127.0.0.1", "key") if word in str(error.body)] == []
+        if fault.elsewhere:
+            heard = await caller.call(here.url, KEY, {"model": "pair", **arguments}, stream)
+            assert (heard.text, len(here.spare.requests)) == ("This is a fake answer.", 1)
+        else:
+            with pytest.raises(exception):
+                await caller.call(here.url, KEY, {"model": "pair", **arguments}, stream)
+            assert here.spare.requests == []
+
+
+@pytest.mark.parametrize("fault_name", EARLY_FAULTS)
+async def test_fault_before_the_first_token(fault_name: str, caller_name: str, place_name: str, tmp_path: Path) -> None:
+    caller = CALLERS[caller_name]
+    exception, status = caller.errors["failed"]
+    arguments = caller.arguments(Ask())
+    async with setting(PLACES[place_name], tmp_path) as here:
+        here.fake.script(EARLY_FAULTS[fault_name], EARLY_FAULTS[fault_name])
+        with pytest.raises(exception) as caught:
+            await caller.call(here.url, KEY, {"model": "m", **arguments}, True)
+        error: Any = caught.value
+        assert error.status_code == status
+        heard = await caller.call(here.url, KEY, {"model": "pair", **arguments}, True)
+        assert (heard.text, len(here.fake.requests), len(here.spare.requests)) == ("This is a fake answer.", 2, 1)
+
+
+@pytest.mark.parametrize("fault_name", LATE_FAULTS)
+async def test_fault_after_the_first_token(fault_name: str, caller_name: str, place_name: str, tmp_path: Path) -> None:
+    caller = CALLERS[caller_name]
+    async with setting(PLACES[place_name], tmp_path) as here:
+        here.fake.script(LATE_FAULTS[fault_name])
+        with pytest.raises(caller.in_band) as caught:
+            await caller.call(here.url, KEY, {"model": "pair", **caller.arguments(Ask())}, True)
+        assert "What should answer this" in str(caught.value)
+        assert (len(here.fake.requests), here.spare.requests) == (1, [])
