@@ -19,6 +19,8 @@ from tests.gateway.conftest import AUTH, RunningGateway, StartGateway
 from tests.gateway.guards.conftest import CHECK, CHECK_ASYNC, guarded
 from tests.gateway.guards.hooks import Hook
 from tests.gateway.guards.test_whole import anthropic_client, openai_client
+from tests.gateway.test_failover import nothing_under_way
+from tests.gateway.test_failover_streams import send_chat
 
 AFTER = '{ name = "g", when = "after" }'
 QUICK = f'{CHECK}\nhold = "20ms"'
@@ -333,3 +335,42 @@ async def test_a_stream_of_responses_is_checked_once_although_it_says_its_text_a
     shown = [(piece.kind, piece.text[piece.checked :]) for check in hook.seen for piece in check.texts]
     assert "".join(text for kind, text in shown if kind == "text") == TEXT
     assert [text for kind, text in shown if kind == "field"] == []
+
+
+async def test_a_slow_reader_slows_the_upstream_and_loses_nothing(
+    start_gateway: StartGateway, fake: FakeOpenAI, hook: Hook
+) -> None:
+    fake.script(Reply(tokens=["x" * 50_000] * 400))
+    gateway = await start_gateway(guarded(fake.base_url, f"{QUICK}\nwindow = 1000000", use=AFTER))
+    reader, writer = await send_chat(gateway, stream=True)
+    await asyncio.sleep(1)
+    (received,) = fake.requests
+    assert not received.answered.is_set()
+    taken = 0
+    while b"[DONE]" not in (data := await asyncio.wait_for(reader.read(1 << 20), 5)):
+        taken += data.count(b"x")
+    assert taken + data.count(b"x") == 400 * 50_000 + 404  # each chunk and the finish have one in "index"
+    writer.close()
+    await nothing_under_way(gateway)
+
+
+async def test_a_stream_past_the_drain_budget_ends_with_an_error_of_its_dialect(
+    start_gateway: StartGateway, fake: FakeOpenAI, hook: Hook
+) -> None:
+    async def hang(asked: Check) -> object:
+        if any("three" in piece.text for piece in asked.texts):
+            await asyncio.sleep(30)
+        return ALLOW
+
+    hook.decide_later = hang
+    fake.script(Reply(text=TEXT, token_delay_s=0.03))
+    guard = f'{CHECK_ASYNC}\nhold = "20ms"\ndeadline = "30s"'
+    gateway = await start_gateway(guarded(fake.base_url, guard, use=AFTER).replace('drain = "1s"', 'drain = "300ms"'))
+    reader, writer = await send_chat(gateway, stream=True)
+    await reader.readuntil(b"one")
+    await gateway.server.drain()
+    rest = await asyncio.wait_for(reader.read(), 2)
+    assert b'"code":"draining"' in rest
+    assert b"three" not in rest
+    assert rest.endswith(b"\n\n\r\n0\r\n\r\n")
+    writer.close()
