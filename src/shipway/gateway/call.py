@@ -20,6 +20,7 @@ from shipway.monitoring.logging import AccessRecord, subject_of
 
 if TYPE_CHECKING:
     from shipway.gateway.cache.recording import Recording
+    from shipway.gateway.guards.watch import Watch
 
 StreamError = Callable[[Refusal], bytes]
 
@@ -66,6 +67,7 @@ class Call(AccessRecord):
         write_refusal: Writes errors in the dialect that the client speaks.
         status_of: The status with which that dialect says a refusal; None where it is the refusal's own.
         recording: What its answer is kept by; None where it is not to be kept.
+        watch: What its model's guards see of it; None where it has none.
         stream_error: Says an error inside a stream of that dialect; None where a stream can only be cut.
     """
 
@@ -84,6 +86,7 @@ class Call(AccessRecord):
         "status_of",
         "stream_error",
         "total_deadline_s",
+        "watch",
         "write_refusal",
     )
 
@@ -98,6 +101,7 @@ class Call(AccessRecord):
         self.write_refusal: Writer = as_problem
         self.status_of: Callable[[Refusal], int] | None = None
         self.stream_error: StreamError | None = None
+        self.watch: Watch | None = None
         self._dropped_field = b""
         self.recording: Recording | None = None
         self.now_s = exchange.connection.server.loop.time()

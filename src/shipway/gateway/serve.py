@@ -20,6 +20,7 @@ from shipway.gateway.admin import AdminApi
 from shipway.gateway.cache.model_cache import LiveCaches
 from shipway.gateway.call import request_id_for
 from shipway.gateway.configuration import LOOK_EVERY_S, Configuration
+from shipway.gateway.guards.live import LiveGuards
 from shipway.gateway.health_checks import HealthChecks
 from shipway.gateway.http1.asgi import serve_asgi
 from shipway.gateway.http1.deadlines import Sweep
@@ -102,8 +103,16 @@ class GatewayServer:
         self._limits = LiveLimits()
         self._providers = LiveProviders()
         self._caches = LiveCaches()
+        self._guards = LiveGuards()
         around = Surroundings(
-            keys_from(environ), self._endpoints, self._limits, self._providers, self._caches, environ, allotted
+            keys_from(environ),
+            self._endpoints,
+            self._limits,
+            self._providers,
+            self._caches,
+            self._guards,
+            environ,
+            allotted,
         )
         self._configuration = Configuration(app, around, options.weights, self._apply)
         self._registry = metrics.gateway_registry()
@@ -200,6 +209,7 @@ class GatewayServer:
         await self._side.drain(0.0)
         for sweep in self._sweeps:
             sweep.stop()
+        self._guards.close()
         self._endpoints.close()
         await self._caches.close()
         self._telemetry.settle()

@@ -23,6 +23,17 @@ MAX_WAITING_LINES = 100_000
 FLUSH_S = 0.1
 
 
+class GuardNote(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """What one guard's checks of one call came to; the worst outcome of them."""
+
+    guard: str
+    when: str
+    outcome: str
+    checks: int
+    duration_s: float = msgspec.field(name="duration")
+    reason: str = ""
+
+
 class AccessRecord:
     """What one request's line says. None is unknown or does not apply, never zero.
 
@@ -37,6 +48,7 @@ class AccessRecord:
         "duration_s",
         "error",
         "first_token_s",
+        "guards",
         "input_tokens",
         "method",
         "model",
@@ -71,6 +83,7 @@ class AccessRecord:
         self.first_token_s: float | None = None
         self.input_tokens: int | None = None
         self.output_tokens: int | None = None
+        self.guards: list[GuardNote] | None = None
         self.principal: str | None = None
         self.service: str | None = None
         self.model: str | None = None
@@ -229,6 +242,8 @@ class _JsonLines:
             rest += b',"cache":"%b"' % record.cache
         if record.first_token_s is not None:
             rest += b',"gen_ai.server.time_to_first_token":%.6f' % record.first_token_s
+        if record.guards is not None:
+            rest += b',"shipway.guards":%b' % _encode(record.guards)
         return _LINE % (
             time.time_ns(),
             _INFO if record.status < 500 else _ERROR,

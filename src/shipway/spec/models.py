@@ -11,6 +11,7 @@ from pydantic_core import CoreSchema
 from shipway.secret import SecretReference
 from shipway.spec.cache import Cache
 from shipway.spec.fields import ReleaseName, Text
+from shipway.spec.guards import GuardUse
 from shipway.spec.releases import Release, ReleaseWeight, with_some_traffic
 from shipway.spec.section import List, Section, from_file, mistake
 from shipway.spec.wording import Location, found, listed
@@ -119,6 +120,11 @@ class Model(Section):
         "as `logit_bias` or `messages[].name`; the answer names them in `x-shipway-dropped`. Any other such field is refused.",
     )
     cache: Cache | None = Field(default=None, description="Keep answers and give them again to the same request.")
+
+    guards: Annotated[tuple[GuardUse, ...], List] = Field(
+        default_factory=tuple,
+        description="Guards that see what the model is asked and what it answers; all of them must allow it.",
+    )
 
     @property
     def upstreams_by_place(self) -> Mapping[Location, Upstream]:

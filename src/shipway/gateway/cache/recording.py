@@ -1,7 +1,7 @@
 """An answer on its way to the client that asked, written down to be kept once it is whole and good.
 
 An answer whose recording is never told that it is whole is not kept: an error, a stream that was cut or said an error, one
-whose client left.
+whose client left, one that a guard refused.
 """
 
 from __future__ import annotations
@@ -57,11 +57,11 @@ class Recording:
     def end(self) -> None:
         """Keep the answer if it is whole, and tell those who wait."""
         self._call.recording = None  # or the two would keep each other until the garbage collector came
-        if not self._whole:
+        call = self._call
+        if not self._whole or call.error is not None:  # a guard may have refused what its upstream had ended well
             self._let_go()
             return
         self._whole = False
-        call = self._call
         entry = Entry(
             self._stream,
             b"".join(self._pieces),
