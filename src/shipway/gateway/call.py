@@ -28,9 +28,6 @@ _process = secrets.token_hex(8).encode()
 _count = itertools.count()
 
 
-_MOST_NAMED, _LONGEST_NAMES = 32, 2048
-"""Of what was dropped."""
-
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:+/=-]{1,128}")
 
 
@@ -144,16 +141,11 @@ class Call(AccessRecord):
         """Send a whole response. *dated*: whether *fields* have a Date."""
         self.exchange.respond(status, fields + self.fields, body, dated=dated)
 
-    def note_dropped(self, paths: list[str]) -> None:
+    def note_dropped(self, names: bytes) -> None:
         """The response will name these fields of the request, which this attempt's upstream was not told."""
         if self._dropped_field:
             self.fields = self.fields.replace(self._dropped_field, b"")
-        # A path may hold what the client called a field, so anything, and there may be many.
-        names = ", ".join(
-            path if path.isascii() and path.isprintable() else ascii(path) for path in paths[:_MOST_NAMED]
-        )
-        names = names[:_LONGEST_NAMES]
-        self._dropped_field = f"x-shipway-dropped: {names}\r\n".encode() if paths else b""
+        self._dropped_field = b"x-shipway-dropped: %b\r\n" % names if names else b""
         self.fields += self._dropped_field
 
     def name_request(self, name: bytes) -> None:

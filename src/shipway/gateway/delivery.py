@@ -18,14 +18,14 @@ from shipway.gateway.dialects.dialect import Dialect
 from shipway.gateway.dialects.events import Envelope
 from shipway.gateway.dialects.losses import Losses
 from shipway.gateway.dialects.openai import STREAM_CONTENT_TYPE, ModelRequest
-from shipway.gateway.dialects.registry import open_dialect
+from shipway.gateway.dialects.registry import OPERATIONS, open_dialect
 from shipway.gateway.dialects.translated_stream import TranslatedStream
 from shipway.gateway.dialects.usage import NOTHING
 from shipway.gateway.http1.fields import CREDENTIALS, Fields, as_lines, without
 from shipway.gateway.http1.response_head import ResponseHead
 from shipway.gateway.model_api import AnswerReader, ModelPath, Usage
 from shipway.gateway.providers import event_stream
-from shipway.gateway.providers.provider import Framing, Operation, Outgoing, Provider, Route, field_value
+from shipway.gateway.providers.provider import Framing, Outgoing, Provider, Route, field_value
 from shipway.gateway.refusals import JSON_FIELD, Refusal
 from shipway.gateway.snapshot import Candidate
 
@@ -160,7 +160,7 @@ class Translated:
         conversation, losses = self._read(request)
         losses = losses.again()
         body = self._body(conversation, losses)
-        call.note_dropped(losses.dropped)
+        call.note_dropped(losses.header_value())
         head = call.exchange.head
         traced = as_lines([field for field in head.passed_on if field[0] in _FOR_ANYBODY])
         return self._heads.message(call, body, JSON_FIELD + traced)
@@ -210,15 +210,6 @@ class Counted(Translated):
 _STREAM_TYPES: dict[Framing, bytes] = {"sse": STREAM_CONTENT_TYPE, "event-stream": event_stream.CONTENT_TYPE}
 _FOR_ANYBODY = frozenset((b"traceparent", b"tracestate", b"baggage"))
 """Fields of a client that mean the same to every provider."""
-_UPSTREAM_DIALECTS: dict[Operation, str] = {
-    "chat_completions": "openai_chat",
-    "messages": "anthropic",
-    "converse": "bedrock",
-    "generate_content": "gemini",
-    "converse_count_tokens": "bedrock",
-    "generate_content_count_tokens": "gemini",
-}
-"""The dialects of the operations that conversations, and questions for their tokens, are translated to."""
 
 
 def _envelope(call: Call, request: ModelRequest, *, include_usage: bool) -> Envelope:
@@ -237,7 +228,7 @@ def delivery_to(candidate: Candidate, path: ModelPath, *, stream: bool) -> Deliv
     route = None if operation is None else provider.route(operation, upstream.model, stream=stream)
     if not path.conversation or operation is None or route is None:
         return None
-    dialects = open_dialect(path.conversation), open_dialect(_UPSTREAM_DIALECTS[operation])
+    dialects = open_dialect(path.conversation), open_dialect(OPERATIONS[operation])
     return (Counted if counting else Translated)(candidate, *dialects, route)
 
 

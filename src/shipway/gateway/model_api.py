@@ -104,7 +104,7 @@ _CONVERSATIONS = ModelPath("chat_completions", "chat", conversation="openai_chat
 
 PATHS: dict[bytes, ModelPath] = {
     b"/v1/chat/completions": _CONVERSATIONS,
-    b"/v1/completions": ModelPath("completions", "text_completion"),
+    b"/v1/completions": ModelPath("completions", "text_completion", conversation="completions"),
     b"/v1/embeddings": ModelPath("embeddings", "embeddings", read_usage=partial(openai.answer_usage, embeddings=True)),
     b"/v1/responses": ModelPath("responses", "chat", **_read_by_parser("openai_responses", "output")),
     b"/v1/messages": ModelPath("messages", "chat", **_ANTHROPIC),

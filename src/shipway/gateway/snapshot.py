@@ -16,6 +16,7 @@ import msgspec
 from shipway.errors import NoAddressError
 from shipway.gateway.admission import Admission, ApiKeys, Principal, RequestLimit, key_digest
 from shipway.gateway.cache.model_cache import LiveCaches, ModelCache
+from shipway.gateway.dialects.losses import HINTS
 from shipway.gateway.guards.guard import Guard, ModelGuards
 from shipway.gateway.guards.live import LiveGuards
 from shipway.gateway.health_checks import Check
@@ -375,11 +376,16 @@ def _candidates(app: App, model: Model, upstream: Upstream, around: Surroundings
             hint='a local model is served by "shipway up"; elsewhere set base_url of the provider',
         )
     provider = around.providers.get(declared.kind, _settings(app, declared, tuple(urls), around.environ))
-    target = UpstreamTarget(upstream.target, upstream.model, provider, frozenset(model.may_drop))
+    target = UpstreamTarget(upstream.target, upstream.model, provider, _droppable(model))
     urls = provider.base_urls
     weight = (1.0 if upstream.weight is None else upstream.weight) / len(urls)
     tls = _tls(app, declared)
     return [Candidate(target, around.endpoints.get(url, tls, upstream.target), weight) for url in urls]
+
+
+def _droppable(model: Model) -> frozenset[str]:
+    named = frozenset(model.may_drop)
+    return named | HINTS if "hints" in named else named
 
 
 def _tls(app: App, provider: DeclaredProvider) -> UpstreamTls:

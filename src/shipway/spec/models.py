@@ -117,7 +117,8 @@ class Model(Section):
     may_drop: Annotated[tuple[Text, ...], List] = Field(
         default_factory=tuple,
         description="Fields of requests that may be left out for upstreams of another dialect that have nothing like them, such "
-        "as `logit_bias` or `messages[].name`; the answer names them in `x-shipway-dropped`. Any other such field is refused.",
+        "as `logit_bias` or `messages[].name`; `hints` stands for all without which an answer is the same, but for its price or "
+        "place in the provider's records. The answer names them in `x-shipway-dropped`. Any other such field is refused.",
     )
     cache: Cache | None = Field(default=None, description="Keep answers and give them again to the same request.")
 

@@ -79,7 +79,9 @@ class Losses:
 
     def header_value(self) -> bytes:
         """For `x-shipway-dropped`: each kind of field once, without indices, so that it stays short."""
-        return ", ".join(dict.fromkeys([_INDEX.sub("[]", at) for at in self.dropped])).encode()
+        kinds = dict.fromkeys([_INDEX.sub("[]", at) for at in self.dropped])
+        # A part of a path may be a name that the caller made up.
+        return ", ".join([kind if kind.isascii() and kind.isprintable() else ascii(kind) for kind in kinds]).encode()
 
     def again(self) -> Losses:
         """For another target of the same request: what was lost in reading stays lost."""

@@ -24,8 +24,11 @@ OPERATIONS: dict[str, str] = {
     "messages": "anthropic",
     "converse": "bedrock",
     "generate_content": "gemini",
+    "converse_count_tokens": "bedrock",
+    "generate_content_count_tokens": "gemini",
 }
-"""The dialect of each operation in which a provider can be asked for an answer, as `providers.provider.Operation` calls it."""
+"""The dialect of each operation in which a provider can be asked for an answer or for its tokens, as
+`providers.provider.Operation` calls it."""
 
 
 def open_dialect(name: str) -> Dialect:

@@ -8,7 +8,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from shipway.gateway.dialects.forms import FormRequest
-from shipway.gateway.dialects.registry import open_dialect
+from shipway.gateway.dialects.registry import DIALECTS, open_dialect
 from shipway.gateway.guards.check import GUARD_UNREADABLE, Check, Outcome, Piece, When
 from shipway.gateway.guards.gate import Gate
 from shipway.gateway.guards.guard import Guard, ModelGuards
@@ -44,7 +44,7 @@ class Watch:
         self._call = call
         self._telemetry = telemetry
         self._loop = call.exchange.connection.server.loop
-        self._dialect = open_dialect(path.conversation) if path.conversation else None
+        self._dialect = open_dialect(path.conversation) if path.conversation in DIALECTS else None
         self.after = bool(guards.after) and path.operation not in _SAYS_NOTHING
         if self.after and self._dialect is None:
             self._unreadable("after")
