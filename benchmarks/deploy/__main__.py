@@ -3,9 +3,11 @@
 import argparse
 import json
 import platform
+import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Iterable
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
@@ -62,16 +64,29 @@ def bad_release(scene: Scene, rate: float, version: int) -> dict[str, Any]:
     }
 
 
-def rollback(scene: Scene, *, stands_by: bool, version: int) -> dict[str, Any]:
-    """From the start of the command to the first answer of the release before, and to the last one of the other."""
-    strategy = "blue_green" if stands_by else "rolling"
-    scene.write(strategy, version=version, base=NEXT_BASE)
-    code, _, said = scene.shipway("deploy", "prod")
-    assert code == 0, said
-    return _rolled_back(scene)
+def rollbacks(scene: Scene, kind: str, versions: Iterable[int]) -> dict[str, Any]:
+    """A deploy and a rollback of it for each of *versions*, to a release that
+
+    stands by, has to be started, or (`over_an_upgrade`) has to be started and had another gateway.
+    """
+    strategy = "blue_green" if kind == "stands_by" else "rolling"
+    base = BASE_IMAGE if kind == "over_an_upgrade" else NEXT_BASE
+    began_s, waited_s = time.monotonic(), _cpu_waited_s()
+    found = []
+    for version in versions:
+        scene.write(strategy, version=version, base=base)
+        code, _, said = scene.shipway("deploy", "prod")
+        assert code == 0, said
+        assert ("the new gateway has the port" in said) == (kind == "over_an_upgrade"), said
+        found.append(_rolled_back(scene))
+    starved = (_cpu_waited_s() - waited_s) / (time.monotonic() - began_s)
+    firsts = [one["first_answer_s"] for one in found]
+    print(f"  rollback, {kind.replace('_', ' ')}: {firsts} s", flush=True)
+    return {"median_s": statistics.median(firsts), "cpu_waited": round(starved, 2), "each": found}
 
 
 def _rolled_back(scene: Scene) -> dict[str, Any]:
+    """From the start of the command to the first answer of the release before, and to the last one of the other."""
     watcher = Watcher(scene.port)
     time.sleep(0.5)
     present = watcher.answers[-1][1]
@@ -90,20 +105,12 @@ def _rolled_back(scene: Scene) -> dict[str, Any]:
     }
 
 
-def rollback_over_an_upgrade(scene: Scene, *, version: int) -> dict[str, Any]:
-    """The same when the release before had another gateway too, which is not needed for its traffic to come back."""
-    scene.write("rolling", version=version, base=BASE_IMAGE)
-    code, _, said = scene.shipway("deploy", "prod")
-    assert code == 0, said
-    assert "the new gateway has the port" in said, said
-    return _rolled_back(scene)
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/bench deploy", description="Deploys on a real engine under traffic.")
     parser.add_argument("--deploys", type=int, default=10)
     parser.add_argument("--rate", type=float, default=60.0, help="requests a second (open loop)")
     parser.add_argument("--streams", type=float, default=3.0, help="streams of 2 s that start in a second")
+    parser.add_argument("--rollbacks", type=int, default=5, help="of each kind")
     parser.add_argument("--output", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     if (reason := why_not()) is not None:
@@ -136,12 +143,10 @@ def _run(scene: Scene, engine: RealEngine, arguments: argparse.Namespace) -> dic
     version = arguments.deploys + 3
     bad = bad_release(scene, arguments.rate, version)
     print(f"  bad release: {bad['failed_requests']} failed requests in {bad['seconds']} s", flush=True)
-    standby = rollback(scene, stands_by=True, version=version + 1)
-    print(f"  rollback to a release that stands by: {standby['first_answer_s']} s", flush=True)
-    started = rollback(scene, stands_by=False, version=version + 2)
-    print(f"  rollback to one that has to be started: {started['first_answer_s']} s", flush=True)
-    upgraded = rollback_over_an_upgrade(scene, version=version + 3)
-    print(f"  rollback over a gateway's upgrade: {upgraded['first_answer_s']} s", flush=True)
+    back = {}
+    for kind in ("stands_by", "started", "over_an_upgrade"):
+        back[kind] = rollbacks(scene, kind, range(version + 1, version + 1 + arguments.rollbacks))
+        version += arguments.rollbacks
     scene.shipway("destroy", "prod", "--yes")
     return {
         "machine": f"{platform.system()} {platform.release()}, engine {engine.client.version().version}",
@@ -149,7 +154,7 @@ def _run(scene: Scene, engine: RealEngine, arguments: argparse.Namespace) -> dic
         "streams_per_s": arguments.streams,
         "under_load": under_load,
         "bad_release": bad,
-        "rollback": {"stands_by": standby, "started": started, "over_an_upgrade": upgraded},
+        "rollback": back,
     }
 
 
@@ -163,12 +168,12 @@ def _report(result: dict[str, Any]) -> int:
   latency {client["latency_ms"]}; somebody waited for a core in {result["under_load"]["cpu_waited"]:.0%} of the time
 a release with 10% errors: taken back by itself after {bad["seconds"]} s, \
 {bad["failed_requests"]} failed requests of {bad["requests"]}
-rollback, from command to traffic: {back["stands_by"]["first_answer_s"]} s to a release that stands by, \
-{back["started"]["first_answer_s"]} s to one that has to be started, \
-{back["over_an_upgrade"]["first_answer_s"]} s to one that has to be started and had another gateway""")
+rollback, from command to traffic, median of {len(back["started"]["each"])}: {back["stands_by"]["median_s"]} s to a release \
+that stands by, {back["started"]["median_s"]} s to one that has to be started, \
+{back["over_an_upgrade"]["median_s"]} s to one that also had another gateway""")
     for failure in client["first_failures"]:
         print(f"  {failure}")
-    in_time = all(one["first_answer_s"] <= 2 and one["failed"] == 0 for one in back.values())
+    in_time = all(kind["median_s"] <= 2 and not any(one["failed"] for one in kind["each"]) for kind in back.values())
     return 0 if lost == cut == 0 and in_time else 1
 
 

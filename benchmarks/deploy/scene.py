@@ -82,7 +82,7 @@ class Scene:
 
 
 class Watcher:
-    """Asks every few milliseconds which release answers, in a thread, until it is closed."""
+    """Asks some forty times a second which release answers, in a thread, until it is closed."""
 
     def __init__(self, port: int) -> None:
         self.answers: list[tuple[float, str]] = []
@@ -97,7 +97,7 @@ class Watcher:
 
     def _watch(self) -> None:
         number = 0
-        while not self._ended.wait(0.005):
+        while not self._ended.wait(0.02):
             number += 1
             request = urllib.request.Request(self._url, headers={"X-Session-Id": f"watch-{number}"})  # noqa: S310
             try:

@@ -71,6 +71,17 @@ def test_a_rollback_without_a_name_goes_to_the_one_before(
     assert Standing(current, kept).previous == previous
 
 
+def test_a_release_that_was_left_is_not_gone_back_to_until_it_has_served_again() -> None:
+    rolled_back = Standing(4, (2, 3, 4)).moved(3, (2, 3, 4))
+    assert (rolled_back.left, rolled_back.previous) == ((4,), 2)
+    mended = rolled_back.moved(5, (3, 4, 5))
+    assert (mended.left, mended.previous) == ((4,), 3)
+    by_name = mended.moved(4, (3, 4, 5))
+    assert (by_name.left, by_name.previous) == ((5,), 3)
+    assert by_name.moved(4, (3, 4, 5)) == by_name
+    assert mended.moved(None, ()) == Standing()
+
+
 def test_only_services_that_shipway_runs_count() -> None:
     assert replicas_of(APP) == {"api": 2, "web": 1}
     assert needs_of(APP) == Needs(services=("api", "web"), start_s=300.0, drain_s=90.0)

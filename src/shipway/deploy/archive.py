@@ -16,15 +16,25 @@ class Standing(msgspec.Struct, frozen=True):
     Attributes:
         current: The release that serves.
         retained: Those that can be returned to without a build, the current one too, rising.
+        left: Those of them that were left for an earlier one, and have not served since: not what anybody wants back.
     """
 
     current: int | None = None
     retained: tuple[int, ...] = ()
+    left: tuple[int, ...] = ()
 
     @property
     def previous(self) -> int | None:
-        """What a rollback without a name goes to: the nearest older one that is kept."""
-        return max((n for n in self.retained if self.current is not None and n < self.current), default=None)
+        """What a rollback without a name goes to: the nearest older one that is kept and was not left itself."""
+        older = (number for number in self.retained if self.current is not None and number < self.current)
+        return max((number for number in older if number not in self.left), default=None)
+
+    def moved(self, release: int | None, retained: tuple[int, ...]) -> "Standing":
+        """Where it is once *release* serves."""
+        left = {*self.left}
+        if self.current is not None and release is not None and release < self.current:
+            left.add(self.current)
+        return Standing(release, retained, tuple(sorted((left - {release}) & {*retained})))
 
 
 class _Last(msgspec.Struct, frozen=True):

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import msgspec
 
-from shipway.deploy.archive import Standing
 from shipway.deploy.audit import Audit
 from shipway.deploy.counts import Watched
 from shipway.deploy.journal import Entry, Journal
@@ -132,7 +131,8 @@ class Runner:
             case Drain():
                 self.watch.drain(step)
             case Commit():
-                self.site.archive.stand(self.site.environment, Standing(step.release, step.retained))
+                standing = self.site.standing.moved(step.release, step.retained)
+                self.site.archive.stand(self.site.environment, standing)
             case _:
                 self.site.target.apply(step, self.site.progress.line)
 
