@@ -51,6 +51,7 @@ class AccessRecord:
         "status",
         "subject",
         "upstream",
+        "upstream_request_id",
         "waited_s",
     )
 
@@ -75,6 +76,8 @@ class AccessRecord:
         self.model: str | None = None
         self.release: str | None = None
         self.upstream: str | None = None
+        self.upstream_request_id: bytes | None = None
+        """Whatever the upstream says that it is."""
         self.error: str | None = None
 
 
@@ -222,6 +225,8 @@ class _JsonLines:
             rest += b',"gen_ai.usage.input_tokens":%d' % record.input_tokens
         if record.output_tokens is not None:
             rest += b',"gen_ai.usage.output_tokens":%d' % record.output_tokens
+        if record.upstream_request_id is not None:
+            rest += b',"upstream_request_id":%b' % _encode(record.upstream_request_id[:128].decode("latin-1"))
         if record.first_token_s is not None:
             rest += b',"gen_ai.server.time_to_first_token":%.6f' % record.first_token_s
         return _LINE % (
