@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from shipway.testing.script import Reply
-from tests.integration.matrix.asks import Ask
+from shipway.testing.script import Reply, Usage
+from tests.integration.matrix.asks import Ask, Counts
 from tests.integration.matrix.callers import CALLERS
 from tests.integration.matrix.cases import CASES
 from tests.integration.matrix.places import PLACES
@@ -36,6 +36,17 @@ async def test_line_has_the_tokens_that_were_served_and_the_providers_request_id
     assert (good["upstream"], good["upstream_request_id"]) == ("first/m", "req_fake_1")
     assert (bad["http.response.status_code"], bad["upstream_request_id"]) == (400, "req_fake_2")
     assert "canary" not in text
+
+
+async def test_stream_of_chat_that_was_not_asked_for_usage(place_name: str, tmp_path: Path) -> None:
+    """Where bytes pass it is unknown, as the provider does not say it; elsewhere it is counted, and not told."""
+    caller, place = CALLERS["chat"], PLACES[place_name]
+    arguments = {"model": "m", **caller.arguments(Ask()), "stream_options": {"include_usage": False}}
+    async with setting(place, tmp_path) as here:
+        heard = await caller.call(here.url, KEY, arguments, True)
+        served = (None if "chat" in place.speaks else here.fake.requests[0].reported) or Usage()
+        assert await here.tokens() == {"input": served.all_input, "output": served.all_output}
+    assert heard.usage == Counts()
 
 
 def _attributes(line: str) -> dict[str, Any]:
