@@ -14,7 +14,9 @@ _VALUE = rb"(?:[!-~\x80-\xff](?:[ \t!-~\x80-\xff]*[!-~\x80-\xff])?)?"
 _REQUEST_LINE = re.compile(rb"(%b) ([!-~]+) HTTP/1\.([01])" % _TOKEN)
 _STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: [^\r\n]*)?")  # nobody passes the phrase on
 _FIELD = re.compile(rb"(%b):[ \t]*(%b)[ \t]*" % (_TOKEN, _VALUE))
-_CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:[ \t]*;[\t -~\x80-\xff]*)?")
+_SPACED_FIELD = re.compile(rb"(%b)[ \t]*:[ \t]*(%b)[ \t]*" % (_TOKEN, _VALUE))
+"""As a proxy must read it in a response, and in nothing else (section 5.1)."""
+_CHUNK_LINE = re.compile(rb"(0*[0-9A-Fa-f]{1,16})(?:[ \t]*;[\t -~\x80-\xff]*)?")
 _LENGTH = re.compile(rb"[0-9]+")
 
 
@@ -73,13 +75,13 @@ def _head(data: bytes, at: int, line: re.Pattern[bytes]) -> tuple[re.Match[bytes
     start = line.fullmatch(first)
     if start is None:
         raise NoMessage(f"first line {first!r}")
-    return start, _fields(lines), end + 4
+    return start, _fields(lines, _SPACED_FIELD if line is _STATUS_LINE else _FIELD), end + 4
 
 
-def _fields(lines: list[bytes]) -> list[tuple[bytes, bytes]]:
+def _fields(lines: list[bytes], field: re.Pattern[bytes] = _FIELD) -> list[tuple[bytes, bytes]]:
     fields = []
     for line in lines:
-        found = _FIELD.fullmatch(line)
+        found = field.fullmatch(line)
         if found is None:
             raise NoMessage(f"field {line!r}")
         fields.append((found[1].lower(), found[2]))

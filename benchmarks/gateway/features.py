@@ -38,6 +38,8 @@ STEPS = (
     Step("with a limit on requests per key", "limited", PATH),
     Step("with weighted upstreams", "full", PATH),
     Step("with a trace id of its own in each request", "full", PATH, traced=True),
+    Step("with a guard before and after, async", "guarded", PATH, traced=True),
+    Step("the guard in a thread instead", "threaded", PATH, traced=True),
 )
 
 

@@ -97,7 +97,7 @@ SHIPWAY = Peer(
     ("-c", "import shipway; print(shipway.__version__)"),
     # This checkout, whatever else is installed.
     environ={
-        "PYTHONPATH": str(ROOT / "src"),
+        "PYTHONPATH": f"{ROOT / 'src'}:{CONFIGS}",
         "SHIPWAY_API_KEYS": f"{KEY},sk-someone-else",
         "PROVIDER_KEY": "sk-provider",
     },

@@ -113,6 +113,12 @@ class NoAddressError(ShipwayError):
     code = "no-address"
 
 
+class GuardError(ShipwayError):
+    """The Python function of a guard cannot be imported."""
+
+    code = "guard"
+
+
 class AlreadyRunningError(ShipwayError):
     """Another `shipway up` runs in this folder."""
 

@@ -161,3 +161,11 @@ def test_an_unknown_environment_fails(shipway: Shipway, project: Project) -> Non
     outcome = shipway("check", project({"shipway.toml": GOOD, "main.py": ""}), "--environment", "prd")
     assert outcome.code == 1
     assert 'did you mean "prod"' in outcome.stderr
+
+
+def test_a_guard_whose_module_is_not_there_is_a_problem(shipway: Shipway, project: Project) -> None:
+    text = 'name = "a"\n[models.chat]\nupstreams = ["openai/x"]\nguards = ["g"]\n[guards.g]\ncall = "my_guards:check"\n'
+    outcome = shipway("check", project({"shipway.toml": text}))
+    assert outcome.code == 1
+    assert 'guards.g.call: no module "my_guards" in' in outcome.stderr
+    assert shipway("check", project({"my_guards.py": ""})).code == 0

@@ -32,6 +32,11 @@ def test_what_is_not_named_is_not_honoured() -> None:
     assert losses(TABLE, SOME) == LOST
 
 
+def test_a_guard_that_is_the_apps_own_code_is_not_where_the_gateway_runs() -> None:
+    guards = {"near": {"call": "a:b", "deadline": "1s"}, "far": {"url": "http://guard:9000", "hold": "1s"}}
+    assert losses({"name": "shop", "guards": guards}, SOME) == (("guards", "near", "call"),)
+
+
 def test_all_that_is_lost_is_said_at_once_with_what_would_accept_it() -> None:
     with pytest.raises(UnsupportedError) as error:
         refuse_losses(LOST, _app(), SOME)

@@ -121,7 +121,8 @@ def test_a_provider_that_only_one_release_uses_is_there_for_it() -> None:
 def test_the_front_is_an_app_file_that_loads(tmp_path: Path) -> None:
     old = {
         "services": {"api": API, "x": {"url": "http://x", "routes": ["/x"]}},
-        "models": {"chat": {"upstreams": ["openai/a"]}},
+        "models": {"chat": {"upstreams": ["openai/a"], "guards": ["far"]}},
+        "guards": {"far": {"url": "http://guard:9000"}},
         "limits": {"default": {"requests": "60/min"}},
     }
     new = {"services": {"api": API}, "models": {"chat": {"upstreams": [{"model": "openai/b", "weight": 2}]}}}
@@ -129,6 +130,7 @@ def test_the_front_is_an_app_file_that_loads(tmp_path: Path) -> None:
     app = load_app(tmp_path)
     assert {name: one.weight for name, one in app.services["api"].releases.items()} == {"v3": 1.0, "v4": 0.0}
     assert {name: one.weight for name, one in app.models["chat"].releases.items()} == {"v3": 1.0, "v4": 0.0}
+    assert [use.name for use in app.models["chat"].guards] == list(app.guards) == ["far"]
 
 
 _TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)

@@ -68,3 +68,13 @@ async def test_seeds_are_requests(seed: bytes) -> None:
     seen = await requests.read([seed])
     assert seen.requests
     assert b"refused" not in seen.statuses
+
+
+async def test_bare_carriage_return_among_empty_lines_is_refused_wherever_it_is_cut() -> None:
+    message = b"\r\n\r\r\n\r\n\n"
+    for place in range(1, len(message)):
+        await requests.check(message, [place])
+
+
+async def test_white_space_before_a_colon_is_read_in_responses() -> None:
+    await responses.check(b"GET", b"HTTP/1.1 200 OK\r\nContent-Length :\t2\r\n\r\nok", [30])

@@ -200,3 +200,24 @@ async def test_upload_may_take_longer_than_the_first_byte_may(
             await asyncio.sleep(0.1)
 
     assert (await gateway.http.post("/up", content=slowly())).json()["length"] == 8
+
+
+async def test_service_that_refuses_an_upload_and_hangs_up_is_heard(start_gateway: StartGateway) -> None:
+    """Its hanging up with bytes unread is a reset, on which the next write fails, maybe before the answer was read."""
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        gateway = await start_gateway(
+            f'name = "app"\n[services.web]\nurl = "http://127.0.0.1:{port}"\nroutes = [{{ path = "/", public = true }}]\n'
+        )
+        for _ in range(10):
+            answer = await gateway.ask(
+                b"POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: 3000000\r\n\r\n" + b"a" * 3_000_000
+            )
+            assert answer.status == 413

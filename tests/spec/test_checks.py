@@ -117,3 +117,48 @@ def test_a_prefix_covers_whole_segments(prefix: str, path: str, expected: bool) 
 @pytest.mark.parametrize("name", ["gpt-4.1", "meta/llama-3:8b", "GPT_4o"])
 def test_model_may_have_the_name_that_clients_already_use(problems: Callable[..., list[str]], name: str) -> None:
     assert problems(f'name = "a"\n[models."{name}"]\nupstreams = ["local/m"]\n') == []
+
+
+GUARDED = 'name = "a"\n[models.chat]\nupstreams = ["local/a"]\nguards = {}\n[guards.words]\ncall = "a:b"\n'
+
+
+@pytest.mark.parametrize(
+    ("guards", "expected"),
+    [
+        ('["words"]', []),
+        ('[{ name = "words", when = "after" }]', []),
+        ('["word"]', ['models.chat.guards[0]: unknown guard "word" (did you mean "words"?)']),
+        ('["words", "words"]', ['models.chat.guards[1]: guard "words" is listed twice']),
+        (
+            '[{ name = "words", when = "now" }]',
+            ['models.chat.guards[0].when: expected "before", "after" or "both", found "now"'],
+        ),
+    ],
+)
+def test_guards_of_a_model_are_declared(problems: Callable[..., list[str]], guards: str, expected: list[str]) -> None:
+    assert problems(GUARDED.replace("{}", guards)) == expected
+
+
+@pytest.mark.parametrize(
+    ("guard", "expected"),
+    [
+        ("", 'guards.words: needs one of "call" or "url"'),
+        (
+            'call = "a:b"\nurl = "http://a"',
+            'guards.words: has "call" and "url"; a guard has exactly one of "call" or "url"',
+        ),
+        ('call = "a"', 'guards.words.call: expected an import string such as "package.module:app", found "a"'),
+        (
+            'call = "a:b"\nheaders = { X = "y" }',
+            'guards.words: "headers" has no meaning for a guard that is given by "call"',
+        ),
+        (
+            'call = "a:b"\nreasons = ["A b"]',
+            "guards.words.reasons[0]: expected a reason of lowercase letters, digits and _, a "
+            'letter first, found "A b"',
+        ),
+        ('call = "a:b"\nwindow = 0', "guards.words.window: expected at least 1, found 0"),
+    ],
+)
+def test_a_guard_is_a_function_or_an_endpoint(problems: Callable[..., list[str]], guard: str, expected: str) -> None:
+    assert problems(GUARDED.replace("{}", "[]").replace('call = "a:b"', guard)) == [expected]

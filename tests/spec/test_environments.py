@@ -130,6 +130,13 @@ def test_another_kind_drops_what_has_no_meaning_for_it(load: Callable[..., App])
     assert load(text).providers["x"].base_urls == ()
 
 
+def test_a_guard_that_becomes_an_endpoint_is_no_function_any_more(load: Callable[..., App]) -> None:
+    text = BASE + '[guards.g]\ncall = "a:b"\ndeadline = "2s"\n[environments.prod.guards.g]\nurl = "http://a/b"\n'
+    prod, dev = load(text, "prod").guards["g"], load(text).guards["g"]
+    assert (prod.call, prod.url, prod.deadline) == (None, "http://a/b", 2.0)
+    assert (dev.call, dev.url) == ("a:b", None)
+
+
 def test_merging_leaves_both_sides_as_they_were() -> None:
     base = {"services": {"api": {"app": "a:b", "health": "/up", "env": {"A": "1"}}}}
     override = {"services": {"api": {"url": "http://x", "env": {"B": "2"}}}}

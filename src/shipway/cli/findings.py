@@ -14,7 +14,10 @@ from shipway.spec.app import App
 
 
 def missing_modules(app: App) -> Iterator[Problem]:
-    """The services whose `app` names a module that cannot be found below their `cwd` and is not installed."""
+    """The services whose `app`, and the guards whose `call`, name a module that cannot be found and is not installed.
+
+    That of a service is looked for below its `cwd`, that of a guard in the app file's folder.
+    """
     for name, service in app.services.items():
         if service.app is None:
             continue
@@ -27,6 +30,14 @@ def missing_modules(app: App) -> Iterator[Problem]:
             f'no module "{module}" in {folder}, and none is installed',
             "shipway init --force finds the app, or set cwd to the folder that holds the module",
         )
+    for name, guard in app.guards.items():
+        module = (guard.call or "").partition(":")[0]
+        if module and not (_is_below(app.root, module) or _is_installed(app.root, module)):
+            yield Problem(
+                f"guards.{name}.call",
+                f'no module "{module}" in {app.root}, and none is installed',
+                "a guard's module is looked for in the folder of the app file",
+            )
 
 
 def unknown_models(app: App) -> Iterator[Problem]:
@@ -40,7 +51,7 @@ def unusable_models(app: App) -> Iterator[Problem]:
 
 
 def unresolved_secrets(app: App, environ: Mapping[str, str]) -> Iterator[Problem]:
-    """The references to secrets that lead nowhere from here; of providers, only those that a model uses."""
+    """The references to secrets that lead nowhere from here; of providers and guards, only of those that a model uses."""
     used = {upstream.provider for model in app.models.values() for upstream in model.upstreams_by_place.values()}
     places: dict[str, object] = {}
     for name, service in app.services.items():
@@ -49,6 +60,12 @@ def unresolved_secrets(app: App, environ: Mapping[str, str]) -> Iterator[Problem
         if name in used:
             places[f"providers.{name}.api_key"] = provider.api_key
             places |= {f"providers.{name}.headers.{key}": value for key, value in provider.headers.items()}
+    for name, model in app.models.items():
+        places |= {f"models.{name}.{key}": value for key, value in model.references.items()}
+    guards = {use.name for model in app.models.values() for use in model.guards}
+    for name, guard in app.guards.items():
+        if name in guards:
+            places |= {f"guards.{name}.headers.{key}": value for key, value in guard.headers.items()}
     for place, value in places.items():
         if isinstance(value, SecretReference):
             try:

@@ -117,6 +117,8 @@ def secret_files(app: App) -> Iterator[str]:
         references = [provider.api_key, *provider.headers.values()]
         yield from (one.name for one in references if isinstance(one, SecretReference) and one.scheme == "file")
         yield from (str(path) for path in (provider.tls.cert, provider.tls.key) if path is not None)
+    for model in app.models.values():
+        yield from (one.name for one in model.references.values() if one.scheme == "file")
     if app.gateway.tls is not None:
         yield str(app.gateway.tls.key)
     if app.build.pip_config is not None and app.build.pip_config.scheme == "file":

@@ -111,7 +111,7 @@ def secret_of_version(secret: Reveal, key: Callable[[], bytes]) -> Callable[[str
 
 
 def secret_references(app: App) -> list[str]:
-    """The references of services that Shipway runs and of providers that a model uses, each once."""
+    """The references of services that Shipway runs and of models with the providers that they use, each once."""
     return list(dict.fromkeys(str(one) for one in _values(app) if isinstance(one, SecretReference)))
 
 
@@ -123,6 +123,8 @@ def _values(app: App) -> Iterator[object]:
     for name, provider in app.providers.items():
         if name in used:
             yield from (provider.api_key, *provider.headers.values())
+    for model in app.models.values():
+        yield from model.references.values()
 
 
 class _Key(msgspec.Struct, frozen=True):

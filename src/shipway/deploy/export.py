@@ -59,18 +59,17 @@ def exported_files(app: App, resolved: Mapping[str, Any]) -> dict[str, Entry]:
 
 def gateway_configuration(app: App, resolved: Mapping[str, Any]) -> str:
     """The gateway's app file, with the addresses that services have in a Compose network."""
-    table = {
-        key: value for key, value in resolved.items() if key in ("name", "models", "limits", "providers", "gateway")
-    }
+    kept = ("name", "models", "guards", "limits", "providers", "gateway")
+    table = {key: value for key, value in resolved.items() if key in kept}
     table["gateway"] = {**table.get("gateway", {}), "host": _ALL_ADDRESSES, "admin_host": _ALL_ADDRESSES}
     services: Table = {}
     for name, service in resolved.get("services", {}).items():
         if app.services[name].runs_elsewhere:
             services[name] = service
             continue
-        kept = {key: service[key] for key in ("routes", "public") if key in service}
+        own = {key: service[key] for key in ("routes", "public") if key in service}
         path = app.services[name].health.path
-        services[name] = {**kept, "url": f"http://{name}:{PORT}", **({"health": {"path": path}} if path else {})}
+        services[name] = {**own, "url": f"http://{name}:{PORT}", **({"health": {"path": path}} if path else {})}
     table["services"] = services
     table["providers"] = _with_mounted_files(table.get("providers", {}))
     head = f"# {app.name} in {app.environment}, for the gateway alone. Made by shipway export.\n"
@@ -199,6 +198,8 @@ def _provider_references(app: App) -> Iterator[SecretReference]:
         if name in used:
             values = (provider.api_key, *provider.headers.values())
             yield from (one for one in values if isinstance(one, SecretReference))
+    for model in app.models.values():
+        yield from model.references.values()
 
 
 def _wanted_variables(references: list[SecretReference]) -> dict[str, str]:

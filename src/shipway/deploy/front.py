@@ -27,7 +27,7 @@ def front_table(releases: Sequence[Release]) -> Table:
     """
     lead, *others = [(release, _with_files(release)) for release in releases]
     release, table = lead
-    front: Table = {key: table[key] for key in ("name", "limits", "gateway") if key in table}
+    front: Table = {key: table[key] for key in ("name", "limits", "guards", "gateway") if key in table}
     front["gateway"] = {**front.get("gateway", {}), **release.rendered.gateway}
     front["services"] = {name: _service(name, releases) for name in table.get("services", {})}
     front["providers"] = dict(table.get("providers", {}))

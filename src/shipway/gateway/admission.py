@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from shipway.gateway.refusals import INVALID_KEY, MISSING_KEY, Refused, rate_limited
@@ -18,9 +18,14 @@ from shipway.security.rate_limiting.gcra import GcraTable
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who is calling, as logs and limits name them; never the key itself."""
+    """Who is calling, as logs and limits name them; never the key itself.
+
+    Attributes:
+        partition: What keeps their data apart from anybody else's, where `id` is too short to be sure; b"" where it is not.
+    """
 
     id: str
+    partition: bytes = field(default=b"", repr=False)
 
 
 class Credential:

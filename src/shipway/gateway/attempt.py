@@ -272,9 +272,13 @@ class Attempt:
             fields: Header lines to send in place of the response's own.
         """
         exchange = self._exchange
+        lines = response.lines if fields is None else fields
+        if response.status == HTTPStatus.UPGRADE_REQUIRED and response.upgrade is not None:
+            # It says what the client has to ask for, which only this response can (RFC 9110 section 15.5.22).
+            lines += b"Upgrade: %b\r\nConnection: Upgrade\r\n" % response.upgrade
         exchange.begin(
             response.status,
-            (response.lines if fields is None else fields) + self._call.fields,
+            lines + self._call.fields,
             self.connection.content_length,
             dated=response.dated and fields is None,
         )

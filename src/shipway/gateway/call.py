@@ -7,6 +7,7 @@ import re
 import secrets
 from collections.abc import Awaitable, Callable
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 from shipway.gateway.admission import Credential, Principal
 from shipway.gateway.http1.exchange import Exchange
@@ -16,6 +17,10 @@ from shipway.gateway.refusals import DRAINING, MISSING_KEY, Refusal, Refused, Wr
 from shipway.gateway.releases import session_key, session_point
 from shipway.gateway.snapshot import ONLY, Snapshot
 from shipway.monitoring.logging import AccessRecord, subject_of
+
+if TYPE_CHECKING:
+    from shipway.gateway.cache.recording import Recording
+    from shipway.gateway.guards.watch import Watch
 
 StreamError = Callable[[Refusal], bytes]
 
@@ -61,6 +66,8 @@ class Call(AccessRecord):
         total_deadline_s: When all of it must be over, on the loop's clock.
         write_refusal: Writes errors in the dialect that the client speaks.
         status_of: The status with which that dialect says a refusal; None where it is the refusal's own.
+        recording: What its answer is kept by; None where it is not to be kept.
+        watch: What its model's guards see of it; None where it has none.
         stream_error: Says an error inside a stream of that dialect; None where a stream can only be cut.
     """
 
@@ -74,10 +81,12 @@ class Call(AccessRecord):
         "id_field",
         "notes",
         "now_s",
+        "recording",
         "snapshot",
         "status_of",
         "stream_error",
         "total_deadline_s",
+        "watch",
         "write_refusal",
     )
 
@@ -92,7 +101,9 @@ class Call(AccessRecord):
         self.write_refusal: Writer = as_problem
         self.status_of: Callable[[Refusal], int] | None = None
         self.stream_error: StreamError | None = None
+        self.watch: Watch | None = None
         self._dropped_field = b""
+        self.recording: Recording | None = None
         self.now_s = exchange.connection.server.loop.time()
         self.total_deadline_s = self.now_s + snapshot.deadlines.total_s
         self.caller: Principal | None = None
@@ -148,6 +159,11 @@ class Call(AccessRecord):
     def name_request(self, name: bytes) -> None:
         """The response will have the request id under this name too."""
         self.fields += b"%b: %b\r\n" % (name, self.request_id)
+
+    @property
+    def dropped_field(self) -> bytes:
+        """The header line that `note_dropped` has added."""
+        return self._dropped_field
 
     def inform(self, head: ResponseHead) -> None:
         """Pass on an interim response."""

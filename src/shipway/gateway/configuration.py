@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from shipway.errors import AppFileError, ShipwayError, UsageError
+from shipway.gateway.guards.functions import import_modules
 from shipway.gateway.releases import Split
 from shipway.gateway.snapshot import Snapshot, Surroundings, compile_snapshot, declared_releases
 from shipway.gateway.weights_file import LiveWeights, load_weights, save_weights
@@ -54,11 +55,15 @@ class Configuration:
             self._seen = _stamp(self.app.source)
             # Validation takes tens of milliseconds, in which requests must go on.
             app = await asyncio.to_thread(load_app, self.app.source, self.app.environment)
+            calls = [guard.call for guard in app.guards.values() if guard.call]
+            await asyncio.to_thread(import_modules, calls, app.root)
             snapshot = compile_snapshot(app, self._around, self.snapshot.version + 1, self._weights.splits)
             self.app = app
             self._take(snapshot)
             self._around.endpoints.keep_only(snapshot.endpoints())
             self._around.providers.keep_only(snapshot.providers())
+            await self._around.caches.keep_only(snapshot.caches())
+            self._around.guards.keep_only(snapshot.guards())
             return snapshot
 
     def changed(self) -> bool:

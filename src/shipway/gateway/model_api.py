@@ -32,11 +32,14 @@ class Usage(Protocol):
 class AnswerReader(Protocol):
     """Follows a stream on its way; see `openai_stream.StreamReader`."""
 
-    begun: bool
-    done: bool
-    failed: str
-    over: bool
-
+    @property
+    def begun(self) -> bool: ...
+    @property
+    def done(self) -> bool: ...
+    @property
+    def failed(self) -> str: ...
+    @property
+    def over(self) -> bool: ...
     @property
     def usage(self) -> Usage | None: ...
 

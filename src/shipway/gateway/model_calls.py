@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from http import HTTPStatus
 
 from shipway.gateway import refusals
@@ -17,11 +18,14 @@ from shipway.gateway.affinity import affinity_key
 from shipway.gateway.attempt import Attempt, fault_kind
 from shipway.gateway.balancing import by_affinity, by_weight, least_in_flight, lowest_latency
 from shipway.gateway.breaker import DEFAULT_POLICY
+from shipway.gateway.cache.kept_answers import KeptAnswers
+from shipway.gateway.cache.recording import RecordedReader
 from shipway.gateway.call import Call
 from shipway.gateway.delivery import Delivery, delivery_to
 from shipway.gateway.dialects.forms import FormRequest
 from shipway.gateway.dialects.openai import STREAM_CONTENT_TYPE, ModelRequest
 from shipway.gateway.dialects.openai_stream import MAX_EVENT_BYTES
+from shipway.gateway.guards.watch import Watch
 from shipway.gateway.http1.content_coding import BadCoding, inflater_for
 from shipway.gateway.http1.deadlines import NEVER
 from shipway.gateway.http1.response_head import ResponseHead
@@ -63,6 +67,7 @@ class ModelCalls:
     def __init__(self, budget: RetryBudget, telemetry: Telemetry) -> None:
         self._budget = budget
         self._telemetry = telemetry
+        self._kept = KeptAnswers(telemetry)
 
     async def answer(self, call: Call, path: ModelPath) -> None:
         """Answer one call to *path*. Raises: Refused."""
@@ -87,10 +92,14 @@ class ModelCalls:
         call.model = model.name
         if request.stream:
             call.stream_error = path.stream_error
+        if model.guards is not None:
+            call.watch = Watch(model.guards, call, path, self._telemetry)
+            await call.watch.before(request)
+        release = call.choose_release(f"models.{model.name}", request.beginning) if call.snapshot.splits else ONLY
+        if model.cache is not None and await self._kept.answer(call, path, request, model.cache, release):
+            return
         self._budget.deposit()
-        groups = model.releases[
-            call.choose_release(f"models.{model.name}", request.beginning) if call.snapshot.splits else ONLY
-        ]
+        groups = model.releases[release]
         last: TryNext | None = None
         unsuited: Refusal | None = None
         tried: tuple[Endpoint, ...] = ()
@@ -164,14 +173,24 @@ class ModelCalls:
             elif response.content_type.startswith(streamed or STREAM_CONTENT_TYPE) != bool(streamed):
                 raise UpstreamFault("garbage", "not the kind of answer that was asked for")
             elif streamed:
-                await _deliver_stream(call, attempt, delivery.reader(call, request), response.content_encoding)
+                reader = delivery.reader(call, request)
+                if call.recording is not None:
+                    reader = RecordedReader(reader, call.recording)
+                await _deliver_stream(call, attempt, reader, response.content_encoding)
             else:
                 pieces = attempt.connection.whole_body() or await attempt.read(MAX_HELD_ANSWER_BYTES)
                 if pieces is not None:
-                    _answer_whole(call, request, delivery, response, pieces)
+                    body = _whole_answer(call, request, delivery, response, pieces)
+                    if call.watch is not None:
+                        await call.watch.answer(body)
+                    if call.recording is not None:
+                        call.recording.whole(body)
+                    # Of the upstream's other fields none: they are about its own limits, site and cookies.
+                    fields = JSON_FIELD if body.startswith(b"{") else b"Content-Type: %b\r\n" % response.content_type
+                    call.respond(_OK, fields, body)
                     attempt.works(attempt.age_s() if candidate.timed else None)
-                elif delivery.translated:
-                    raise UpstreamFault("garbage", "an answer too large to be translated")
+                elif delivery.translated or (call.watch is not None and call.watch.after):
+                    raise UpstreamFault("garbage", "an answer too large to be translated, or checked")
                 else:
                     await _relay_unread(attempt, response)
             outcome = attempt.midway_fault or "answered"
@@ -250,10 +269,10 @@ class _Busy(Exception):
         self.refusal = refusal
 
 
-def _answer_whole(
+def _whole_answer(
     call: Call, request: ModelRequest, delivery: Delivery, response: ResponseHead, pieces: list[bytes]
-) -> None:
-    """Answer with an upstream's answer, if it is one. Raises: UpstreamFault."""
+) -> bytes:
+    """What the client gets for an upstream's answer, if it is one. Raises: UpstreamFault."""
     body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
     try:
         if response.content_encoding:
@@ -262,9 +281,7 @@ def _answer_whole(
     except ValueError as error:
         raise UpstreamFault("garbage", str(error)) from error
     _note_usage(call, usage)
-    # Of the upstream's other fields none: they are about its own limits, site and cookies.
-    fields = JSON_FIELD if body.startswith(b"{") else b"Content-Type: %b\r\n" % response.content_type
-    call.respond(_OK, fields, body)
+    return body
 
 
 def _inflated(body: bytes, coding: bytes) -> bytes:
@@ -290,11 +307,18 @@ async def _deliver_stream(call: Call, attempt: Attempt, reader: AnswerReader, co
         inflater = inflater_for(coding, MAX_EVENT_BYTES)
     except BadCoding as bad:
         raise UpstreamFault("garbage", str(bad)) from bad
-    stream = ModelStream(call, attempt, reader, inflater)
+    gate = None if call.watch is None else call.watch.gate(attempt)
+    stream = ModelStream(call, attempt, reader, inflater, gate)
+    if gate is not None:
+        gate.on_refused = partial(stream.done.set, None)
     attempt.enter_until("first_token_timeout", attempt.began_s + call.snapshot.deadlines.first_token_s)
     try:
         await attempt.pour(stream, stream.done)
+        if gate is not None and stream.fault is None:
+            await gate.emptied()
     finally:  # also of a stream whose client left
+        if gate is not None:
+            gate.close()
         _note_usage(call, reader.usage)
     if stream.fault is not None:
         if not stream.flowing:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 from shipway.gateway.attempt import Attempt
 from shipway.gateway.call import Call
@@ -20,6 +21,10 @@ from shipway.gateway.http1.upstream_connection import UpstreamFault
 from shipway.gateway.model_api import AnswerReader
 from shipway.gateway.refusals import upstream_failed
 from shipway.gateway.relay import follow_client
+
+if TYPE_CHECKING:
+    from shipway.gateway.guards.gate import Gate
+    from shipway.gateway.http1.exchange import Exchange
 
 MAX_HELD_BYTES = 256 * 1024
 """How much may come before a first token; more than this is passed on unheld."""
@@ -65,12 +70,21 @@ class ModelStream:
         first_token_s: How long after the call's arrival its first token came.
     """
 
-    def __init__(self, call: Call, attempt: Attempt, reader: AnswerReader, inflater: Inflater | None = None) -> None:
+    def __init__(
+        self,
+        call: Call,
+        attempt: Attempt,
+        reader: AnswerReader,
+        inflater: Inflater | None = None,
+        gate: Gate | None = None,
+    ) -> None:
+        """*gate*: what all of it has to go through on its way to the client."""
         self.done: Waiter[None] = Waiter()
         self.fault: Exception | None = None
         self.first_token_s: float | None = None
         self._call = call
-        self._exchange = call.exchange
+        self._gate = gate
+        self._exchange: Exchange | Gate = call.exchange if gate is None else gate
         self._attempt = attempt
         self._reader = reader
         self._inflater = inflater
@@ -135,6 +149,7 @@ class ModelStream:
         self._call.first_token_s = self.first_token_s = perf_counter() - self._call.arrived_s
         self._attempt.works(self._attempt.age_s())
         self._attempt.enter_idle()
-        open_stream(self._call)
+        if self._gate is None:
+            open_stream(self._call)
         self._exchange.write(b"".join(self._held))
         self._held.clear()

@@ -77,6 +77,8 @@ class Proxy:
         finally:
             exchange.on_cut = None  # or the two would keep each other until the garbage collector came
             telemetry.in_flight.value -= 1
+            if call.recording is not None:
+                call.recording.end()
             telemetry.finished(call.finish())
 
     def _probe(self, call: Call, path: bytes) -> None:

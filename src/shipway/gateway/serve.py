@@ -17,8 +17,10 @@ from typing import Any
 
 from shipway.errors import ShipwayError
 from shipway.gateway.admin import AdminApi
+from shipway.gateway.cache.model_cache import LiveCaches
 from shipway.gateway.call import request_id_for
 from shipway.gateway.configuration import LOOK_EVERY_S, Configuration
+from shipway.gateway.guards.live import LiveGuards
 from shipway.gateway.health_checks import HealthChecks
 from shipway.gateway.http1.asgi import serve_asgi
 from shipway.gateway.http1.deadlines import Sweep
@@ -100,7 +102,18 @@ class GatewayServer:
         self._endpoints = Endpoints(outbox)
         self._limits = LiveLimits()
         self._providers = LiveProviders()
-        around = Surroundings(keys_from(environ), self._endpoints, self._limits, self._providers, environ, allotted)
+        self._caches = LiveCaches()
+        self._guards = LiveGuards()
+        around = Surroundings(
+            keys_from(environ),
+            self._endpoints,
+            self._limits,
+            self._providers,
+            self._caches,
+            self._guards,
+            environ,
+            allotted,
+        )
         self._configuration = Configuration(app, around, options.weights, self._apply)
         self._registry = metrics.gateway_registry()
         self._log = AccessLog(unbuffered(sys.stdout), options.log_format)
@@ -196,7 +209,9 @@ class GatewayServer:
         await self._side.drain(0.0)
         for sweep in self._sweeps:
             sweep.stop()
+        self._guards.close()
         self._endpoints.close()
+        await self._caches.close()
         self._telemetry.settle()
         self._log.close()
 
@@ -240,6 +255,11 @@ class GatewayServer:
         registry.read_at_scrape(
             metrics.UPSTREAM_IN_FLIGHT, lambda: self._telemetry.upstreams_in_flight(self._proxy.snapshot)
         )
+
+        caches = self._caches
+        registry.read_at_scrape(metrics.CACHE_BYTES, caches.held_bytes)
+        registry.read_at_scrape(metrics.CACHE_EVICTIONS, caches.evictions)
+        registry.read_at_scrape(metrics.CACHE_STORE_FAULTS, caches.store_faults)
 
     def _trim(self, now_s: float) -> None:
         self._main.tick(now_s)

@@ -11,8 +11,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from shipway.errors import NoAddressError
 from shipway.gateway.admission import Admission, ApiKeys, Principal, RequestLimit, key_digest
+from shipway.gateway.cache.model_cache import LiveCaches, ModelCache
+from shipway.gateway.guards.guard import Guard, ModelGuards
+from shipway.gateway.guards.live import LiveGuards
 from shipway.gateway.health_checks import Check
 from shipway.gateway.latency import PeakEwma
 from shipway.gateway.live_providers import LiveProviders
@@ -90,6 +95,8 @@ class ModelTarget:
     name: str
     releases: Mapping[str, tuple[Group, ...]]
     """By release, the groups that are tried in order."""
+    cache: ModelCache | None = None
+    guards: ModelGuards | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,14 +132,23 @@ class Snapshot:
                 for group in groups:
                     yield from group.candidates
 
+    def guards(self) -> set[Guard]:
+        """Every guard that could be asked."""
+        return {guard for model in self.models.values() if model.guards is not None for guard in model.guards.all()}
+
     def providers(self) -> set[Provider]:
         """Every provider that a request could be sent to."""
         return {candidate.upstream.provider for candidate in self.candidates()}
 
+    def caches(self) -> list[ModelCache]:
+        """The caches of all models that have one."""
+        return [model.cache for model in self.models.values() if model.cache is not None]
+
     def endpoints(self) -> set[Endpoint]:
         """Every endpoint that a request could be sent to."""
         of_services = {one for service in self.services.values() for all in service.releases.values() for one in all}
-        return of_services | {candidate.endpoint for candidate in self.candidates()}
+        of_guards = {guard.endpoint for guard in self.guards() if guard.endpoint is not None}
+        return of_services | of_guards | {candidate.endpoint for candidate in self.candidates()}
 
 
 @dataclass(frozen=True)
@@ -168,6 +184,8 @@ class Surroundings:
     endpoints: Endpoints
     limits: LiveLimits
     providers: LiveProviders
+    caches: LiveCaches
+    guards: LiveGuards
     environ: Mapping[str, str] = field(repr=False)
     allotted: AllottedAddresses = AllottedAddresses()
 
@@ -184,6 +202,7 @@ def compile_snapshot(app: App, around: Surroundings, version: int, splits: Mappi
         MissingExtraError: its kind needs a package that is not installed.
         NoAddressError: a routed service or a used provider has no address.
         CertificateError: TLS files of a provider cannot be used.
+        GuardError: a guard's function cannot be imported.
     """
     services = {
         name: _service_target(name, service, around) for name, service in app.services.items() if service.routes
@@ -262,7 +281,8 @@ def _fits(app: App, key: str, split: Split) -> bool:
 
 def admission_of(app: App, keys: Iterable[Secret], limits: LiveLimits) -> Admission:
     """The chain that the app file asks for."""
-    known = ApiKeys({key_digest(key.reveal().encode()): Principal(principal_id(key)) for key in keys})
+    digests = {key_digest(key.reveal().encode()): key for key in keys}
+    known = ApiKeys({digest: Principal(principal_id(key), digest) for digest, key in digests.items()})
     limit = app.limits.default
     if limit is None:
         return Admission(known.authenticate)
@@ -303,7 +323,29 @@ def _model_target(app: App, name: str, model: Model, around: Surroundings) -> Mo
         key: tuple(_group(app, model, group, around) for group in _groups(upstreams))
         for key, upstreams in by_release.items()
     }
-    return ModelTarget(name, releases)
+    guards = _guards(app, model, around) if model.guards else None
+    if model.cache is None:
+        return ModelTarget(name, releases, guards=guards)
+    generations = {key: _generation(app, name, key, groups) for key, groups in releases.items()}
+    address = model.cache.store
+    if isinstance(address, SecretReference):
+        address = address.resolve(app.root, around.environ).reveal()
+    return ModelTarget(name, releases, around.caches.get(name, model.cache, address, generations), guards)
+
+
+def _generation(app: App, name: str, release: str, groups: tuple[Group, ...]) -> bytes:
+    """What an answer of *release* comes from: with another upstream, or unchecked by a guard that there is now, it is another
+    answer, whatever the release is called."""
+    model = app.models[name]
+    upstreams = [[one.upstream.label, one.endpoint.authority.decode()] for group in groups for one in group.candidates]
+    guards = [[repr(use), repr(app.guards[use.name])] for use in model.guards]
+    return msgspec.json.encode([app.name, app.environment, name, release, upstreams, sorted(model.may_drop), guards])
+
+
+def _guards(app: App, model: Model, around: Surroundings) -> ModelGuards:
+    used = [(use.when, around.guards.get(app, use.name, around.endpoints, around.environ)) for use in model.guards]
+    before = tuple(guard for when, guard in used if when != "after")
+    return ModelGuards(before, tuple(guard for when, guard in used if when != "before"))
 
 
 def _group(app: App, model: Model, upstreams: list[Upstream], around: Surroundings) -> Group:

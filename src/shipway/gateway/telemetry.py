@@ -111,6 +111,7 @@ class Telemetry:
         self._bundles: dict[_BundleKey, _Bundle] = {}
         self._attempts: dict[tuple[str, str], Counter] = {}
         self._timeouts: dict[str, Counter] = {}
+        self._guards: dict[tuple[str, str, str], tuple[Counter, Histogram]] = {}
         self._to_client = registry.child(metrics.RELAYED, "to_client")
         self._to_upstream = registry.child(metrics.RELAYED, "to_upstream")
         self.in_flight = registry.child(metrics.IN_FLIGHT)
@@ -123,10 +124,14 @@ class Telemetry:
         registry = self.registry
         self._bundles.clear()
         self._attempts.clear()
+        self._guards.clear()
         upstreams = {candidate.upstream.label for candidate in snapshot.candidates()}
         releases = [one.releases.keys() for one in snapshot.models.values()]
         releases += [one.releases.keys() for one in snapshot.services.values()]
         registry.allow(metrics.MODEL, snapshot.models)
+        guards = snapshot.guards()
+        registry.allow(metrics.GUARD, {guard.name for guard in guards})
+        registry.allow(metrics.GUARD_REASON, {reason for guard in guards for reason in guard.terms.reasons})
         registry.allow(metrics.PROVIDER, {label.partition("/")[0] for label in upstreams})
         registry.allow(metrics.TARGET, {*snapshot.models, *snapshot.services})
         registry.allow(metrics.UPSTREAM, {*upstreams, *snapshot.services})
@@ -144,8 +149,31 @@ class Telemetry:
         if outcome != "answered" and outcome in self._timeouts:
             self._timeouts[outcome].value += 1
 
+    def looked_up(self, model: str, result: str) -> None:
+        """A call of a model with a cache had that *result* (`metrics.CACHE_RESULT`)."""
+        self.registry.child(metrics.CACHE_LOOKUPS, model, result).inc()
+
+    def tokens_saved(self, model: str, input_tokens: int | None, output_tokens: int | None) -> None:
+        """A kept answer was given again; None is unknown."""
+        for count, kind in ((input_tokens, "input"), (output_tokens, "output")):
+            if count:
+                self.registry.child(metrics.CACHE_TOKENS_SAVED, model, kind).inc(count)
+
     def retry(self, reason: str) -> None:
         self.registry.child(metrics.RETRIES, reason).inc()
+
+    def guard(self, guard: str, when: str, outcome: str, reason: str, duration_s: float) -> None:
+        """A check ended (`metrics.GUARD_OUTCOME`); *reason* is that of a refusal."""
+        key = (guard, when, outcome)
+        known = self._guards.get(key)
+        if known is None:
+            child = self.registry.child
+            known = child(metrics.GUARD_CHECKS, *key), child(metrics.GUARD_DURATION, guard, when)
+            self._guards[key] = known
+        known[0].value += 1
+        known[1].observe(duration_s)
+        if outcome == "refused":
+            self.registry.child(metrics.GUARD_REFUSALS, guard, reason).inc()
 
     def refused_unread(self, status: int) -> None:
         """What a client sent never became a request, and was answered with *status*."""
@@ -234,10 +262,15 @@ def _count_answer(record: AccessRecord, bundle: _Bundle) -> None:
             bundle.output_token.observe(max(0.0, record.duration_s - first_s) / (output - 1))
 
 
+_STREAM_OUTCOMES = {"client_gone": "client_left"} | dict.fromkeys(
+    ("upstream_error", "guard_refused", "guard_unavailable", "guard_unreadable"), "in_band_error"
+)
+
+
 def _stream_outcome(error: str) -> str:
     if not error:
         return "whole"
-    return {"client_gone": "client_left", "upstream_error": "in_band_error"}.get(error, "cut")
+    return _STREAM_OUTCOMES.get(error, "cut")
 
 
 _STATE_NUMBERS = {State.CLOSED: 0.0, State.HALF_OPEN: 1.0, State.OPEN: 2.0}

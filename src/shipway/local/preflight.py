@@ -62,6 +62,9 @@ def _check_extras(app: App, found: Findings, *, reload: bool) -> None:
         found.errors.append(("", MissingExtraError("--reload", "local")))
     if any(local_targets(app)) and find_spec("xllamacpp") is None:
         found.errors.append(("", MissingExtraError("a local model", "local")))
+    shared = any(model.cache is not None and model.cache.store is not None for model in app.models.values())
+    if shared and find_spec("redis") is None:
+        found.errors.append(("", MissingExtraError("a cache in Redis", "redis")))
 
 
 def _check_models(app: App, found: Findings) -> None:
@@ -86,6 +89,9 @@ def _check_secrets(app: App, environ: Mapping[str, str], found: Findings) -> Non
         for path, reference in references.items():
             if isinstance(reference, SecretReference):
                 _resolve(path, reference, app, environ, found)
+    for name, model in app.models.items():
+        for key, reference in model.references.items():
+            _resolve(f"models.{name}.{key}", reference, app, environ, found)
 
 
 def _resolve(

@@ -23,6 +23,17 @@ MAX_WAITING_LINES = 100_000
 FLUSH_S = 0.1
 
 
+class GuardNote(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """What one guard's checks of one call came to; the worst outcome of them."""
+
+    guard: str
+    when: str
+    outcome: str
+    checks: int
+    duration_s: float = msgspec.field(name="duration")
+    reason: str = ""
+
+
 class AccessRecord:
     """What one request's line says. None is unknown or does not apply, never zero.
 
@@ -33,9 +44,11 @@ class AccessRecord:
 
     __slots__ = (
         "attempts",
+        "cache",
         "duration_s",
         "error",
         "first_token_s",
+        "guards",
         "input_tokens",
         "method",
         "model",
@@ -71,6 +84,7 @@ class AccessRecord:
         self.first_token_s: float | None = None
         self.input_tokens: int | None = None
         self.output_tokens: int | None = None
+        self.guards: list[GuardNote] | None = None
         self.principal: str | None = None
         self.service: str | None = None
         self.model: str | None = None
@@ -79,6 +93,8 @@ class AccessRecord:
         self.upstream_request_id: bytes | None = None
         """Whatever the upstream says that it is."""
         self.error: str | None = None
+        self.cache: bytes | None = None
+        """What became of it at the model's cache (`metrics.CACHE_RESULT`)."""
 
 
 class Out(Protocol):
@@ -227,8 +243,12 @@ class _JsonLines:
             rest += b',"gen_ai.usage.output_tokens":%d' % record.output_tokens
         if record.upstream_request_id is not None:
             rest += b',"upstream_request_id":%b' % _encode(record.upstream_request_id[:128].decode("latin-1"))
+        if record.cache is not None:
+            rest += b',"cache":"%b"' % record.cache
         if record.first_token_s is not None:
             rest += b',"gen_ai.server.time_to_first_token":%.6f' % record.first_token_s
+        if record.guards is not None:
+            rest += b',"shipway.guards":%b' % _encode(record.guards)
         return _LINE % (
             time.time_ns(),
             _INFO if record.status < 500 else _ERROR,

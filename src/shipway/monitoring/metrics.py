@@ -22,6 +22,7 @@ _FIRST_TOKEN_S = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.
 _OUTPUT_TOKEN_S = (0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1, 2.5)
 _TOKENS = tuple(4**n for n in range(14))
 _SERVICE_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_GUARD_S = (0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 _OVERHEAD_S = (0.00005, 0.0001, 0.0002, 0.0004, 0.0008, 0.0016, 0.0032, 0.0064, 0.0128, 0.0256, 0.1, 1)
 
 # -- labels; those without values take them from the app file (`Registry.allow`)
@@ -82,6 +83,28 @@ STREAM_OUTCOME = Label(
     "Whether the stream was whole, was cut by the upstream, was left by the client, or carried an error event.",
     ("whole", "cut", "client_left", "in_band_error"),
 )
+CACHE_RESULT = Label(
+    "result",
+    "Whether a kept answer was given, one that another request was waiting for (`shared`), none that was kept, or none was "
+    "looked for: the request or its client did not want one, or it cannot be kept.",
+    ("hit", "shared", "miss", "bypass"),
+)
+STORE_FAULT = Label(
+    "fault",
+    "No answer in time, an error, or not asked since it was known to be ill or had too much to do.",
+    ("timeout", "error", "skipped"),
+)
+GUARD = Label("guard", "A guard of the app file.")
+WHEN = Label(
+    "when", "What was checked: what a model is asked (`before`) or what it answers (`after`).", ("before", "after")
+)
+GUARD_OUTCOME = Label(
+    "outcome",
+    "How the check ended: the guard's verdict, or why there is none. `resting`: it was not asked, since it failed of late; "
+    "`unreadable`: nobody could read what it should have seen.",
+    ("allowed", "refused", "timeout", "raised", "nonsense", "unreachable", "resting", "unreadable"),
+)
+GUARD_REASON = Label("reason", "Why the guard refused: a reason that the app file declares for it.")
 DIRECTION = Label("direction", "Which way the bytes of bodies went.", ("to_client", "to_upstream"))
 SIDE = Label("side", "Who is at the other end.", ("client", "upstream", "admin"))
 RESULT = Label("result", "Whether the new app file was taken.", ("ok", "refused"))
@@ -177,6 +200,32 @@ BREAKER = gauge("shipway_upstream_breaker_state", "Breaker of an upstream: 0 clo
 BREAKER_OPENINGS = counter("shipway_upstream_breaker_openings_total", "How often a breaker opened.", UPSTREAM)
 UPSTREAM_IN_FLIGHT = gauge("shipway_upstream_requests_in_flight", "Requests at an upstream now.", UPSTREAM)
 
+# -- kept answers
+
+CACHE_LOOKUPS = counter("shipway_cache_lookups_total", "Calls of models that have a cache.", MODEL, CACHE_RESULT)
+CACHE_TOKENS_SAVED = counter(
+    "shipway_cache_tokens_saved_total",
+    "Tokens of kept answers that were given again, as their upstreams reported them. There are no prices to make money of.",
+    MODEL,
+    TOKEN_TYPE,
+)
+CACHE_BYTES = gauge("shipway_cache_bytes", "Memory of kept answers.", MODEL, unit="bytes")
+CACHE_EVICTIONS = counter(
+    "shipway_cache_evictions_total", "Kept answers that made room for others before their time was over.", MODEL
+)
+CACHE_STORE_FAULTS = counter(
+    "shipway_cache_store_faults_total", "Times that a shared store of answers was of no use.", STORE_FAULT
+)
+# -- guards
+
+GUARD_CHECKS = counter(
+    "shipway_guard_checks_total", "Checks by guards; a stream has several.", GUARD, WHEN, GUARD_OUTCOME
+)
+GUARD_DURATION = histogram(
+    "shipway_guard_check_duration_seconds", "Time that a check took.", GUARD, WHEN, unit="seconds", bounds=_GUARD_S
+)
+GUARD_REFUSALS = counter("shipway_guard_refusals_total", "Verdicts that refused.", GUARD, GUARD_REASON)
+
 # -- the gateway and its process
 
 SNAPSHOT_VERSION = gauge("shipway_snapshot_version", "Number of the configuration in use; it grows with each reload.")
@@ -198,6 +247,11 @@ TABLE: tuple[tuple[str, tuple[Metric[Any], ...]], ...] = (
         (REQUESTS, SERVICE_DURATION, SERVICE_CUT, OVERHEAD, REFUSALS, STREAMS, RELAYED, IN_FLIGHT, CONNECTIONS),
     ),
     ("Upstreams", (ATTEMPTS, RETRIES, RETRIES_WITHHELD, DEADLINES, BREAKER, BREAKER_OPENINGS, UPSTREAM_IN_FLIGHT)),
+    ("Guards", (GUARD_CHECKS, GUARD_DURATION, GUARD_REFUSALS)),
+    (
+        "Kept answers",
+        (CACHE_LOOKUPS, CACHE_TOKENS_SAVED, CACHE_BYTES, CACHE_EVICTIONS, CACHE_STORE_FAULTS),
+    ),
     (
         "The gateway and its process",
         (

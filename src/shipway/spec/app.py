@@ -9,6 +9,7 @@ from shipway.spec.build import Build
 from shipway.spec.environments import DEFAULT, Environment
 from shipway.spec.fields import ModelName, Name
 from shipway.spec.gateway import Gateway
+from shipway.spec.guards import Guard
 from shipway.spec.limits import Limits
 from shipway.spec.models import Model
 from shipway.spec.objectives import Objectives
@@ -30,6 +31,9 @@ class Sections(Section):
     )
     models: Mapping[ModelName, Model] = Field(
         default_factory=dict, description="Names that clients ask for, each with what answers for it."
+    )
+    guards: Mapping[Name, Guard] = Field(
+        default_factory=dict, description="Hooks before and after models, by name; a model names those it has."
     )
     limits: Limits = Field(default=Limits(), description="What callers may use in a time.")
     gateway: Gateway = Field(default=Gateway(), description="The one way in.")

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from shipway.spec.guards import GuardUse
 from shipway.spec.models import Upstream
 from shipway.spec.section import FROM_FILE, Section
 from shipway.spec.services import SOURCES, Example, Route
@@ -35,7 +36,8 @@ def check(raw: Mapping[str, Any]) -> list[Finding]:
     services, models = _tables(raw, "services"), _tables(raw, "models")
     # All names, those of invalid providers too: using one is not a second mistake.
     providers = raw["providers"].keys() if isinstance(raw.get("providers"), dict) else set[str]()
-    findings = [*_routes(services), *_examples(services), *_upstreams(models, providers)]
+    guards = raw["guards"].keys() if isinstance(raw.get("guards"), dict) else set[str]()
+    findings = [*_routes(services), *_examples(services), *_upstreams(models, providers), *_guards(models, guards)]
     if not raw.get("services") and not raw.get("models"):
         findings.append(Finding(((),), "the app has neither services nor models", "shipway init"))
     return findings
@@ -134,3 +136,17 @@ def _list_of_upstreams(owner: Mapping[str, Any], at: Location, providers: Set[st
         elif upstream.target in seen:
             yield Finding((place,), f"upstream {quoted(upstream.target)} is listed twice")
         seen.add(upstream.target)
+
+
+def _guards(models: Mapping[str, dict[str, Any]], guards: Set[str]) -> Iterator[Finding]:
+    for name, model in models.items():
+        seen = set[str]()
+        for index, use in _valid(GuardUse, model.get("guards")).items():
+            place: Location = ("models", name, "guards", index)
+            if use.name not in guards:
+                known = f"known: {listed(sorted(guards), 'and')}" if guards else None
+                message = f"unknown guard {quoted(use.name)}{did_you_mean(use.name, guards)}"
+                yield Finding((place,), message, known or f"declare it in a section [guards.{use.name}]")
+            elif use.name in seen:
+                yield Finding((place,), f"guard {quoted(use.name)} is listed twice")
+            seen.add(use.name)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from shipway.spec import models, providers, services
+from shipway.spec import guards, models, providers, services
 from shipway.spec.fields import Folder, SettingPattern
 from shipway.spec.rollout import Rollout
 from shipway.spec.section import List, Section, mistake
@@ -20,7 +20,7 @@ DEFAULT = "dev"
 TARGETS = ("local", "docker")
 
 Table = dict[str, Any]
-OVERRIDABLE = ("services", "providers", "models", "limits", "gateway", "objectives")
+OVERRIDABLE = ("services", "providers", "models", "guards", "limits", "gateway", "objectives")
 
 
 def _target(value: str) -> str:
@@ -30,12 +30,12 @@ def _target(value: str) -> str:
 
 
 class Environment(Section):
-    """A target, how releases reach it, and what differs there: any part of `services`, `providers`, `models`, `limits`,
-    `gateway` and `objectives`, in the same form.
+    """A target, how releases reach it, and what differs there: any part of `services`, `providers`, `models`, `guards`,
+    `limits`, `gateway` and `objectives`, in the same form.
 
     Tables are merged key by key; lists and single values replace. A service that gets another of `app`, `command`,
-    `image`, `url` and `releases`, a model that gets the other of `upstreams` and `releases`, or a provider that gets
-    another `kind`, loses the settings that have no meaning any more.
+    `image`, `url` and `releases`, a model that gets the other of `upstreams` and `releases`, a guard that gets the other of
+    `call` and `url`, or a provider that gets another `kind`, loses the settings that have no meaning any more.
     """
 
     target: Annotated[str, AfterValidator(_target)] = Field(
@@ -59,6 +59,7 @@ class Environment(Section):
     services: Mapping[str, Any] = Field(default_factory=dict, description="Changes to services, or more of them.")
     providers: Mapping[str, Any] = Field(default_factory=dict, description="Changes to providers, or more of them.")
     models: Mapping[str, Any] = Field(default_factory=dict, description="Changes to models, or more of them.")
+    guards: Mapping[str, Any] = Field(default_factory=dict, description="Changes to guards, or more of them.")
     limits: Mapping[str, Any] = Field(default_factory=dict, description="Changes to the limits.")
     gateway: Mapping[str, Any] = Field(default_factory=dict, description="Changes to the gateway.")
     objectives: Mapping[str, Any] = Field(default_factory=dict, description="Changes to the objectives.")
@@ -80,6 +81,9 @@ def merged(base: Mapping[str, Any], override: Mapping[str, Any]) -> Table:
     for name, table in _tables(override, "models"):
         if given := [source for source in models.SOURCES if source in table]:
             _forget(base, ("models", name), {*models.SOURCES} - set(given))
+    for name, table in _tables(override, "guards"):
+        if given := [source for source in guards.SOURCES if source in table]:
+            _forget(base, ("guards", name), {*guards.SOURCES, *guards.MEANINGLESS[given[0]]} - set(given))
     for name, table in _tables(override, "providers"):
         _forget(base, ("providers", name), _meaningless_keys(table))
     return _merged(base, override)

@@ -157,6 +157,46 @@ weight = 9
 upstreams = ["openai/gpt-5-nano"]
 weight = 1
 """,
+    "Cache": """
+name = "assistant"
+
+[models.chat]
+upstreams = ["openai/gpt-5-mini"]
+
+[models.chat.cache]
+ttl = "1h"
+store = "env:REDIS_URL"
+""",
+    "Guard": """
+name = "assistant"
+
+[guards.words]
+call = "assistant.guards:check"
+deadline = "100ms"
+
+[guards.classifier]
+url = "http://classifier.internal:9100/check"
+headers = { Authorization = "env:CLASSIFIER_KEY" }
+deadline = "400ms"
+on_failure = "pass"
+window = 1000
+hold = "1s"
+reasons = ["jailbreak", "self_harm"]
+
+[models.chat]
+upstreams = ["openai/gpt-5-mini"]
+guards = ["words", { name = "classifier", when = "before" }]
+""",
+    "GuardUse": """
+name = "assistant"
+
+[guards.leaks]
+call = "assistant.guards:no_leaks"
+
+[models.chat]
+upstreams = ["openai/gpt-5-mini"]
+guards = [{ name = "leaks", when = "after" }]
+""",
     "Limits": """
 name = "assistant"
 

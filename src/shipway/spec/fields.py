@@ -18,6 +18,7 @@ _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _RELEASE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _SETTING = re.compile(r"[a-z][a-z_]*(?:\.(?:\*|[A-Za-z0-9_-]+))+")
+_IMPORT = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
 CREDENTIAL_HEADERS = frozenset({"authorization", "proxy-authorization", "x-api-key", "api-key", "cookie"})
@@ -95,6 +96,18 @@ def _request_path(path: str) -> str:
     if not path.startswith("/") or not path.isascii() or not path.isprintable() or " " in path or "#" in path:
         raise mistake(f'expected a path such as "/healthz", found {found(path)}')
     return path
+
+
+def _import_string(value: str) -> str:
+    module, _, attribute = value.partition(":")
+    if module.endswith(".py"):
+        meant = f"{module.removesuffix('.py').replace('/', '.')}:{attribute or 'app'}"
+        raise mistake(
+            f"expected an import string, found the path of a file, {found(value)} (did you mean {found(meant)}?)"
+        )
+    if not _IMPORT.fullmatch(value):
+        raise mistake(f'expected an import string such as "package.module:app", found {found(value)}')
+    return value
 
 
 def _host(value: str) -> str:
@@ -225,11 +238,14 @@ FilePath = Annotated[
     PlainSerializer(str, return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "title": "file", "minLength": 1}),
 ]
+ImportString = Annotated[str, AfterValidator(_import_string)]
+"""`package.module:attribute`."""
 RequestPath = Annotated[str, AfterValidator(_request_path), WithJsonSchema({"type": "string", "pattern": "^/[!-~]*$"})]
 Host = Annotated[
     str, AfterValidator(_host), WithJsonSchema({"type": "string", "examples": ["127.0.0.1", "::1", "localhost"]})
 ]
 _BASE_URL_SCHEMA = {"type": "string", "pattern": "^https?://[^@?# ]+$", "examples": ["https://api.openai.com/v1"]}
+BaseUrl = Annotated[str, AfterValidator(_base_url), WithJsonSchema(_BASE_URL_SCHEMA)]
 BaseUrls = Annotated[
     tuple[Annotated[str, AfterValidator(_base_url)], ...],
     Field(min_length=1),

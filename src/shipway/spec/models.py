@@ -8,7 +8,10 @@ from pydantic import AfterValidator, Field, GetJsonSchemaHandler, ValidationInfo
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from shipway.secret import SecretReference
+from shipway.spec.cache import Cache
 from shipway.spec.fields import ReleaseName, Text
+from shipway.spec.guards import GuardUse
 from shipway.spec.releases import Release, ReleaseWeight, with_some_traffic
 from shipway.spec.section import List, Section, from_file, mistake
 from shipway.spec.wording import Location, found, listed
@@ -116,6 +119,12 @@ class Model(Section):
         description="Fields of requests that may be left out for upstreams of another dialect that have nothing like them, such "
         "as `logit_bias` or `messages[].name`; the answer names them in `x-shipway-dropped`. Any other such field is refused.",
     )
+    cache: Cache | None = Field(default=None, description="Keep answers and give them again to the same request.")
+
+    guards: Annotated[tuple[GuardUse, ...], List] = Field(
+        default_factory=tuple,
+        description="Guards that see what the model is asked and what it answers; all of them must allow it.",
+    )
 
     @property
     def upstreams_by_place(self) -> Mapping[Location, Upstream]:
@@ -126,6 +135,12 @@ class Model(Section):
             for name, release in self.releases.items()
             for index, one in enumerate(release.upstreams)
         }
+
+    @property
+    def references(self) -> Mapping[str, SecretReference]:
+        """Secrets that the gateway needs for it, by where they stand below the model in the file."""
+        store = None if self.cache is None else self.cache.store
+        return {"cache.store": store} if isinstance(store, SecretReference) else {}
 
     @classmethod
     def broken_rules(cls, given: Mapping[str, Any]) -> Iterator[str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema
 
-from shipway.spec import models, services
+from shipway.spec import guards, models, services
 from shipway.spec.app import AppFile
 from shipway.spec.environments import OVERRIDABLE
 from shipway.spec.providers import BUILT_IN
@@ -35,7 +35,7 @@ def json_schema() -> Schema:
     """
     schema: Schema = _as_written(AppFile.model_json_schema(schema_generator=_Generator))
     definitions: Schema = schema["$defs"]
-    for name, sources in (("Service", services.SOURCES), ("Model", models.SOURCES)):
+    for name, sources in (("Service", services.SOURCES), ("Model", models.SOURCES), ("Guard", guards.SOURCES)):
         definitions[name]["oneOf"] = [{"required": [source]} for source in sources]
     definitions["Provider"].update(
         {"if": {"properties": {"kind": {"const": "openai"}}}, "then": {"required": ["base_url"]}}

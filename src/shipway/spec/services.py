@@ -11,6 +11,7 @@ from shipway.spec.fields import (
     EnvValue,
     FilePath,
     Folder,
+    ImportString,
     ReleaseName,
     RequestPath,
     VariableName,
@@ -25,7 +26,6 @@ from shipway.spec.wording import found, listed, quoted
 
 ROUTE_PATTERN = r"/(?:[A-Za-z0-9._~!$&'()+,;=:@-]+/)*(?:[A-Za-z0-9._~!$&'()+,;=:@-]+)?"
 _ROUTE = re.compile(ROUTE_PATTERN)
-_IMPORT = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*:[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 _ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?")
 
 SOURCES = ("app", "command", "image", "url", "releases")
@@ -54,18 +54,6 @@ def _route_path(path: str) -> str:
     if not _ROUTE.fullmatch(path) or ".." in path.split("/") or "." in path.split("/"):
         raise mistake(f'expected a plain path such as "/items", found {found(path)}')
     return path if path == "/" else path.removesuffix("/")
-
-
-def _import_string(value: str) -> str:
-    module, _, attribute = value.partition(":")
-    if module.endswith(".py"):
-        meant = f"{module.removesuffix('.py').replace('/', '.')}:{attribute or 'app'}"
-        raise mistake(
-            f"expected an import string, found the path of a file, {found(value)} (did you mean {found(meant)}?)"
-        )
-    if not _IMPORT.fullmatch(value):
-        raise mistake(f'expected an import string such as "package.module:app", found {found(value)}')
-    return value
 
 
 def _origin(value: str) -> str:
@@ -165,7 +153,7 @@ class ServiceRelease(Release):
 class Service(Section):
     """A process of yours that answers HTTP. It has exactly one of `app`, `command`, `image`, `url` and `releases`."""
 
-    app: Annotated[str, AfterValidator(_import_string)] | None = Field(
+    app: ImportString | None = Field(
         default=None, description="Import string of an ASGI application.", examples=["assistant.main:app"]
     )
     command: Annotated[tuple[Argument, ...], List, AfterValidator(_command)] | None = Field(

@@ -227,6 +227,8 @@ def bare(value: object) -> object:
         kept["id"] = value["id"]  # an answer's own id says nothing
     if kept.get("tool_choice") == {"mode": "auto", "name": None}:
         kept["tool_choice"] = None
+    if kept.get("tool_choice") == {"mode": "none", "name": None}:
+        kept["parallel_tool_calls"] = None
     if kept.get("strict") is False:
         kept["strict"] = None
     if isinstance(form := kept.get("format"), dict):

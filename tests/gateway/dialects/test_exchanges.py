@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,7 @@ def test_a_stream_that_breaks_off_never_ends_as_if_it_were_whole(upstream: str, 
     sent = streamed(upstream)
     end = open_dialect(caller)
     whole = TranslatedStream(open_dialect(upstream), end, ENVELOPE)
-    last_needed = next(at for at in range(len(sent) + 1) if _said_enough(upstream, sent[:at]))
+    last_needed = _bytes_needed(upstream)
     for at in range(0, last_needed, 7):
         stream = TranslatedStream(open_dialect(upstream), end, ENVELOPE)
         stream.pass_on(sent[:at])
@@ -111,10 +112,17 @@ def test_a_stream_that_breaks_off_never_ends_as_if_it_were_whole(upstream: str, 
     assert whole.usage.total_tokens == 125
 
 
-def _said_enough(upstream: str, sent: bytes) -> bool:
-    stream = TranslatedStream(open_dialect(upstream), open_dialect("openai_chat"), ENVELOPE)
-    stream.pass_on(sent)
-    return stream.finish() is not None
+@cache
+def _bytes_needed(upstream: str) -> int:
+    """From how many bytes on a stream may end in order; as far as its stop reason."""
+    sent = streamed(upstream)
+
+    def is_enough(size: int) -> bool:
+        stream = TranslatedStream(open_dialect(upstream), open_dialect("openai_chat"), ENVELOPE)
+        stream.pass_on(sent[:size])
+        return stream.finish() is not None
+
+    return next(size for size in range(len(sent) + 1) if is_enough(size))
 
 
 @pytest.mark.parametrize("caller", DIALECTS)

@@ -145,6 +145,7 @@ def test_what_may_be_lost_is_dropped_and_reported_with_its_place() -> None:
     written = translated("openai_chat", body, "anthropic", losses)
     assert [message["content"] for message in written["messages"]] == ["Hello", "Hi", "Hello"]
     assert sorted(losses.dropped) == ["logit_bias", "messages[0].name", "messages[2].name", "seed"]
+    assert sorted(losses.header_value().split(b", ")) == [b"logit_bias", b"messages[].name", b"seed"]
 
 
 def test_a_part_that_may_be_lost_leaves_its_neighbours() -> None:
@@ -226,3 +227,11 @@ def test_thoughts_signed_by_another_provider_are_left_out_and_reported() -> None
     assert losses.dropped == ["messages[1].content[0]"]
     parts = translated("anthropic", body, "gemini", Losses())["contents"][1]["parts"]
     assert parts == [{"text": "Hm.", "thought": True}, {"text": "x", "thoughtSignature": "abc"}]
+
+
+@pytest.mark.parametrize("name", ["x" * 1_000_000, " - at `$" * 100_000, "a.b[0]`$"])
+def test_a_refusal_stays_short_whatever_a_field_is_called(name: str) -> None:
+    for body in (CHAT | {name: 1}, CHAT | {"messages": [USER | {name: 1}]}, CHAT | {"tool_choice": name}):
+        with pytest.raises(Refused) as refused:
+            open_dialect("openai_chat").read_request(json.dumps(body).encode(), Losses())
+        assert len(refused.value.refusal.message) < 1000

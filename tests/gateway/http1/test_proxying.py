@@ -162,3 +162,12 @@ async def test_what_is_no_request_is_refused_and_the_connection_closed(gateway: 
     answer, closed = await exchange(gateway, first)
     assert closed
     assert set(statuses(answer)) <= {400, 408, 414, 431, 501}
+
+
+async def test_what_a_426_asks_to_upgrade_to_reaches_the_client(gateway: RunningGateway, service: Recorder) -> None:
+    service.answer(
+        "old",
+        b"HTTP/1.1 426 Upgrade Required\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nContent-Length: 0\r\n\r\n",
+    )
+    answer = await gateway.ask(f"GET /old HTTP/1.1\r\n{HOST}\r\n")
+    assert (answer.status, answer.headers["upgrade"], answer.headers["connection"]) == (426, "websocket", "Upgrade")

@@ -5,11 +5,14 @@ Source: https://platform.openai.com/docs/api-reference/completions.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
 
 from shipway.gateway.dialects.conversation import Conversation, Sampling, Text, Turn
 from shipway.gateway.dialects.events import Answer, Ended, Envelope, Event, Started, Stopped, TextDelta, UsageKnown
 from shipway.gateway.dialects.losses import Losses, StrictReader
+from shipway.gateway.dialects.openai_chat import DIALECT as CHAT
 from shipway.gateway.dialects.openai_chat.answer import written_stop, written_usage
 from shipway.gateway.dialects.usage import NOTHING
 
@@ -116,3 +119,7 @@ class Writer:
     def _chunk(self, text: str, finish_reason: str | None) -> bytes:
         choice = {"index": 0, "text": text, "logprobs": None, "finish_reason": finish_reason}
         return b'%b,"choices":[%b]}\n\n' % (self._head, _encode(choice))
+
+
+DIALECT = replace(CHAT, name="completions", read_request=read_request, write_answer=write_answer, stream_writer=Writer)
+"""For callers; what it would read of an upstream is chat's."""

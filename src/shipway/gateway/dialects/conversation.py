@@ -215,6 +215,12 @@ def merged(turns: list[Turn]) -> tuple[Turn, ...]:
     return tuple(kept)
 
 
+def cache_of(part: Part | Tool) -> str | None:
+    """How long all up to here shall be cached; None where that is not asked for, or cannot be."""
+    cache: str | None = getattr(part, "cache", None)
+    return cache
+
+
 def call_names(conversation: Conversation) -> dict[str, str]:
     """The names of the tools by the ids of their calls, for dialects whose results name the tool."""
     return {

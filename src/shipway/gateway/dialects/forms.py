@@ -61,6 +61,19 @@ class FormRequest(ModelRequest):
         self.read = None
         self._before, self._after = body[:start], body[end:]
 
+    def texts(self) -> list[tuple[str, str | None]]:
+        """Name and value of each part; None in place of the value of a file, or of what is no text."""
+        texts: list[tuple[str, str | None]] = []
+        for start, end in _parts(self.body, self.body[2 : self.body.find(b"\r\n")]):
+            head_end = self.body.find(b"\r\n\r\n", start, end)
+            head, value = self.body[start:head_end], self.body[head_end + 4 : end]
+            is_file = b"filename" in head.lower()
+            try:
+                texts.append(((_name(head) or b"").decode("latin-1"), None if is_file else value.decode()))
+            except UnicodeDecodeError:
+                texts.append(((_name(head) or b"").decode("latin-1"), None))
+        return texts
+
     def beginning(self) -> bytes:
         """The model alone: uploads have no beginning that they share."""
         return self.model.encode()

@@ -45,6 +45,9 @@ HINTS = frozenset(
 """Fields without which an answer costs or is named differently, but is not another. Nothing is dropped unless it is allowed:
 this is what an app file's `hints` may stand for."""
 
+MAX_SHOWN = 200
+"""Of a path that a caller made up."""
+
 MAX_KINDS_DROPPED = 32
 """Each kind of field that is dropped has the body read once more."""
 
@@ -66,12 +69,17 @@ class Losses:
     def lose(self, at: str) -> None:
         """The field at *at* cannot be passed on. Raises: Refused, unless that is allowed."""
         if _INDEX.sub("[]", at) not in self._allowed:
-            raise Refused(bad_field(at, f"The model behind this name cannot be told {at!r}."))
+            shown = at[:MAX_SHOWN]
+            raise Refused(bad_field(shown, f"The model behind this name cannot be told {shown!r}."))
         self.dropped.append(at)
 
     def note(self, at: str) -> None:
         """The field at *at* means nothing to the target, such as another provider's signature; it is only reported."""
         self.dropped.append(at)
+
+    def header_value(self) -> bytes:
+        """For `x-shipway-dropped`: each kind of field once, without indices, so that it stays short."""
+        return ", ".join(dict.fromkeys([_INDEX.sub("[]", at) for at in self.dropped])).encode()
 
     def again(self) -> Losses:
         """For another target of the same request: what was lost in reading stays lost."""
@@ -145,7 +153,7 @@ class StrictReader(Generic[T]):
         match = _FAULT.match(error)
         what, at = (match["what"], match["at"] or "") if match else (error, "")
         if missing := _MISSING.match(what):
-            path = f"{at}.{missing[1]}" if at else missing[1]
+            path = (f"{at}.{missing[1]}" if at else missing[1])[:MAX_SHOWN]
             raise Refused(bad_field(path, f"The field {path!r} is missing."))
         if unknown := _UNKNOWN.match(what):
             steps = [*_STEP.findall(at), unknown[1]]
@@ -157,7 +165,8 @@ class StrictReader(Generic[T]):
             losses.lose(f"{parent}.{kind}" if at.endswith(".type") else at)
             return _without(raw, _STEP.findall(parent), "", lambda _value, _at: None, exact=True)
         else:
-            raise Refused(bad_field(at or None, f"{what}{f' in {at!r}' if at else ''}."))
+            at = at[:MAX_SHOWN]
+            raise Refused(bad_field(at or None, f"{what[:MAX_SHOWN]}{f' in {at!r}' if at else ''}."))
 
         def drop(value: bytes, place: str) -> None:
             neutral = self._neutral.get(_INDEX.sub("[]", place), frozenset())

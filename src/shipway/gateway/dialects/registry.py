@@ -15,6 +15,9 @@ DIALECTS: dict[str, str] = {
 }
 """Import strings. Azure speaks `openai_chat` and `openai_responses`."""
 
+CALLERS: dict[str, str] = {"completions": "shipway.gateway.dialects.completions:DIALECT"}
+"""Dialects that are only spoken by callers."""
+
 OPERATIONS: dict[str, str] = {
     "chat_completions": "openai_chat",
     "responses": "openai_responses",
@@ -26,7 +29,7 @@ OPERATIONS: dict[str, str] = {
 
 
 def open_dialect(name: str) -> Dialect:
-    """Raises: KeyError, for a name that is not in `DIALECTS`: names come from code alone."""
-    module, _, attribute = DIALECTS[name].partition(":")
+    """Raises: KeyError, for a name that is in neither table: names come from code alone."""
+    module, _, attribute = (DIALECTS.get(name) or CALLERS[name]).partition(":")
     dialect: Dialect = getattr(import_module(module), attribute)
     return dialect

@@ -281,10 +281,10 @@ class ClientConnection(asyncio.Protocol):
         rest = data.lstrip(b"\r\n")
         blanks = data[: len(data) - len(rest)]
         self._blank_bytes += len(blanks)
-        odd = blanks.replace(b"\r\n", b"")
-        if (odd and (rest or odd != b"\r")) or self._blank_bytes > MAX_BLANK_BYTES:
+        lines = blanks if rest else blanks.removesuffix(b"\r")
+        if lines != b"\r\n" * (len(lines) // 2) or self._blank_bytes > MAX_BLANK_BYTES:
             raise BadMessage(HTTPStatus.BAD_REQUEST, "neither an empty line nor a request line")
-        self._held = odd
+        self._held = blanks[len(lines) :]
         return rest
 
     # -- what exchanges ask of their connection

@@ -9,7 +9,9 @@ in full.
 from __future__ import annotations
 
 import asyncio
+import os
 import select
+import socket
 from collections.abc import Callable
 from enum import Enum, auto
 from typing import Protocol, cast
@@ -93,6 +95,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_response",
         "_sent",
         "_sink",
+        "_spare",
         "_tunnel",
         "_usual",
         "_whole",
@@ -143,6 +146,9 @@ class UpstreamConnection(asyncio.Protocol):
         self._done = True
         self._fault: Exception | None = None
         self._tunnel: asyncio.Protocol | None = None
+        self._spare: socket.socket | None = None
+        """The connection once more, while a body is being sent: a write that fails closes the transport, and with it an answer
+        that was sent before the upstream hung up."""
 
     # -- requests
 
@@ -162,6 +168,8 @@ class UpstreamConnection(asyncio.Protocol):
         self._done = False
         head = self._head = Waiter()
         self._sent = False
+        if not complete and self.transport.get_extra_info("ssl_object") is None:
+            self._spare = socket.socket(fileno=os.dup(self.transport.get_extra_info("socket").fileno()))
         self._outbox.put(self._write_now, data)
         return head
 
@@ -173,6 +181,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def request_sent(self) -> None:
         self.request_done = True
+        self._drop_spare()
 
     # -- responses
 
@@ -309,6 +318,10 @@ class UpstreamConnection(asyncio.Protocol):
         if self._tunnel is not None:
             self._tunnel.connection_lost(exc)
             return
+        if self._spare is not None:
+            if exc is not None and not self._done:
+                self._hear_out(self._spare)
+            self._drop_spare()
         if self._done:
             return
         if self._phase is _UNTIL_CLOSE and exc is None:
@@ -331,6 +344,22 @@ class UpstreamConnection(asyncio.Protocol):
             self.on_writable()
 
     # -- inside
+
+    def _hear_out(self, spare: socket.socket) -> None:
+        """Read what came before the connection broke: an upstream that wants no more of a body may say so and hang up."""
+        while not self._done:
+            try:
+                data = spare.recv(BIG_READ_BYTES)
+            except OSError:
+                return
+            if not data:
+                return
+            self.data_received(data)
+
+    def _drop_spare(self) -> None:
+        if self._spare is not None:
+            self._spare.close()
+            self._spare = None
 
     def _read_on(self) -> None:
         if self._reading and not self.closed:

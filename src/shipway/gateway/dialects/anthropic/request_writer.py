@@ -38,7 +38,11 @@ def write_request(conversation: Conversation, model: str, losses: Losses) -> byt
         max_tokens = budget + wire.DEFAULT_MAX_TOKENS
     request = wire.Request(
         model,
-        [wire.Message(turn.role, written_content(turn.parts, losses)) for turn in conversation.turns],
+        [
+            wire.Message(turn.role, content)
+            for turn in conversation.turns
+            if (content := written_content(turn.parts, losses))  # of thoughts that are left out, nothing may be left
+        ],
         max_tokens,
         _written_system(conversation.system),
         sampling.temperature,

@@ -20,6 +20,7 @@ from shipway.gateway.dialects.conversation import (
     ToolCall,
     ToolChoice,
     ToolResult,
+    cache_of,
 )
 from shipway.gateway.dialects.losses import Losses, json_object, lose_sampling
 from shipway.gateway.dialects.media import DOCUMENT_FORMATS
@@ -38,7 +39,11 @@ def write_request(conversation: Conversation, model: str, losses: Losses) -> byt
     inference = wire.Inference(sampling.max_tokens, sampling.temperature, sampling.top_p, list(sampling.stop) or None)
     system = [block for text in conversation.system for block in _written_system(text)]
     request = wire.Request(
-        [wire.Message(turn.role, _written_blocks(turn.parts, losses)) for turn in conversation.turns],
+        [
+            wire.Message(turn.role, blocks)
+            for turn in conversation.turns
+            if (blocks := _written_blocks(turn.parts, losses))  # of thoughts that are left out, nothing may be left
+        ],
         system or None,
         None if inference == wire.Inference() else inference,
         _tool_config(conversation, losses),
@@ -64,7 +69,7 @@ def _written_blocks(parts: tuple[Part, ...], losses: Losses) -> list[wire.Block]
         block = _written_block(part, losses)
         if block is not None:
             blocks.append(block)
-        cache = None if isinstance(part, Audio | Reasoning) else part.cache
+        cache = cache_of(part)
         if cache is not None:
             blocks.append(wire.Block(cachePoint=_point(cache)))
     return blocks

@@ -66,7 +66,9 @@ class UsageRead(_Read):
 
 def _of(counts: list[_Count] | None, modality: str) -> int | None:
     """None where this modality is not told apart."""
-    found = [count.tokenCount for count in counts or () if count.modality == modality]
+    if not counts:
+        return None
+    found = [count.tokenCount for count in counts if count.modality == modality]
     return sum(found) if found else None
 
 
@@ -145,10 +147,36 @@ class _Sources(_Read):
     citationSources: list[_Source] | None = None
 
 
+class _Page(_Read):
+    uri: str | None = None
+    title: str | None = None
+
+
+class _Chunk(_Read):
+    web: _Page | None = None
+
+
+class _Segment(_Read):
+    startIndex: int = 0
+    endIndex: int = 0
+    text: str = ""
+
+
+class _Support(_Read):
+    segment: _Segment | None = None
+    groundingChunkIndices: list[int] = []
+
+
+class _Grounding(_Read):
+    groundingChunks: list[_Chunk] | None = None
+    groundingSupports: list[_Support] | None = None
+
+
 class CandidateRead(_Read):
     content: _Content | None = None
     finishReason: str | None = None
     citationMetadata: _Sources | None = None
+    groundingMetadata: _Grounding | None = None
     index: int = 0
 
 
@@ -201,10 +229,30 @@ def read_parts(candidate: CandidateRead) -> Iterator[AnswerPart]:
             yield Image(part.inlineData.mimeType, part.inlineData.data)
         elif part.thoughtSignature is None:
             raise ValueError("a part of an unknown type")
+
+
+def read_citations(candidate: CandidateRead, text: str) -> Iterator[Citation]:
+    """What the answer rests on. Gemini counts places in bytes of UTF-8, others in characters of *text*, the answer's so far."""
+    encoded = text.encode()
+
+    def place(index: int) -> int:
+        return len(encoded[:index].decode("utf-8", "ignore"))
+
     sources = candidate.citationMetadata
     if sources is not None:
-        for source in sources.citations or sources.citationSources or ():
-            yield Citation(source.uri, source.title, unit="answer", start=source.startIndex, end=source.endIndex)
+        for one in sources.citations or sources.citationSources or ():
+            yield Citation(one.uri, one.title, unit="answer", start=place(one.startIndex), end=place(one.endIndex))
+    grounding = candidate.groundingMetadata
+    if grounding is None:
+        return
+    pages = grounding.groundingChunks or []
+    for support in grounding.groundingSupports or ():
+        segment = support.segment or _Segment()
+        for index in support.groundingChunkIndices:
+            page = pages[index].web if 0 <= index < len(pages) else None
+            if page is not None:
+                start, end = place(segment.startIndex), place(segment.endIndex)
+                yield Citation(page.uri, page.title, segment.text, unit="answer", start=start, end=end)
 
 
 def read_answer(body: bytes) -> Answer:
@@ -219,6 +267,8 @@ def read_answer(body: bytes) -> Answer:
     if len(response.candidates) > 1 or candidate.finishReason is None:
         raise ValueError("not one finished candidate")
     parts = _signed(list(read_parts(candidate)))
+    text = "".join([part.text for part in parts if isinstance(part, Text)])
+    parts.extend(read_citations(candidate, text))
     stop = read_stop(candidate.finishReason, any(isinstance(part, ToolCall) for part in parts))
     return Answer(tuple(parts), stop, None, usage, response.responseId, response.modelVersion)
 

@@ -21,6 +21,7 @@ from shipway.gateway.dialects.conversation import (
     ToolCall,
     ToolChoice,
     ToolResult,
+    cache_of,
     call_names,
 )
 from shipway.gateway.dialects.gemini import wire
@@ -45,7 +46,9 @@ def write_request(conversation: Conversation, model: str, losses: Losses) -> byt
             losses.lose(f"{turn.at}.role")
             continue
         role: Literal["model", "user"] = "model" if turn.role == "assistant" else "user"
-        contents.append(wire.Content(_written_parts(turn.parts, names, conversation, losses), role))
+        parts = _written_parts(turn.parts, names, conversation, losses)
+        if parts:  # of thoughts that are left out, nothing may be left
+            contents.append(wire.Content(parts, role))
     system = [wire.Part(text.text) for text in conversation.system]
     for text in conversation.system:
         _lose_cache(text, conversation, losses)
@@ -61,34 +64,34 @@ def write_request(conversation: Conversation, model: str, losses: Losses) -> byt
 
 
 def _lose_cache(part: Part | Tool, conversation: Conversation, losses: Losses) -> None:
-    if not isinstance(part, Audio | Reasoning) and part.cache is not None:
+    if cache_of(part) is not None:
         losses.lose(f"{part.at}.{conversation.name('cache')}")
 
 
 def _written_parts(
     parts: tuple[Part, ...], names: dict[str, str], conversation: Conversation, losses: Losses
 ) -> list[wire.Part]:
-    """A turn's signature goes to its first call, without which Gemini takes no calls, or else to what comes next."""
+    """A turn's signatures go to its calls in turn, without which Gemini takes no calls, or else to what comes next."""
     written: list[wire.Part] = []
-    signature: str | None = None
+    signatures: list[str] = []
     for part in parts:
         _lose_cache(part, conversation, losses)
         if isinstance(part, Reasoning):
             if part.origin not in ("", wire.FAMILY):
                 losses.note(part.at)
                 continue
-            signature = part.signature if part.signature is not None else signature
+            if part.signature is not None:
+                signatures.append(part.signature)
             if part.text:
                 written.append(wire.Part(part.text, thought=True))
             continue
         one = _written_part(part, names, conversation, losses)
         if one is None:
             continue
-        if signature is not None and (one.functionCall is not None or not _calls_follow(parts, part)):
-            one.thoughtSignature, signature = signature, None
+        if signatures and (one.functionCall is not None or not _calls_follow(parts, part)):
+            one.thoughtSignature = signatures.pop(0)
         written.append(one)
-    if signature is not None:
-        written.append(wire.Part("", thoughtSignature=signature))
+    written.extend([wire.Part("", thoughtSignature=signature) for signature in signatures])
     return written
 
 

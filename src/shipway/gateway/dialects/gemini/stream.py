@@ -29,6 +29,7 @@ from shipway.gateway.dialects.gemini.answer import (
     KINDS,
     ErrorDetail,
     ResponseRead,
+    read_citations,
     read_parts,
     read_stop,
     read_usage,
@@ -51,6 +52,7 @@ class Parser:
         self._started = False
         self._stopped = False
         self._calls = 0
+        self._texts: list[str] = []
 
     def read(self, name: str, data: bytes) -> list[Event]:
         answer = _read(data)
@@ -65,6 +67,8 @@ class Parser:
                 raise ValueError("a second candidate")
             for part in read_parts(candidate):
                 self._part(part, events)
+            if candidate.groundingMetadata is not None or candidate.citationMetadata is not None:
+                events.extend(map(Cited, read_citations(candidate, "".join(self._texts))))
             if candidate.finishReason is not None and not self._stopped:
                 self._stopped = True
                 events.append(Stopped(read_stop(candidate.finishReason, self._calls > 0)))
@@ -80,6 +84,7 @@ class Parser:
 
     def _part(self, part: AnswerPart, events: list[Event]) -> None:
         if isinstance(part, Text):
+            self._texts.append(part.text)
             events.append(TextDelta(part.text))
         elif isinstance(part, Reasoning):
             if part.text:

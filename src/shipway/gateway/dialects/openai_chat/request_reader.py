@@ -75,7 +75,7 @@ def read_request(body: bytes, losses: Losses) -> Conversation:
         sent.model,
         merged(turns),
         tuple(system),
-        tuple(_tool(tool, f"tools[{index}].function") for index, tool in enumerate(sent.tools or ())),
+        tuple([_tool(tool, f"tools[{index}].function") for index, tool in enumerate(sent.tools or ())]),
         _tool_choice(sent.tool_choice),
         sent.parallel_tool_calls,
         Sampling(
@@ -103,13 +103,13 @@ def _thinking(effort: str | None) -> Thinking:
 
 
 def _texts(content: str | list[wire.TextPart]) -> tuple[Text, ...]:
-    return (Text(content),) if isinstance(content, str) else tuple(Text(part.text) for part in content)
+    return (Text(content),) if isinstance(content, str) else tuple([Text(part.text) for part in content])
 
 
 def _user_parts(content: str | list[wire.Content], at: str) -> tuple[Part, ...]:
     if isinstance(content, str):
         return (Text(content),)
-    return tuple(_part(part, f"{at}.content[{index}]") for index, part in enumerate(content))
+    return tuple([_part(part, f"{at}.content[{index}]") for index, part in enumerate(content)])
 
 
 def _part(part: wire.Content, at: str) -> Part:
@@ -123,7 +123,9 @@ def _part(part: wire.Content, at: str) -> Part:
 
 
 def _assistant_parts(message: wire.Assistant, at: str) -> tuple[Part, ...]:
-    parts: list[Part] = list(thoughts(message.reasoning_content, message.reasoning_details, at))
+    parts: list[Part] = []
+    if message.reasoning_content or message.reasoning_details:
+        parts.extend(thoughts(message.reasoning_content, message.reasoning_details, at))
     content = message.content
     if isinstance(content, str):
         if content:

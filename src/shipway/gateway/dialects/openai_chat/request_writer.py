@@ -22,6 +22,7 @@ from shipway.gateway.dialects.conversation import (
     ToolChoice,
     ToolResult,
     Turn,
+    cache_of,
 )
 from shipway.gateway.dialects.losses import Losses, lose_sampling
 from shipway.gateway.dialects.media import data_url, image_url
@@ -44,7 +45,9 @@ def write_request(conversation: Conversation, model: str, losses: Losses) -> byt
         if turn.role == "user":
             _write_user(turn, conversation, losses, messages)
         elif turn.role == "assistant":
-            messages.append(_written_assistant(turn, losses))
+            message = _written_assistant(turn, losses)
+            if message != wire.Assistant():  # of thoughts that are left out, nothing may be left
+                messages.append(message)
         else:
             messages.append(wire.System(_text_content(turn.parts, conversation, losses)))
     sampling = conversation.sampling
@@ -88,11 +91,11 @@ def _text_content(parts: Iterable[Part], conversation: Conversation, losses: Los
             texts.append(wire.TextPart(part.text))
         else:
             losses.lose(part.at)
-    return texts[0].text if len(texts) == 1 else texts
+    return texts[0].text if len(texts) == 1 else texts or ""
 
 
 def _lose_cache(part: Part | Tool, conversation: Conversation, losses: Losses) -> None:
-    if not isinstance(part, Audio | Reasoning) and part.cache is not None:
+    if cache_of(part) is not None:
         losses.lose(f"{part.at}.{conversation.name('cache')}")
 
 

@@ -21,6 +21,7 @@ from shipway.gateway.dialects.conversation import (
     ToolChoice,
     ToolResult,
     Turn,
+    cache_of,
 )
 from shipway.gateway.dialects.losses import Losses, lose_sampling
 from shipway.gateway.dialects.media import data_url, image_url
@@ -70,25 +71,31 @@ def write_request(conversation: Conversation, model: str, losses: Losses) -> byt
 
 
 def _lose_cache(part: Part | Tool, conversation: Conversation, losses: Losses) -> None:
-    if not isinstance(part, Audio | Reasoning) and part.cache is not None:
+    if cache_of(part) is not None:
         losses.lose(f"{part.at}.{conversation.name('cache')}")
 
 
 def _write_turn(turn: Turn, conversation: Conversation, losses: Losses, items: list[wire.Item]) -> None:
-    """Items in the order of the turn's parts; text and images that stand together are one message."""
+    """Items in the order of the turn's parts; what a user says and shows together is one message.
+
+    A text of the assistant is a message of its own, without the id that its own parts would have to have.
+    """
     content: list[wire.Content] = []
     for part in turn.parts:
         _lose_cache(part, conversation, losses)
-        item = _written_item(part, len(items), losses)
+        if turn.role == "assistant" and isinstance(part, Text):
+            item: wire.Item | None = wire.Message("assistant", part.text)
+        else:
+            item = _written_item(part, len(items), losses)
         if item is not None:
             if content:
                 items.append(wire.Message(turn.role, content))
                 content = []
             items.append(item)
-        elif not isinstance(part, ToolCall | ToolResult | Reasoning):
-            written = _written_content(part, turn.role, losses)
-            if written is not None:
-                content.append(written)
+        elif turn.role == "assistant" and isinstance(part, Image | Document | Audio):
+            losses.lose(part.at)
+        elif not isinstance(part, Reasoning) and (written := _written_content(part, losses)) is not None:
+            content.append(written)
     if content:
         items.append(wire.Message(turn.role, content))
 
@@ -112,13 +119,13 @@ def _written_item(part: Part, index: int, losses: Losses) -> wire.Item | None:
 def _written_output(result: ToolResult, losses: Losses) -> str | list[wire.InputText | wire.Image | wire.File]:
     if len(result.parts) == 1 and isinstance(result.parts[0], Text):
         return result.parts[0].text
-    written = [one for part in result.parts if (one := _written_content(part, "user", losses)) is not None]
-    return written  # type: ignore[return-value]  # of a user's content, none is an output
+    written = [one for part in result.parts if (one := _written_content(part, losses)) is not None]
+    return written or ""  # type: ignore[return-value]  # of a user's content, none is an output
 
 
-def _written_content(part: Part, role: str, losses: Losses) -> wire.Content | None:
+def _written_content(part: Part, losses: Losses) -> wire.Content | None:
     if isinstance(part, Text):
-        return wire.OutputText(part.text) if role == "assistant" else wire.InputText(part.text)
+        return wire.InputText(part.text)
     if isinstance(part, Image):
         return wire.Image(image_url(part), part.detail or "auto")
     if isinstance(part, Document) and part.text is None:

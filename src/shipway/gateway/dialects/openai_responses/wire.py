@@ -78,7 +78,7 @@ class Thought(Wire, tag_field="type", tag="reasoning_text"):
     text: str
 
 
-class Reasoning(Wire, tag_field="type", tag="reasoning", omit_defaults=False):
+class Reasoning(Wire, tag_field="type", tag="reasoning"):
     id: str
     summary: list[Summary]
     content: list[Thought] | None = None

@@ -1,0 +1,80 @@
+"""The texts of a stream, read in the caller's dialect on its way out: whatever an upstream speaks, the client gets these."""
+
+from __future__ import annotations
+
+import msgspec
+
+from shipway.gateway.dialects.dialect import Dialect
+from shipway.gateway.dialects.events import (
+    Cited,
+    Event,
+    ImageGiven,
+    ReasoningDelta,
+    TextDelta,
+    ToolArguments,
+    ToolCallStarted,
+)
+from shipway.gateway.guards.unread import unread_strings
+from shipway.gateway.guards.windows import Key, Said
+
+MAX_FIELDS = 64
+"""A stream with more places for text that no reader knows cannot be checked."""
+
+_decode = msgspec.json.Decoder().decode
+
+
+class StreamTexts:
+    """Reads a stream in the caller's dialect, on its way out, for the texts in it."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._framing = dialect.framing()
+        self._parser = dialect.stream_parser()
+        self._read: dict[Key, str] = {}
+        self._names: set[str] = set()
+        self._fields: dict[str, int] = {}
+
+    def read(self, data: bytes) -> list[Said]:
+        """The texts in the whole events of *data*. Raises: ValueError, when it cannot be read."""
+        said: list[Said] = []
+        for name, payload in self._framing.feed(data):
+            of_event = [one for event in self._parser.read(name, payload) if (one := _said(event)) is not None]
+            for key, called, text in of_event:
+                self._read[key] = self._read.get(key, "") + text
+                self._names.add(called)
+            said += of_event
+            if payload.startswith(b"{"):
+                said += self._unread(payload, {text for _, _, text in of_event})
+        return said
+
+    def _unread(self, payload: bytes, of_event: set[str]) -> list[Said]:
+        """What the parser passes over. Some dialects say a text again when it is whole: that was seen."""
+        found = [*unread_strings(_decode(payload), of_event)]
+        if not found:
+            return []
+        seen = {*self._names, *self._read.values()}
+        more: list[Said] = []
+        for path, text in found:
+            if text not in seen:
+                at = self._fields.setdefault(path, len(self._fields))
+                if at >= MAX_FIELDS:
+                    raise ValueError("too many fields that nobody knows")
+                more.append((("field", at), path, text))
+        return more
+
+
+def _said(event: Event) -> Said | None:
+    match event:
+        case TextDelta(text):
+            return ("text", 0), "", text
+        case ReasoningDelta(text):
+            return ("reasoning", 0), "", text
+        case ToolCallStarted(index, _, name):
+            return ("tool_call", index), name, ""
+        case ToolArguments(index, text):
+            return ("tool_call", index), "", text
+        case ImageGiven(image):
+            return ("attachment", 0), "", f"{image.url or image.media_type or 'image'}\n"
+        case Cited(citation):
+            source = " ".join(text for text in (citation.title, citation.url, citation.quote) if text)
+            return ("citation", 0), "", f"{source}\n"
+    return None

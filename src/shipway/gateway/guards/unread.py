@@ -1,0 +1,39 @@
+"""What a dialect's reader passes over: the strings of a document of a provider that are in none of the texts it read.
+
+A stream or an answer that passes untouched may hold more than the readers know: a transcript of speech, a block of a kind that
+came later. Guards are shown it by its path, so that it does not reach the client unseen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Any
+
+_NO_TEXT = frozenset(
+    {
+        # names and states
+        "id", "object", "model", "type", "role", "system_fingerprint", "service_tier", "finish_reason", "stop_reason",
+        "stop_sequence", "status", "call_id", "item_id", "response_id", "container", "phase", "created_at",
+        # opaque to everyone but the provider
+        "obfuscation", "signature", "encrypted_content", "data", "images", "logprobs", "usage",
+        # said back to the client that sent them
+        "instructions", "tools", "tool_choice", "metadata", "prompt", "previous_response_id", "prompt_cache_key",
+        "reasoning_effort", "safety_identifier", "truncation", "user",
+    }
+)  # fmt: skip
+"""Keys below which no provider puts what a model says. `logprobs` repeat the text, token by token."""
+
+
+def unread_strings(document: Any, read: Collection[str], path: str = "") -> Iterator[tuple[str, str]]:
+    """Path and text of what is not in *read*."""
+    if isinstance(document, str):
+        if document and document not in read:
+            yield path, document
+    elif isinstance(document, list):
+        for index, item in enumerate(document):
+            yield from unread_strings(item, read, f"{path}[{index}]")
+    elif isinstance(document, dict):
+        for key, item in document.items():
+            # The arguments of a tool call as an object, which readers read as text.
+            if key not in _NO_TEXT and not (key == "input" and isinstance(item, dict)):
+                yield from unread_strings(item, read, f"{path}.{key}" if path else key)

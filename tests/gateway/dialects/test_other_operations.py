@@ -1,0 +1,145 @@
+"""Legacy completions, embeddings and counts of tokens, asked of providers of other dialects."""
+
+from __future__ import annotations
+
+import base64
+import json
+import struct
+from typing import Any
+
+import pytest
+
+from shipway.gateway.dialects import embeddings, token_counts
+from shipway.gateway.dialects.conversation import Reasoning, Text
+from shipway.gateway.dialects.events import Answer, Envelope, unfold
+from shipway.gateway.dialects.losses import Losses
+from shipway.gateway.dialects.registry import open_dialect
+from shipway.gateway.dialects.translated_stream import TranslatedStream
+from shipway.gateway.dialects.usage import TokenUsage
+from shipway.gateway.refusals import Refused
+
+ENVELOPE = Envelope("1", "m", 7)
+ANSWER = Answer((Reasoning("Hm."), Text("Once upon a time")), "length", usage=TokenUsage(3, output=4))
+
+
+def encoded(document: dict[str, Any]) -> bytes:
+    return json.dumps(document).encode()
+
+
+def test_a_prompt_is_a_users_turn_and_its_answer_a_text() -> None:
+    caller, upstream = open_dialect("completions"), open_dialect("anthropic")
+    body = encoded({"model": "m", "prompt": "Tell", "max_tokens": 4, "n": 1, "echo": False})
+    sent = json.loads(upstream.write_request(caller.read_request(body, Losses()), "claude", Losses()))
+    assert sent == {"model": "claude", "messages": [{"role": "user", "content": "Tell"}], "max_tokens": 4}
+    told = json.loads(caller.write_answer(upstream.read_answer(upstream.write_answer(ANSWER, ENVELOPE)), ENVELOPE))
+    assert told == {
+        "id": "cmpl-1",
+        "object": "text_completion",
+        "created": 7,
+        "model": "m",
+        "choices": [{"index": 0, "text": "Once upon a time", "logprobs": None, "finish_reason": "length"}],
+        "usage": {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7},
+    }
+
+
+def test_a_streamed_completion_ends_with_usage_and_done() -> None:
+    upstream = open_dialect("gemini")
+    writer = upstream.stream_writer(ENVELOPE)
+    stream = TranslatedStream(upstream, open_dialect("completions"), ENVELOPE)
+    received = stream.pass_on(b"".join([writer.write(event) for event in unfold(ANSWER)])) + (stream.finish() or b"")
+    *chunks, done = received.decode().strip().split("\n\n")
+    told = [json.loads(chunk.removeprefix("data: ")) for chunk in chunks]
+    assert "".join(choice["text"] for chunk in told for choice in chunk["choices"]) == "Once upon a time"
+    assert (told[-1]["usage"]["total_tokens"], done) == (7, "data: [DONE]")
+
+
+@pytest.mark.parametrize(("more", "field"), [({"prompt": ["a", "b"]}, "prompt"), ({"suffix": "x"}, "suffix")])
+def test_what_a_completion_cannot_say_elsewhere_is_refused_by_name(more: dict[str, Any], field: str) -> None:
+    with pytest.raises(Refused) as refused:
+        open_dialect("completions").read_request(encoded({"model": "m", "prompt": "x"} | more), Losses())
+    assert refused.value.refusal.param == field
+
+
+def test_embeddings_are_asked_of_gemini_in_one_batch() -> None:
+    body = encoded({"model": "m", "input": ["a", "b"], "dimensions": 2, "encoding_format": "base64"})
+    request = embeddings.read_request(body, Losses())
+    assert json.loads(embeddings.write_gemini_request(request, "gemini-embedding-001", Losses())) == {
+        "requests": [
+            {
+                "model": "models/gemini-embedding-001",
+                "outputDimensionality": 2,
+                "content": {"parts": [{"text": text}]},
+            }
+            for text in ("a", "b")
+        ]
+    }
+    vectors = embeddings.read_gemini_answer(b'{"embeddings":[{"values":[0.5,1]},{"values":[2,3]}]}', request)
+    told = json.loads(embeddings.write_answer(vectors, request, ENVELOPE))
+    assert [struct.unpack("<2f", base64.b64decode(one["embedding"])) for one in told["data"]] == [(0.5, 1), (2, 3)]
+    with pytest.raises(ValueError, match="vectors"):
+        embeddings.read_gemini_answer(b'{"embeddings":[{"values":[1]}]}', request)
+
+
+def test_tokens_in_place_of_text_are_refused() -> None:
+    with pytest.raises(Refused) as refused:
+        embeddings.read_request(encoded({"model": "m", "input": [1, 2]}), Losses())
+    assert (refused.value.refusal.param or "").startswith("input")
+
+
+COUNTED = encoded({"model": "m", "system": "s", "messages": [{"role": "user", "content": "Hello"}]})
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "answer"),
+    [
+        (
+            "bedrock",
+            {
+                "input": {
+                    "converse": {
+                        "messages": [{"role": "user", "content": [{"text": "Hello"}]}],
+                        "system": [{"text": "s"}],
+                    }
+                }
+            },
+            {"inputTokens": 5},
+        ),
+        (
+            "gemini",
+            {
+                "generateContentRequest": {
+                    "contents": [{"parts": [{"text": "Hello"}], "role": "user"}],
+                    "systemInstruction": {"parts": [{"text": "s"}]},
+                    "model": "models/x",
+                }
+            },
+            {"totalTokens": 5},
+        ),
+        (
+            "openai_responses",
+            {
+                "model": "x",
+                "instructions": "s",
+                "input": [{"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hello"}]}],
+            },
+            {"object": "response.input_tokens", "input_tokens": 5},
+        ),
+    ],
+)
+def test_tokens_are_counted_by_the_provider(name: str, asked: dict[str, Any], answer: dict[str, Any]) -> None:
+    conversation = token_counts.read_request(COUNTED, Losses())
+    assert json.loads(token_counts.write_request(conversation, name, "x", Losses())) == asked
+    assert token_counts.write_answer(token_counts.read_answer(encoded(answer))) == b'{"input_tokens":5}'
+
+
+@pytest.mark.parametrize("name", ["openai_chat", "anthropic", "bedrock", "gemini", "openai_responses"])
+def test_a_turn_of_nothing_but_foreign_thoughts_is_left_out(name: str) -> None:
+    thought = {"type": "thinking", "thinking": "Hm.", "signature": "elsewhere"}
+    origin = "openai" if name in ("anthropic", "bedrock") else "anthropic"
+    thought["signature"] = f"{origin}:x"
+    turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": [thought]}]
+    losses = Losses()
+    conversation = open_dialect("anthropic").read_request(encoded({"model": "m", "messages": turns}), losses)
+    sent = json.loads(open_dialect(name).write_request(conversation, "m", losses))
+    assert len(sent.get("messages") or sent.get("contents") or sent["input"]) == 1
+    assert losses.dropped == ["messages[1].content[0]"]
