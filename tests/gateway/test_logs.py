@@ -38,6 +38,7 @@ async def test_line_of_a_call_says_who_asked_whom_and_what_it_took(
         "request_id": "my-id",
         "gen_ai.request.model": "chat",
         "upstream": "p0/m0",
+        "upstream_request_id": "req_fake_1",
         "attempts": 1,
     }
 
@@ -93,3 +94,21 @@ async def test_refused_requests_leave_a_line_with_the_code_and_no_upstream(
     ]
     assert "principal" not in lines[0]
     assert lines[1]["principal"].startswith("key-")
+
+
+async def test_request_id_of_the_upstream_is_logged_as_it_was_said_last(
+    start_gateway: StartGateway, fake: FakeOpenAI, capfd: pytest.CaptureFixture[str]
+) -> None:
+    gateway = await start_gateway(model_app(fake))
+    for _ in range(3):  # of which the later heads are recognised, not read
+        await gateway.http.post("/v1/chat/completions", json=CHAT)
+    fake.script(Reply(headers={"x-request-id": 'a"b'}))
+    response = await gateway.http.post("/v1/chat/completions", json=CHAT)
+    lines = await log_lines(capfd)
+    assert [line["Attributes"]["upstream_request_id"] for line in lines] == [
+        "req_fake_1",
+        "req_fake_2",
+        "req_fake_3",
+        'a"b',
+    ]
+    assert response.headers["x-request-id"].startswith("req-")

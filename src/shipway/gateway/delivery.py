@@ -36,11 +36,13 @@ class Delivery(Protocol):
     """Attributes:
     content_type: How the type of a good answer begins; b"" for any but a stream.
     held: Whether a good answer that is not streamed is a document to be read before it is passed on.
+    id_fields: Headers of a response in which the upstream's request id is looked for before `x-request-id`.
     translated: Whether it would mean nothing to the client as it is.
     """
 
     content_type: bytes
     held: bool
+    id_fields: tuple[bytes, ...]
     translated: bool
 
     def message(self, call: Call, request: ModelRequest) -> bytes:
@@ -108,7 +110,7 @@ class RequestHeads:
 class Passed:
     """The caller's dialect is the upstream's: bytes pass untouched but for the model's name, and are read on the side."""
 
-    __slots__ = ("_heads", "_model_json", "_path", "content_type", "held", "translated")
+    __slots__ = ("_heads", "_model_json", "_path", "content_type", "held", "id_fields", "translated")
 
     def __init__(self, candidate: Candidate, path: ModelPath, route: Route) -> None:
         self._heads = RequestHeads(candidate, route)
@@ -116,6 +118,7 @@ class Passed:
         self._path = path
         self.content_type = STREAM_CONTENT_TYPE if route.framing == "sse" else b""
         self.held = route.framing == "json"
+        self.id_fields = _id_fields(candidate)
         self.translated = False
 
     def message(self, call: Call, request: ModelRequest) -> bytes:
@@ -143,6 +146,7 @@ class Translated:
         "_upstream",
         "content_type",
         "held",
+        "id_fields",
         "translated",
     )
 
@@ -155,6 +159,7 @@ class Translated:
         self._upstream = upstream
         self.content_type = _STREAM_TYPES.get(route.framing, b"")
         self.held = self.translated = True
+        self.id_fields = _id_fields(candidate)
 
     def message(self, call: Call, request: ModelRequest) -> bytes:
         conversation, losses = self._read(request)
@@ -214,6 +219,10 @@ _FOR_ANYBODY = frozenset((b"traceparent", b"tracestate", b"baggage"))
 
 def _envelope(call: Call, request: ModelRequest, *, include_usage: bool) -> Envelope:
     return Envelope(call.request_id.decode("ascii"), request.model, int(time.time()), include_usage)
+
+
+def _id_fields(candidate: Candidate) -> tuple[bytes, ...]:
+    return tuple(name for name in candidate.upstream.provider.request_id_fields if name != b"x-request-id")
 
 
 def delivery_to(candidate: Candidate, path: ModelPath, *, stream: bool) -> Delivery | None:

@@ -33,6 +33,7 @@ from shipway.gateway.http1.upstream_connection import UpstreamFault
 from shipway.gateway.model_api import AnswerReader, ModelPath, Usage
 from shipway.gateway.model_stream import Heart, ModelStream
 from shipway.gateway.providers.credentials import NoCredentialError
+from shipway.gateway.providers.provider import field_value
 from shipway.gateway.refusals import JSON_FIELD, Refusal, Refused
 from shipway.gateway.retry_budget import RetryBudget, asked_wait_s
 from shipway.gateway.snapshot import ONLY, Candidate, Group
@@ -159,6 +160,9 @@ class ModelCalls:
             except UpstreamFault as fault:
                 response = await attempt.send_again(fault)
             attempt.answered()
+            call.upstream_request_id = response.request_id
+            if delivery.id_fields:
+                call.upstream_request_id = field_value(response.lines, delivery.id_fields) or response.request_id
             if response.status >= 300:
                 await _refuse_status(attempt, response, delivery)
             streamed = delivery.content_type

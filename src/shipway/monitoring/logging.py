@@ -64,6 +64,7 @@ class AccessRecord:
         "status",
         "subject",
         "upstream",
+        "upstream_request_id",
         "waited_s",
     )
 
@@ -89,6 +90,8 @@ class AccessRecord:
         self.model: str | None = None
         self.release: str | None = None
         self.upstream: str | None = None
+        self.upstream_request_id: bytes | None = None
+        """Whatever the upstream says that it is."""
         self.error: str | None = None
         self.cache: bytes | None = None
         """What became of it at the model's cache (`metrics.CACHE_RESULT`)."""
@@ -238,6 +241,8 @@ class _JsonLines:
             rest += b',"gen_ai.usage.input_tokens":%d' % record.input_tokens
         if record.output_tokens is not None:
             rest += b',"gen_ai.usage.output_tokens":%d' % record.output_tokens
+        if record.upstream_request_id is not None:
+            rest += b',"upstream_request_id":%b' % _encode(record.upstream_request_id[:128].decode("latin-1"))
         if record.cache is not None:
             rest += b',"cache":"%b"' % record.cache
         if record.first_token_s is not None:

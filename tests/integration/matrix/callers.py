@@ -80,7 +80,7 @@ def chat_arguments(ask: Ask) -> Json:
 
 async def call_chat(url: str, key: str, arguments: Json, stream: bool) -> Heard:
     if stream:
-        arguments = {**arguments, "stream": True, "stream_options": {"include_usage": True}}
+        arguments = {"stream_options": {"include_usage": True}, **arguments, "stream": True}
     async with openai.AsyncOpenAI(base_url=f"{url}/v1", **_options(key)) as client:
         response: Any = await client.chat.completions.with_raw_response.create(**arguments)
         heard = Heard(fields=response.headers)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from shipway.testing.script import Usage
 from tests.integration.matrix.asks import Ask
 from tests.integration.matrix.callers import CALLERS
 from tests.integration.matrix.faults import EARLY_FAULTS, FAULTS, LATE_FAULTS
@@ -63,3 +64,6 @@ async def test_fault_after_the_first_token(fault_name: str, caller_name: str, pl
             await caller.call(here.url, KEY, {"model": "pair", **caller.arguments(Ask())}, True)
         assert "What should answer this" in str(caught.value)
         assert (len(here.fake.requests), here.spare.requests) == (1, [])
+        # What was said of usage until then is counted.
+        said = here.fake.requests[0].reported or Usage()
+        assert await here.tokens() == {"input": said.all_input, "output": said.all_output}

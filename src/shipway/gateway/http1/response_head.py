@@ -38,6 +38,7 @@ class ResponseHead(msgspec.Struct, eq=False):
         keep_alive: Whether the connection may be used again, if the response ends where its framing says.
         dated: Whether *lines* have a Date.
         named: Fields that Connection keeps from being passed on, in lower case; trailers too.
+        request_id: As the upstream calls its request, in `x-request-id`.
         passed_on: The fields but for hop-by-hop ones, the length and the request id: each connection has its own framing,
             and the gateway names its requests itself.
         lines: The same as header lines.
@@ -53,6 +54,7 @@ class ResponseHead(msgspec.Struct, eq=False):
     retry_after: bytes | None = None
     retry_after_ms: bytes | None = None
     upgrade: bytes | None = None
+    request_id: bytes | None = None
     chunked: bool = False
     named: Set[bytes] = frozenset()
     passed_on: Fields = []
@@ -73,10 +75,12 @@ class ResponseHead(msgspec.Struct, eq=False):
         return _READ_TOO
 
     def with_values(self, passed_on: Fields, request_id: bytes | None) -> Self:
-        """See `repeats.Head`; the request id is not passed on."""
+        """See `repeats.Head`."""
         head = copy(self)
         head.passed_on = passed_on
         head.lines = as_lines(passed_on)
+        if request_id is not None:
+            head.request_id = request_id
         return head
 
     def _read(self, fields: Fields) -> None:
@@ -105,6 +109,8 @@ class ResponseHead(msgspec.Struct, eq=False):
                 self.chunked = True
             elif lower == b"upgrade":
                 self.upgrade = value
+            elif lower == b"x-request-id":
+                self.request_id = value
         self.named = named - {b"close"}
         self.passed_on = passed_on = without(passed_on, self.named)
         self.dated = any(field[0] == b"date" for field in passed_on)

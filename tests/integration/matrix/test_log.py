@@ -1,0 +1,54 @@
+"""What the log says of a call: tokens as they were served, the provider's own request id, and nothing of its text."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shipway.testing.script import Reply, Usage
+from tests.integration.matrix.asks import Ask, Counts
+from tests.integration.matrix.callers import CALLERS
+from tests.integration.matrix.cases import CASES
+from tests.integration.matrix.places import PLACES
+from tests.integration.matrix.running import KEY, setting
+
+pytestmark = pytest.mark.integration
+
+
+async def test_line_has_the_tokens_that_were_served_and_the_providers_request_id(
+    caller_name: str, place_name: str, stream: bool, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    caller = CALLERS[caller_name]
+    async with setting(PLACES[place_name], tmp_path) as here:
+        here.fake.script(CASES["usage in every class"].reply, Reply(status=400, error_message="canary"))
+        await caller.call(here.url, KEY, {"model": "m", **caller.arguments(Ask())}, stream)
+        with pytest.raises(caller.errors["bad request"][0]):
+            await caller.call(here.url, KEY, {"model": "m", **caller.arguments(Ask())}, stream)
+        served = here.fake.requests[0].reported
+    text = capfd.readouterr().out  # written, as the gateway has ended
+    assert served is not None
+    good, bad = (_attributes(line) for line in text.splitlines())
+    assert (good["gen_ai.usage.input_tokens"], good["gen_ai.usage.output_tokens"]) == (
+        served.all_input,
+        served.all_output,
+    )
+    assert (good["upstream"], good["upstream_request_id"]) == ("first/m", "req_fake_1")
+    assert (bad["http.response.status_code"], bad["upstream_request_id"]) == (400, "req_fake_2")
+    assert "canary" not in text
+
+
+async def test_stream_of_chat_that_was_not_asked_for_usage(place_name: str, tmp_path: Path) -> None:
+    """Where bytes pass it is unknown, as the provider does not say it; elsewhere it is counted, and not told."""
+    caller, place = CALLERS["chat"], PLACES[place_name]
+    arguments = {"model": "m", **caller.arguments(Ask()), "stream_options": {"include_usage": False}}
+    async with setting(place, tmp_path) as here:
+        heard = await caller.call(here.url, KEY, arguments, True)
+        served = (None if "chat" in place.speaks else here.fake.requests[0].reported) or Usage()
+        assert await here.tokens() == {"input": served.all_input, "output": served.all_output}
+    assert heard.usage == Counts()
+
+
+def _attributes(line: str) -> dict[str, Any]:
+    attributes: dict[str, Any] = json.loads(line)["Attributes"]
+    return attributes
