@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from shipway.testing.anthropic_server import FakeAnthropic
 from shipway.testing.openai_server import FakeOpenAI, Reply
 from tests.gateway.conftest import SECOND_KEY, RunningGateway, StartGateway, model_app
 
@@ -246,3 +247,22 @@ async def test_metrics_and_the_log_tell_what_became_of_each_call(
     lines = [json.loads(line)["Attributes"] for line in capfdbinary.readouterr().out.splitlines()]
     assert [line.get("cache") for line in lines if line["url.path"] == CHAT] == ["miss", "hit", "bypass", "hit"]
     assert [line.get("gen_ai.usage.output_tokens") is None for line in lines] == [False, True, False, True]
+
+
+@pytest.mark.parametrize("body", [HELLO, STREAM], ids=["whole", "stream"])
+async def test_answer_of_another_dialect_is_kept_as_it_was_translated(
+    start_gateway: StartGateway, body: dict[str, Any]
+) -> None:
+    async with FakeAnthropic() as fake:
+        app = (
+            f'name = "app"\n[providers.p0]\nkind = "anthropic"\nbase_url = "{fake.base_url}"\napi_key = "env:OPENAI_API_KEY"\n'
+            '[models.chat]\nupstreams = ["p0/m0"]\nmay_drop = ["seed"]\n[gateway]\ndrain = "1s"\ngrace = "1ms"\n'
+        )
+        gateway = await start_gateway(app + CACHE)
+        first, second = [await ask(gateway, {**body, "seed": 7}) for _ in range(2)]
+        other = await gateway.http.post("/v1/messages", json={**body, "max_tokens": 9})
+    assert [answer.status_code for answer in (first, second, other)] == [200, 200, 200]
+    assert found(first, second, other) == ["miss", "hit", "miss"]
+    assert second.content == first.content
+    assert second.headers["x-shipway-dropped"] == first.headers["x-shipway-dropped"] == "seed"
+    assert len(fake.requests) == 2

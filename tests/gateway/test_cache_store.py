@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import random
+from types import SimpleNamespace
+from typing import Any, cast
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shipway.gateway.admission import Principal
 from shipway.gateway.cache.entry import Entry, packed, unpacked
-from shipway.gateway.cache.request import wishes
+from shipway.gateway.cache.request import key_of, wishes
 from shipway.gateway.cache.store import OVERHEAD_BYTES, MemoryStore
+from shipway.gateway.call import Call
+from shipway.gateway.dialects.openai import ModelRequest
+from shipway.gateway.model_api import PATHS
 
 ANSWER = Entry(False, b"x" * 1000, b"", 5.0, 3, None)
 TAKEN = 1000 + OVERHEAD_BYTES
@@ -88,3 +97,75 @@ def test_age_is_never_negative_whatever_the_clocks_say() -> None:
 )
 def test_wishes_of_a_client(field: bytes, expected: tuple[bool, float]) -> None:
     assert wishes(field) == expected
+
+
+TENANT = Principal("key-1a2b3c4d", b"digest-1")
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+BODIES = st.dictionaries(st.text(), JSON, max_size=5).map(lambda body: {**body, "model": "chat", "stream": False})
+
+
+def key(
+    body: bytes, tenant: Principal | None = TENANT, generation: bytes = b"v1", path: bytes = b"/v1/completions"
+) -> bytes | None:
+    head = SimpleNamespace(passed_on=[])
+    call = cast(Call, SimpleNamespace(caller=tenant, exchange=SimpleNamespace(head=head)))
+    return key_of(call, PATHS[path], ModelRequest(body), generation)
+
+
+def shuffled(value: Any, chance: random.Random) -> Any:
+    if isinstance(value, list):
+        return [shuffled(one, chance) for one in value]
+    if not isinstance(value, dict):
+        return value
+    names = list(value)
+    chance.shuffle(names)
+    return {name: shuffled(value[name], chance) for name in names}
+
+
+@given(BODIES, st.randoms(use_true_random=False))
+def test_how_a_body_is_written_makes_no_other_key(body: dict[str, Any], chance: random.Random) -> None:
+    written = json.dumps(shuffled(body, chance), indent=chance.choice((None, 2)), ensure_ascii=chance.random() < 0.5)
+    found = key(written.encode("utf-8", "surrogatepass")) if _is_text(written) else None
+    if found is not None:
+        assert found == key(json.dumps(body).encode())
+
+
+@given(BODIES, BODIES)
+def test_bodies_that_say_other_things_have_other_keys(one: dict[str, Any], other: dict[str, Any]) -> None:
+    keys = [key(json.dumps(body).encode()) for body in (one, other)]
+    if json.dumps(one, sort_keys=True) != json.dumps(other, sort_keys=True) and None not in keys:
+        assert keys[0] != keys[1]
+
+
+def test_tenant_release_and_path_are_each_a_part_of_the_key() -> None:
+    body = b'{"model":"chat"}'
+    keys = [
+        key(body),
+        key(body, Principal("key-1a2b3c4d", b"digest-2")),  # which logs call by the same name
+        key(body, Principal("someone")),
+        key(body, generation=b"v2"),
+        key(body, path=b"/v1/embeddings"),
+        key(b'{"model":"chat","stream":true}'),
+    ]
+    assert len(set(keys)) == len(keys)
+    assert None not in keys
+    assert key(body, None) is None
+
+
+def test_numbers_that_a_double_would_round_stay_different() -> None:
+    numbers = ["0.1", "0.1000000000000000055", "1e400", "1e401", "1e-400", "0.0", "-0.0", str(2**70), str(2**70 + 1)]
+    keys = [key(b'{"model":"chat","n":%b}' % number.encode()) for number in numbers]
+    assert len(set(keys)) == len(numbers)
+    assert key(b'{"model":"chat","n":0.50}') == key(b'{"model":"chat","n":0.5}')
+
+
+def _is_text(written: str) -> bool:
+    return written.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in written)

@@ -16,7 +16,15 @@ from shipway.gateway.call import Call
 from shipway.gateway.dialects.openai import ModelRequest
 from shipway.gateway.model_api import ModelPath
 
-_decode = msgspec.json.Decoder().decode
+
+def _exact(number: str) -> float | msgspec.Raw:
+    """A number with a fraction or exponent: decoded where a double tells all such numbers apart, else as it was written."""
+    if len(number) < 16 and "e" not in number and "E" not in number:
+        return float(number)
+    return msgspec.Raw(number.encode())
+
+
+_decode = msgspec.json.Decoder(float_hook=_exact).decode  # with which integers are exact too
 _encode = msgspec.json.Encoder(order="sorted").encode
 
 _SHAPES_ANSWERS = (b"anthropic-", b"openai-", b"x-goog-", b"x-amzn-bedrock-")
@@ -33,14 +41,13 @@ _MAX_AGE = re.compile(rb"max-age=([0-9]{1,9})")
 def key_of(call: Call, path: ModelPath, request: ModelRequest, generation: bytes) -> bytes | None:
     """The key of an admitted request: 32 bytes, of which the tenant is a part that no request can choose.
 
-    A key that is repeated inside the body counts by its last value. Numbers are compared as decoded: `0.10` is `0.1`, `1.0`
-    is not `1`.
+    A key that is repeated inside the body counts by its last value. `0.10` is `0.1`, but `1.0` is not `1`.
 
     Args:
         generation: Which app, model, release and upstreams.
 
     Returns:
-        None where what the body says cannot be written down exactly.
+        None where that cannot be said: nobody was admitted, or the body is nested too deeply.
     """
     if call.caller is None:
         return None
@@ -48,7 +55,7 @@ def key_of(call: Call, path: ModelPath, request: ModelRequest, generation: bytes
         document = _decode(request.body)
         document.pop("stream", None)  # absent, null and false are one
         said = _encode(document)
-    except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):  # such as an integer of 70 bits
+    except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
         return None
     headers = sorted(
         (name, value) for name, _, value in call.exchange.head.passed_on if name.startswith(_SHAPES_ANSWERS)
