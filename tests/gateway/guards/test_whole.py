@@ -200,6 +200,21 @@ async def test_operations_whose_answers_nobody_reads(start_gateway: StartGateway
     assert response.json()["error"]["code"] == "guard_refused"
 
 
+async def test_a_request_that_cannot_be_read_is_refused_with_its_field_or_passes_unasked(
+    start_gateway: StartGateway, fake: FakeOpenAI, hook: Hook
+) -> None:
+    odd = {**HELLO, "temperature": "warm"}
+    gateway = await start_gateway(guarded(fake.base_url))
+    response = await gateway.http.post("/v1/chat/completions", json=odd)
+    assert (response.status_code, response.json()["error"]["param"]) == (400, "temperature")
+    lenient = await start_gateway(guarded(fake.base_url, f'{CHECK}\non_failure = "pass"'))
+    assert (await lenient.http.post("/v1/chat/completions", json=odd)).status_code == 200
+    after = await start_gateway(guarded(fake.base_url, use='{ name = "g", when = "after" }'))
+    assert (await after.http.post("/v1/chat/completions", json=odd)).status_code == 200  # it is not read
+    assert [check.when for check in hook.seen] == ["after", "after"]
+    assert 'when="before",outcome="unreadable"} 1' in await lenient.metrics()
+
+
 async def test_the_fields_of_an_upload_are_seen(start_gateway: StartGateway, fake: FakeOpenAI, hook: Hook) -> None:
     gateway = await start_gateway(guarded(fake.base_url, use='{ name = "g", when = "before" }'))
     form = {"model": "chat", "prompt": "spell é"}

@@ -60,7 +60,7 @@ class Gate:
         self._checking: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._since_s = 0.0
-        """When the oldest text came that no check has."""
+        """When the oldest text came that no check has; what does not fit into one is due at once for the next."""
         self._ending = False
         self._over = False
         self._sent = False
@@ -107,8 +107,9 @@ class Gate:
             refusal = self._watch.unreadable_part()
             if refusal is not None:
                 self._over = True
+                self._stop_timer()
                 # Not at once: whoever brought the data is not done with it.
-                self._loop.call_soon(self._refuse, refusal)
+                self._timer = self._loop.call_later(0, self._refuse, refusal)
             return []
 
     def _go_on(self) -> None:
@@ -120,14 +121,14 @@ class Gate:
             self._send(self._windows.free())
             if self._ending:
                 self._over = True
+                if not self._sent:  # a stream without anything in it
+                    open_stream(self._call)
                 self._call.exchange.end()
                 self.finished.set(None)
             return
-        now_s = self._loop.time()
         due_s = self._since_s + self._gather_s
-        if self._ending or waiting >= self._windows.window or now_s >= due_s:
+        if self._ending or waiting >= self._windows.window or self._loop.time() >= due_s:
             self._stop_timer()
-            self._since_s = now_s  # of what will not fit into this check
             self._checking = self._loop.create_task(self._check(self._windows.ask()))
         elif self._timer is None:
             self._timer = self._loop.call_at(due_s, self._gathered)

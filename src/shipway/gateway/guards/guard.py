@@ -80,8 +80,11 @@ class Guard:
 
     async def _said(self, check: Check, until_s: float) -> object:
         """Raises: TimeoutError, GuardFault."""
-        async with asyncio.timeout_at(until_s):
-            await self._places.acquire()
+        if self._places.locked():
+            async with asyncio.timeout_at(until_s):
+                await self._places.acquire()
+        else:
+            await self._places.acquire()  # does not wait
         try:
             said = self._asker.ask(check, self._places.release)
         except BaseException:

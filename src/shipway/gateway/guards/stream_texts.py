@@ -29,7 +29,8 @@ class StreamTexts:
     def __init__(self, dialect: Dialect) -> None:
         self._framing = dialect.framing()
         self._parser = dialect.stream_parser()
-        self._read: dict[Key, str] = {}
+        self._read: dict[Key, list[str]] = {}
+        self._lengths: dict[Key, int] = {}
         self._names: set[str] = set()
         self._fields: dict[str, int] = {}
 
@@ -39,7 +40,8 @@ class StreamTexts:
         for name, payload in self._framing.feed(data):
             of_event = [one for event in self._parser.read(name, payload) if (one := _said(event)) is not None]
             for key, called, text in of_event:
-                self._read[key] = self._read.get(key, "") + text
+                self._read.setdefault(key, []).append(text)
+                self._lengths[key] = self._lengths.get(key, 0) + len(text)
                 self._names.add(called)
             said += of_event
             if payload.startswith(b"{"):
@@ -48,18 +50,19 @@ class StreamTexts:
 
     def _unread(self, payload: bytes, of_event: set[str]) -> list[Said]:
         """What the parser passes over. Some dialects say a text again when it is whole: that was seen."""
-        found = [*unread_strings(_decode(payload), of_event)]
-        if not found:
-            return []
-        seen = {*self._names, *self._read.values()}
         more: list[Said] = []
-        for path, text in found:
-            if text not in seen:
-                at = self._fields.setdefault(path, len(self._fields))
-                if at >= MAX_FIELDS:
-                    raise ValueError("too many fields that nobody knows")
-                more.append((("field", at), path, text))
+        for path, text in unread_strings(_decode(payload), of_event):
+            if text in self._names or self._was_read(text):
+                continue
+            at = self._fields.setdefault(path, len(self._fields))
+            if at >= MAX_FIELDS:
+                raise ValueError("too many fields that nobody knows")
+            more.append((("field", at), path, text))
         return more
+
+    def _was_read(self, text: str) -> bool:
+        """Whether *text* is one of the texts as far as they have come."""
+        return any(length == len(text) and "".join(self._read[key]) == text for key, length in self._lengths.items())
 
 
 def _said(event: Event) -> Said | None:

@@ -40,8 +40,8 @@ class _Everything:
         return True
 
 
-def conversation_pieces(dialect: Dialect, body: bytes) -> tuple[tuple[Piece, ...], list[str]]:
-    """The texts of a request, and the paths of the fields that the dialect's reader does not know.
+def conversation_pieces(dialect: Dialect, body: bytes) -> tuple[Piece, ...]:
+    """The texts of a request, and the fields that the dialect's reader does not know.
 
     Raises:
         Refused: it cannot be read, and names the field.
@@ -50,7 +50,7 @@ def conversation_pieces(dialect: Dialect, body: bytes) -> tuple[tuple[Piece, ...
     losses = Losses(_Everything())
     conversation = dialect.read_request(body, losses)
     unknown = [Piece("user", "field", _as_json(_at(document, path)), path) for path in dict.fromkeys(losses.dropped)]
-    return (*_conversation(conversation), *unknown), losses.dropped
+    return (*_conversation(conversation), *unknown)
 
 
 def document_pieces(body: bytes) -> tuple[Piece, ...]:

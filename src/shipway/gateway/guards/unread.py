@@ -14,6 +14,7 @@ _NO_TEXT = frozenset(
         # names and states
         "id", "object", "model", "type", "role", "system_fingerprint", "service_tier", "finish_reason", "stop_reason",
         "stop_sequence", "status", "call_id", "item_id", "response_id", "container", "phase", "created_at",
+        "provider", "native_finish_reason",
         # opaque to everyone but the provider
         "obfuscation", "signature", "encrypted_content", "data", "images", "logprobs", "usage",
         # said back to the client that sent them

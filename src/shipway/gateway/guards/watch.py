@@ -29,6 +29,9 @@ _SAYS_NOTHING = frozenset({"embeddings", "count_tokens", "rerank"})
 """Operations whose answers hold numbers only, so there is nothing to check in them."""
 
 
+_ONE_ANSWER = frozenset((b"1", b"null"))
+
+
 class Watch:
     """One call.
 
@@ -52,13 +55,12 @@ class Watch:
 
     async def before(self, request: ModelRequest) -> None:
         """Have what is asked checked. Raises: Refused."""
+        if self.after and bytes(request.fields.get("n", b"1")) not in _ONE_ANSWER:
+            self._unreadable("after")  # several in one stream; said before a model has worked for nothing
         guards = self._guards.before
-        if guards or self.after:
-            pieces, unknown = self._asked(request)
-            if self.after and "n" in unknown:
-                self._unreadable("after")  # several answers in one stream; said before a model has worked for nothing
-            if guards:
-                await self._answered(self._ask_all("before", guards, pieces, streamed=False))
+        pieces = self._asked(request) if guards else None
+        if pieces is not None:
+            await self._answered(self._ask_all("before", guards, pieces, streamed=False))
 
     async def answer(self, body: bytes) -> None:
         """Have a whole answer checked, as the client would get it. Raises: Refused."""
@@ -90,20 +92,19 @@ class Watch:
             return refused.refusal
         return None
 
-    def _asked(self, request: ModelRequest) -> tuple[tuple[Piece, ...], list[str]]:
-        """The texts of a request, and the fields that its dialect's reader does not know. Raises: Refused."""
+    def _asked(self, request: ModelRequest) -> tuple[Piece, ...] | None:
+        """The texts of a request; None where they cannot be read and each guard would have it pass. Raises: Refused."""
         try:
             if isinstance(request, FormRequest):
-                return form_pieces(request), []
+                return form_pieces(request)
             if self._dialect is None:
-                return document_pieces(request.body), []
+                return document_pieces(request.body)
             return conversation_pieces(self._dialect, request.body)
-        except Refused:
-            if all(guard.terms.passes_on_failure for guard in (*self._guards.before, *self._guards.after)):
-                for guard in self._guards.before:
-                    self._note(guard.unreadable("before"))
-                return (), []
-            raise  # with the field that cannot be read
+        except Refused:  # with the field that cannot be read, which says more than we could
+            if not all(guard.terms.passes_on_failure for guard in self._guards.before):
+                raise
+            self._unreadable("before")
+            return None
 
     def _unreadable(self, when: When) -> None:
         """Raises: Refused, unless each guard would have it pass."""
