@@ -371,3 +371,29 @@ async def test_a_client_that_leaves_ends_the_check(
         await asyncio.wait_for(began.wait(), 2)
     await asyncio.wait_for(cancelled.wait(), 2)
     assert len(fake.requests) == (0 if when == "before" else 1)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_only_an_answer_that_was_allowed_is_kept(
+    start_gateway: StartGateway, fake: FakeOpenAI, hook: Hook, stream: bool
+) -> None:
+    app = guarded(fake.base_url, f'{CHECK}\non_failure = "pass"\nhold = "2ms"')
+    gateway = await start_gateway(f'{app}[models.chat.cache]\nttl = "1m"\nsize = "10MB"\n')
+
+    async def ask() -> tuple[bool, str]:
+        response = await gateway.http.post("/v1/chat/completions", json={**HELLO, "stream": stream})
+        return "guard_refused" in response.text, response.headers.get("x-shipway-cache", "")
+
+    hook.decide = lambda asked: refuse("policy") if asked.when == "after" else ALLOW
+    assert (await ask())[0]
+    hook.decide = lambda asked: None if asked.when == "after" else ALLOW  # no verdict, and it may pass
+    assert await ask() == (False, "miss")
+    hook.decide = lambda asked: ALLOW
+    assert await ask() == (False, "miss")
+    assert await ask() == (False, "hit")
+    assert len(fake.requests) == 3
+    assert [check.when for check in hook.seen[-2:]][
+        -1
+    ] == "before"  # of what is kept only the question is checked again
+    hook.refuse_word("hello")
+    assert (await ask())[0]

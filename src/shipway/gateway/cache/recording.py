@@ -58,7 +58,9 @@ class Recording:
         """Keep the answer if it is whole, and tell those who wait."""
         self._call.recording = None  # or the two would keep each other until the garbage collector came
         call = self._call
-        if not self._whole or call.error is not None:  # a guard may have refused what its upstream had ended well
+        unchecked = call.watch is not None and call.watch.passed_unchecked
+        # A guard may have refused what its upstream had ended well, or not have looked at it.
+        if not self._whole or call.error is not None or unchecked:
             self._let_go()
             return
         self._whole = False

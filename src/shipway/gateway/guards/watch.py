@@ -37,15 +37,17 @@ class Watch:
 
     Attributes:
         after: Whether its answer is to be checked: then nothing of it may pass in another way.
+        passed_unchecked: Whether something passed although a guard gave no verdict; such an answer is not kept for others.
     """
 
-    __slots__ = ("_call", "_dialect", "_guards", "_loop", "_telemetry", "after")
+    __slots__ = ("_call", "_dialect", "_guards", "_loop", "_telemetry", "after", "passed_unchecked")
 
     def __init__(self, guards: ModelGuards, call: Call, path: ModelPath, telemetry: Telemetry) -> None:
         """Raises: Refused, where the answer would have to be checked and nobody can read what *path* answers."""
         self._guards = guards
         self._call = call
         self._telemetry = telemetry
+        self.passed_unchecked = False
         self._loop = call.exchange.connection.server.loop
         self._dialect = open_dialect(path.conversation) if path.conversation in DIALECTS else None
         self.after = bool(guards.after) and path.operation not in _SAYS_NOTHING
@@ -154,6 +156,8 @@ class Watch:
         return None
 
     def _note(self, outcome: Outcome) -> None:
+        if outcome.passes and outcome.kind != "allowed":
+            self.passed_unchecked = True
         self._telemetry.guard(outcome.guard, outcome.when, outcome.kind, outcome.reason, outcome.duration_s)
         notes = self._call.guards
         if notes is None:
