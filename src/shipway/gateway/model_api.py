@@ -21,12 +21,20 @@ from shipway.gateway.refusals import Refusal, Writer
 
 
 class Usage(Protocol):
-    """Tokens of one call as reported; None is unknown, never zero."""
+    """Tokens of one call as reported; None is unknown, never zero. The last three are parts of the totals before them."""
 
     @property
     def prompt_tokens(self) -> int | None: ...
     @property
     def completion_tokens(self) -> int | None: ...
+    @property
+    def has_parts(self) -> bool: ...
+    @property
+    def cached_read(self) -> int | None: ...
+    @property
+    def cached_write(self) -> int | None: ...
+    @property
+    def reasoning(self) -> int | None: ...
 
 
 class AnswerReader(Protocol):

@@ -34,6 +34,17 @@ class GuardNote(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     reason: str = ""
 
 
+class UsageParts(Protocol):
+    """Classes of tokens that are parts of a call's totals; None is unknown."""
+
+    @property
+    def cached_read(self) -> int | None: ...
+    @property
+    def cached_write(self) -> int | None: ...
+    @property
+    def reasoning(self) -> int | None: ...
+
+
 class AccessRecord:
     """What one request's line says. None is unknown or does not apply, never zero.
 
@@ -65,6 +76,7 @@ class AccessRecord:
         "subject",
         "upstream",
         "upstream_request_id",
+        "usage",
         "waited_s",
     )
 
@@ -83,6 +95,7 @@ class AccessRecord:
         """Kept connections that had been closed by their upstream, each replaced and tried again."""
         self.first_token_s: float | None = None
         self.input_tokens: int | None = None
+        self.usage: UsageParts | None = None
         self.output_tokens: int | None = None
         self.guards: list[GuardNote] | None = None
         self.principal: str | None = None
@@ -222,6 +235,21 @@ def subject_of(method: bytes, path: bytes) -> bytes:
     return _encode(names)[1:-1]
 
 
+def _parts(usage: UsageParts) -> bytes:
+    """Members for the parts that are known and not zero."""
+    return b"".join(
+        [
+            b',"gen_ai.usage.%b":%d' % (name, count)
+            for name, count in (
+                (b"cache_read.input_tokens", usage.cached_read),
+                (b"cache_creation.input_tokens", usage.cached_write),
+                (b"reasoning.output_tokens", usage.reasoning),
+            )
+            if count
+        ]
+    )
+
+
 class _JsonLines:
     """Writes records as lines of JSON. What repeats from record to record is encoded once."""
 
@@ -241,6 +269,8 @@ class _JsonLines:
             rest += b',"gen_ai.usage.input_tokens":%d' % record.input_tokens
         if record.output_tokens is not None:
             rest += b',"gen_ai.usage.output_tokens":%d' % record.output_tokens
+        if record.usage is not None:
+            rest += _parts(record.usage)
         if record.upstream_request_id is not None:
             rest += b',"upstream_request_id":%b' % _encode(record.upstream_request_id[:128].decode("latin-1"))
         if record.cache is not None:

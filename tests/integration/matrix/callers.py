@@ -96,7 +96,7 @@ async def call_chat(url: str, key: str, arguments: Json, stream: bool) -> Heard:
 
 def _hear_chat(heard: Heard, answer: Any, choice: Any, said: Any) -> None:
     if said is not None:
-        heard.text += said.content or ""
+        heard.text += said.content or said.refusal or ""
         heard.reasoning += getattr(said, "reasoning_content", None) or ""
         for call in said.tool_calls or ():
             if call.id:
@@ -184,9 +184,10 @@ def _hear_event(heard: Heard, event: Any) -> None:
 
 
 def _hear_response(heard: Heard, answer: Any) -> None:
-    heard.text = answer.output_text
     for item in answer.output:
-        if item.type == "reasoning":
+        if item.type == "message":
+            heard.text += "".join(part.refusal if part.type == "refusal" else part.text for part in item.content)
+        elif item.type == "reasoning":
             heard.reasoning += "".join(part.text for part in item.summary)
         elif item.type == "function_call":
             heard.calls.append([item.call_id, item.name, item.arguments])
@@ -312,14 +313,27 @@ CALLERS: dict[str, Caller] = {
     "chat": Caller(
         arguments=chat_arguments,
         call=call_chat,
-        finishes={"stop": "stop", "length": "length", "tool_calls": "tool_calls", "stop_sequence": "stop"},
+        finishes={
+            "stop": "stop",
+            "length": "length",
+            "tool_calls": "tool_calls",
+            "stop_sequence": "stop",
+            "content_filter": "content_filter",
+            "refusal": "content_filter",
+        },
         errors=_OPENAI_ERRORS,
         in_band=openai.APIError,
     ),
     "responses": Caller(
         arguments=responses_arguments,
         call=call_responses,
-        finishes={"stop": "completed", "length": "max_output_tokens", "tool_calls": "completed"},
+        finishes={
+            "stop": "completed",
+            "length": "max_output_tokens",
+            "tool_calls": "completed",
+            "content_filter": "content_filter",
+            "refusal": "completed",
+        },
         errors=_OPENAI_ERRORS,
         in_band=openai.APIError,
     ),
@@ -331,6 +345,8 @@ CALLERS: dict[str, Caller] = {
             "length": "max_tokens",
             "tool_calls": "tool_use",
             "stop_sequence": "stop_sequence",
+            "content_filter": "refusal",
+            "refusal": "refusal",
         },
         errors={
             "bad request": (anthropic.BadRequestError, 400),

@@ -58,6 +58,7 @@ CASES: dict[str, Case] = {
     "stop sequences": Case(Ask(stop=["three", "four"]), finish="stop_sequence", text="One two "),
     "limit of tokens": Case(Ask(max_tokens=2), finish="length", text="One two"),
     "reasoning": Case(Ask(thinks=True), Reply(reasoning="Let me see.", text=_THREE)),
+    "content filter": Case(Ask(), Reply(text="One two", finish_reason="content_filter"), "content_filter", "One two"),
     "usage in every class": Case(Ask(), Reply(text=_THREE, usage=COUNTS)),
     "events cut anywhere": Case(
         Ask(tools=True),

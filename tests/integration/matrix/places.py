@@ -33,6 +33,7 @@ class Place:
         speaks: Callers whose dialect is its own, so that bytes pass.
         raw_arguments: Whether it sends a tool's arguments as the text that the model wrote: always, in streams, or never.
         names_stop: Whether it says that a stop sequence ended the text, and which one.
+        filtered: Whether it says of a filtered answer that it was filtered, or that the model refused.
         too_long: Its answer to a conversation that the model does not take for its length.
         overloaded: The status that says so.
         wrong_key: Its answer to a key that it does not know.
@@ -46,6 +47,7 @@ class Place:
     speaks: frozenset[str] = frozenset()
     raw_arguments: str = "never"
     names_stop: str = "no"
+    filtered: str = "content_filter"
     too_long: Reply
     overloaded: int = 503
     wrong_key: Reply = WRONG_KEY
@@ -93,6 +95,7 @@ PLACES: dict[str, Place] = {
         speaks=frozenset(("messages",)),
         raw_arguments="streamed",
         names_stop="which",
+        filtered="refusal",
         too_long=Reply(status=400, error_message="prompt is too long: 250000 tokens > 200000 maximum"),
         overloaded=529,
     ),

@@ -78,6 +78,8 @@ def _expect_calls(heard: Heard, case: Case, place: Place, stream: bool) -> None:
 
 def _expect_finish(heard: Heard, case: Case, caller: Caller, place: Place, caller_name: str) -> None:
     finish, stop = case.finish, None
+    if case.finish == "content_filter":
+        finish = place.filtered
     if case.finish == "stop_sequence":
         finish = "stop" if place.names_stop == "no" else case.finish
         stop = case.ask.stop[0] if place.names_stop == "which" and caller_name == "messages" else None

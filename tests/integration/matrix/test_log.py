@@ -33,6 +33,12 @@ async def test_line_has_the_tokens_that_were_served_and_the_providers_request_id
         served.all_input,
         served.all_output,
     )
+    parts = ("cache_read.input_tokens", "cache_creation.input_tokens", "reasoning.output_tokens")
+    assert tuple(good.get(f"gen_ai.usage.{name}", 0) for name in parts) == (
+        served.cache_read,
+        served.cache_write,
+        served.reasoning,
+    )
     assert (good["upstream"], good["upstream_request_id"]) == ("first/m", "req_fake_1")
     assert (bad["http.response.status_code"], bad["upstream_request_id"]) == (400, "req_fake_2")
     assert "canary" not in text

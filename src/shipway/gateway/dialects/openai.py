@@ -28,13 +28,57 @@ STREAM_CONTENT_TYPE = b"text/event-stream"
 STREAM_FIELDS = b"Content-Type: text/event-stream; charset=utf-8\r\nCache-Control: no-cache\r\n"
 
 
+ABSENT = msgspec.Raw(b"")
+"""`Raw | None` would be read as null alone, so absence has a value of its own."""
+
+
+class _Details(msgspec.Struct, gc=False):
+    """Parts of a total."""
+
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    reasoning_tokens: int | None = None
+
+
+_decode_details = msgspec.json.Decoder(_Details | None).decode
+
+
 class Usage(msgspec.Struct, gc=False):
-    """Tokens of one call as reported; None is unknown, never zero."""
+    """Tokens of one call as reported; None is unknown, never zero.
+
+    The details are read when they are asked for: their form differs from server to server, and the totals count without them.
+    """
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    prompt_tokens_details: msgspec.Raw = ABSENT
+    completion_tokens_details: msgspec.Raw = ABSENT
+
+    @property
+    def has_parts(self) -> bool:
+        return self.prompt_tokens_details is not ABSENT or self.completion_tokens_details is not ABSENT
+
+    @property
+    def cached_read(self) -> int | None:
+        return _details(self.prompt_tokens_details).cached_tokens
+
+    @property
+    def cached_write(self) -> int | None:
+        return _details(self.prompt_tokens_details).cache_write_tokens
+
+    @property
+    def reasoning(self) -> int | None:
+        return _details(self.completion_tokens_details).reasoning_tokens
 
 
+def _details(raw: msgspec.Raw) -> _Details:
+    try:
+        return (_decode_details(raw) if raw is not ABSENT else None) or _NO_DETAILS
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return _NO_DETAILS
+
+
+_NO_DETAILS = _Details()
 _decode_usage = msgspec.json.Decoder(Usage | None).decode
 
 
@@ -112,10 +156,6 @@ def model_list(names: tuple[str, ...], created_s: int) -> bytes:
 
 def model_entry(name: str, created_s: int) -> bytes:
     return _encode({"id": name, "object": "model", "created": created_s, "owned_by": "shipway"})
-
-
-ABSENT = msgspec.Raw(b"")
-"""`Raw | None` would be read as null alone, so absence has a value of its own."""
 
 
 class _Item(msgspec.Struct, gc=False):

@@ -7,6 +7,8 @@ know.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import msgspec
 
 
@@ -22,6 +24,9 @@ class TokenUsage(msgspec.Struct, frozen=True, gc=False):
     reasoning: int | None = None
     output_audio: int | None = None
     output_image: int | None = None
+
+    has_parts: ClassVar[bool] = True
+    """Whether it is worth looking for parts of the totals."""
 
     @property
     def prompt_tokens(self) -> int | None:
