@@ -116,6 +116,23 @@ async def test_a_stream_refused_midway_ends_with_an_error_and_stops_the_upstream
 
 
 @callers
+async def test_text_that_comes_during_a_check_does_not_pass_with_it(
+    start_gateway: StartGateway, upstream: FakeServer, hook: Hook, caller: type
+) -> None:
+    async def slow(asked: Check) -> object:
+        await asyncio.sleep(0.1)
+        return refuse("policy") if any("seven" in piece.text for piece in asked.texts) else ALLOW
+
+    hook.decide_later = slow
+    upstream.script(Reply(text=TEXT, token_delay_s=0.02))
+    gateway = await start_gateway(app(upstream, f'{CHECK_ASYNC}\nhold = "2ms"'))
+    text, error = await got(caller(gateway))
+    assert "one" in text
+    assert "seven" not in text
+    assert error is not None
+
+
+@callers
 async def test_a_stream_refused_before_its_first_token_has_a_status(
     start_gateway: StartGateway, upstream: FakeServer, hook: Hook, caller: type
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from time import perf_counter
 from typing import Protocol
 
 from shipway.gateway.breaker import Breaker
@@ -53,9 +54,9 @@ class Guard:
 
     async def check(self, check: Check) -> Outcome:
         """Ask; never raises but where it is cancelled, and takes no longer than the deadline."""
-        began_s = self._loop.time()
+        began_s, started_s = self._loop.time(), perf_counter()  # the loop's clock is coarse
         if not self.breaker.allows(began_s):
-            return self._ended(check, "resting", began_s)
+            return self._ended(check, "resting", started_s)
         try:
             verdict = read_verdict(await self._said(check, began_s + self.terms.deadline_s), self.terms.reasons)
         except TimeoutError:
@@ -67,9 +68,9 @@ class Guard:
             raise
         else:
             self.breaker.succeeded(self._loop.time(), began_s)
-            return self._ended(check, "allowed" if verdict.verdict == "allow" else "refused", began_s, verdict)
+            return self._ended(check, "allowed" if verdict.verdict == "allow" else "refused", started_s, verdict)
         self.breaker.failed(self._loop.time(), began_s)
-        return self._ended(check, kind, began_s)
+        return self._ended(check, kind, started_s)
 
     def unreadable(self, when: When) -> Outcome:
         """What it would have to see cannot be read."""
@@ -102,9 +103,9 @@ class Guard:
         finally:
             said.cancel()
 
-    def _ended(self, check: Check, kind: str, began_s: float, verdict: Verdict | None = None) -> Outcome:
+    def _ended(self, check: Check, kind: str, started_s: float, verdict: Verdict | None = None) -> Outcome:
         passes = kind == "allowed" or (kind != "refused" and self.terms.passes_on_failure)
-        duration_s = self._loop.time() - began_s
+        duration_s = perf_counter() - started_s
         if verdict is None:
             return Outcome(self.name, check.when, kind, passes, duration_s)
         return Outcome(self.name, check.when, kind, passes, duration_s, verdict.reason, verdict.message)
