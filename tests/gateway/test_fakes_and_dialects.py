@@ -143,13 +143,8 @@ def test_text_reasoning_and_tools_are_read(name: str, stream: bool) -> None:
     assert answer.stop == "tool_calls"
 
 
-GROUNDING = pytest.mark.xfail(reason="what Gemini calls grounding is not read, only recitation", strict=False)
-
-
 @both
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=GROUNDING) if name == "gemini" else name for name in DIALECTS]
-)
+@pytest.mark.parametrize("name", DIALECTS)
 def test_citations_are_read(name: str, stream: bool) -> None:
     answer = read(name, heard(name, script.Reply(citations=CITATIONS)), stream)
     cited = [part for part in answer.parts if isinstance(part, Citation)]
