@@ -33,4 +33,4 @@ async def test_field(speaker: str, field_name: str, place_name: str, tmp_path: P
     async with setting(place, tmp_path, may_drop=[field.path]) as here:
         for stream in (False, True):
             heard = await caller.call(here.url, KEY, arguments, stream)
-            assert (heard.text, heard.fields.get("x-shipway-dropped")) == ("This is a fake answer.", field.name)
+            assert (heard.text, heard.fields.get("x-shipway-dropped")) == ("This is a fake answer.", field.path)
