@@ -135,6 +135,11 @@ class _Open:
         self.pieces: list[str] = []
         self.annotations: list[dict[str, object]] = []
 
+    def place(self) -> dict[str, object]:
+        """Where it is said that something of it goes."""
+        part = "content_index" if self.kind == "message" else "summary_index"
+        return {"item_id": self.item_id, "output_index": self.index, part: 0}
+
 
 class Writer:
     """Writes one stream. Calls are ended with the answer, as arguments of several may come in turns."""
@@ -162,13 +167,14 @@ class Writer:
             case ReasoningDelta(text):
                 return self._thought(text)
             case ReasoningSigned(signature, origin):
-                begun = self._begin_thought()
+                _, begun = self._thoughts()
                 self._proof = Reasoning(signature=signature, origin=origin)
                 return begun + self._end()
             case ReasoningSealed(data, origin):
-                begun = self._end() + self._begin_thought()
+                ended = self._end()
+                _, begun = self._thoughts()
                 self._proof = Reasoning(sealed=data, origin=origin)
-                return begun + self._end()
+                return ended + begun + self._end()
             case ToolCallStarted():
                 return self._call(event)
             case Cited(citation):
@@ -204,44 +210,38 @@ class Writer:
         return self._said("response.output_item.done", {"output_index": index, "item": item})
 
     def _text(self, text: str) -> bytes:
-        written = b""
-        if self._open is None or self._open.kind != "message":
-            written = self._begin_message()
-        assert self._open is not None  # noqa: S101  # just begun
-        self._open.pieces.append(text)
-        return written + self._said("response.output_text.delta", {**self._place(), "delta": text, "logprobs": []})
+        item, written = self._message()
+        item.pieces.append(text)
+        return written + self._said("response.output_text.delta", {**item.place(), "delta": text, "logprobs": []})
 
-    def _place(self) -> dict[str, object]:
-        assert self._open is not None  # noqa: S101  # asked for within an item only
-        return {"item_id": self._open.item_id, "output_index": self._open.index, "content_index": 0}
-
-    def _begin_message(self) -> bytes:
+    def _message(self) -> tuple[_Open, bytes]:
+        """The message that is open, and what begins it if it was not."""
+        if self._open is not None and self._open.kind == "message":
+            return self._open, b""
         ended = self._end()
         index = self._items
-        self._open = _Open("message", index, self._id("msg", index))
+        item = self._open = _Open("message", index, self._id("msg", index))
         added = self._added(written_message([], self._envelope, index, "in_progress"))
-        return ended + added + self._said("response.content_part.added", {**self._place(), "part": written_text("")})
+        return item, ended + added + self._said(
+            "response.content_part.added", {**item.place(), "part": written_text("")}
+        )
 
-    def _begin_thought(self) -> bytes:
+    def _thoughts(self) -> tuple[_Open, bytes]:
+        """The same for thoughts."""
         if self._open is not None and self._open.kind == "reasoning":
-            return b""
+            return self._open, b""
         ended = self._end()
         index = self._items
-        self._open = _Open("reasoning", index, self._id("rs", index))
-        return ended + self._added({"type": "reasoning", "id": self._open.item_id, "summary": []})
-
-    def _summary_place(self) -> dict[str, object]:
-        assert self._open is not None  # noqa: S101  # asked for within an item only
-        return {"item_id": self._open.item_id, "output_index": self._open.index, "summary_index": 0}
+        item = self._open = _Open("reasoning", index, self._id("rs", index))
+        return item, ended + self._added({"type": "reasoning", "id": item.item_id, "summary": []})
 
     def _thought(self, text: str) -> bytes:
-        written = self._begin_thought()
-        assert self._open is not None  # noqa: S101  # just begun
-        if not self._open.pieces:
+        item, written = self._thoughts()
+        if not item.pieces:
             part = {"type": "summary_text", "text": ""}
-            written += self._said("response.reasoning_summary_part.added", {**self._summary_place(), "part": part})
-        self._open.pieces.append(text)
-        delta = {**self._summary_place(), "delta": text}
+            written += self._said("response.reasoning_summary_part.added", {**item.place(), "part": part})
+        item.pieces.append(text)
+        delta = {**item.place(), "delta": text}
         return written + self._said("response.reasoning_summary_text.delta", delta)
 
     def _cite(self, citation: Citation) -> bytes:
@@ -252,7 +252,7 @@ class Writer:
         if cited is None:
             return b""
         item.annotations.append(cited)
-        said = {**self._place(), "annotation_index": len(item.annotations) - 1, "annotation": cited}
+        said = {**item.place(), "annotation_index": len(item.annotations) - 1, "annotation": cited}
         return self._said("response.output_text.annotation.added", said)
 
     def _call(self, call: ToolCallStarted) -> bytes:
@@ -271,12 +271,12 @@ class Writer:
         written = b""
         if item.kind == "message":
             part = written_text(text) | {"annotations": item.annotations}
-            written = self._said("response.output_text.done", {**self._place(), "text": text, "logprobs": []})
-            written += self._said("response.content_part.done", {**self._place(), "part": part})
+            written = self._said("response.output_text.done", {**item.place(), "text": text, "logprobs": []})
+            written += self._said("response.content_part.done", {**item.place(), "part": part})
             done = written_message([part], self._envelope, item.index)
         else:
             if item.pieces:
-                place, summary = self._summary_place(), {"type": "summary_text", "text": text}
+                place, summary = item.place(), {"type": "summary_text", "text": text}
                 written = self._said("response.reasoning_summary_text.done", {**place, "text": text})
                 written += self._said("response.reasoning_summary_part.done", {**place, "part": summary})
             proof = self._proof or Reasoning()
