@@ -38,7 +38,8 @@ def load_function(name: str, target: str, root: Path) -> Callable[[Check], Any]:
         ) from error
     if not callable(found):
         raise GuardError(f"guards.{name}.call: {target} is no function")
-    return found  # type: ignore[no-any-return]
+    function: Callable[[Check], Any] = found
+    return function
 
 
 class Threads:

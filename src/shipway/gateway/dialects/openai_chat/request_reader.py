@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Literal
 
 from msgspec import UnsetType
 
@@ -164,12 +165,12 @@ def _tool(tool: wire.Tool, at: str) -> Tool:
     return Tool(function.name, function.description, schema, function.strict, at=at)
 
 
-def _tool_choice(choice: str | wire.Choice | None) -> ToolChoice | None:
+def _tool_choice(choice: Literal["auto", "none", "required"] | wire.Choice | None) -> ToolChoice | None:
     if choice is None:
         return None
     if isinstance(choice, wire.Choice):
         return ToolChoice("named", choice.function.name)
-    return ToolChoice(choice)  # type: ignore[arg-type]  # the wire type lets nothing else through
+    return ToolChoice(choice)
 
 
 def _format(sent: wire.TextFormat | wire.JsonFormat | wire.SchemaFormat | None) -> Format | None:

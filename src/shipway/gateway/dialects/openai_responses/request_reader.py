@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 from msgspec import Raw, UnsetType
 
@@ -146,12 +148,12 @@ def _tool(tool: wire.Tool, at: str) -> Tool:
     return Tool(tool.name, tool.description, schema, tool.strict, at=at)
 
 
-def _tool_choice(choice: str | wire.Named | None) -> ToolChoice | None:
+def _tool_choice(choice: Literal["auto", "none", "required"] | wire.Named | None) -> ToolChoice | None:
     if choice is None:
         return None
     if isinstance(choice, wire.Named):
         return ToolChoice("named", choice.name)
-    return ToolChoice(choice)  # type: ignore[arg-type]  # the wire type lets nothing else through
+    return ToolChoice(choice)
 
 
 def _format(form: wire.TextFormat | wire.JsonFormat | wire.SchemaFormat | None) -> Format | None:
