@@ -12,9 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from shipway.errors import AppFileError, ShipwayError, UsageError
+from shipway.gateway.compiling import Surroundings, compile_snapshot, declared_releases
 from shipway.gateway.guards.functions import import_modules
 from shipway.gateway.releases import Split
-from shipway.gateway.snapshot import Snapshot, Surroundings, compile_snapshot, declared_releases
+from shipway.gateway.snapshot import Snapshot
 from shipway.gateway.weights_file import LiveWeights, load_weights, save_weights
 from shipway.spec.app import App
 from shipway.spec.load import load_app

@@ -18,6 +18,7 @@ from typing import Any
 
 from shipway.gateway.admission import Admission, Credential, Principal
 from shipway.gateway.call import request_id_for
+from shipway.gateway.compiling import admission_of
 from shipway.gateway.refusals import (
     AMBIGUOUS_PATH,
     BODY_TOO_LARGE,
@@ -29,7 +30,7 @@ from shipway.gateway.refusals import (
 )
 from shipway.gateway.routing import AmbiguousPath, Route, RouteTable, plain_path
 from shipway.gateway.serve import keys_from
-from shipway.gateway.snapshot import LiveLimits, admission_of
+from shipway.gateway.snapshot import LiveLimits
 from shipway.gateway.telemetry import Telemetry
 from shipway.monitoring import metrics
 from shipway.monitoring.exposition import render

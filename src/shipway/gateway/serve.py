@@ -19,6 +19,7 @@ from shipway.errors import ShipwayError
 from shipway.gateway.admin import AdminApi
 from shipway.gateway.cache.model_cache import LiveCaches
 from shipway.gateway.call import request_id_for
+from shipway.gateway.compiling import Surroundings
 from shipway.gateway.configuration import LOOK_EVERY_S, Configuration
 from shipway.gateway.guards.live import LiveGuards
 from shipway.gateway.health_checks import HealthChecks
@@ -30,7 +31,7 @@ from shipway.gateway.http1.outbox import Outbox
 from shipway.gateway.listening import bind, steer_away
 from shipway.gateway.live_providers import LiveProviders
 from shipway.gateway.proxy import Proxy
-from shipway.gateway.snapshot import AllottedAddresses, LiveLimits, Snapshot, Surroundings
+from shipway.gateway.snapshot import AllottedAddresses, LiveLimits, Snapshot
 from shipway.gateway.telemetry import Telemetry
 from shipway.gateway.tls import ListenerCertificate
 from shipway.gateway.upstreams import Endpoints
