@@ -34,6 +34,7 @@ def test_a_time_is_all_that_must_be_said() -> None:
         "max_answer": "1MiB",
         "store": None,
         "deterministic": False,
+        "semantic": None,
     }
 
 

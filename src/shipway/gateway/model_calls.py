@@ -32,6 +32,7 @@ from shipway.gateway.http1.response_head import ResponseHead
 from shipway.gateway.http1.upstream_connection import UpstreamFault
 from shipway.gateway.model_api import AnswerReader, ModelPath, Usage
 from shipway.gateway.model_stream import Heart, ModelStream
+from shipway.gateway.own_calls import OwnCalls
 from shipway.gateway.providers.credentials import NoCredentialError
 from shipway.gateway.providers.provider import field_value
 from shipway.gateway.refusals import JSON_FIELD, Refusal, Refused
@@ -67,7 +68,7 @@ class ModelCalls:
     def __init__(self, budget: RetryBudget, telemetry: Telemetry) -> None:
         self._budget = budget
         self._telemetry = telemetry
-        self._kept = KeptAnswers(telemetry)
+        self._kept = KeptAnswers(telemetry, OwnCalls(self.answer, telemetry).embed)
 
     async def answer(self, call: Call, path: ModelPath) -> None:
         """Answer one call to *path*. Raises: Refused."""

@@ -153,6 +153,10 @@ class Telemetry:
         """A call of a model with a cache had that *result* (`metrics.CACHE_RESULT`)."""
         self.registry.child(metrics.CACHE_LOOKUPS, model, result).inc()
 
+    def similarity(self, model: str, cosine: float) -> None:
+        """A question was compared, and this is how near the nearest one was."""
+        self.registry.child(metrics.CACHE_SIMILARITY, model).observe(cosine)
+
     def tokens_saved(self, model: str, input_tokens: int | None, output_tokens: int | None) -> None:
         """A kept answer was given again; None is unknown."""
         for count, kind in ((input_tokens, "input"), (output_tokens, "output")):

@@ -71,6 +71,7 @@ class AccessRecord:
         "request_id",
         "response_bytes",
         "service",
+        "similarity",
         "stale",
         "status",
         "subject",
@@ -108,6 +109,8 @@ class AccessRecord:
         self.error: str | None = None
         self.cache: bytes | None = None
         """What became of it at the model's cache (`metrics.CACHE_RESULT`)."""
+        self.similarity: float | None = None
+        """Between its question and the one whose answer it was given."""
 
 
 class Out(Protocol):
@@ -275,6 +278,8 @@ class _JsonLines:
             rest += b',"upstream_request_id":%b' % _encode(record.upstream_request_id[:128].decode("latin-1"))
         if record.cache is not None:
             rest += b',"cache":"%b"' % record.cache
+            if record.similarity is not None:
+                rest += b',"cache_similarity":%.3f' % record.similarity
         if record.first_token_s is not None:
             rest += b',"gen_ai.server.time_to_first_token":%.6f' % record.first_token_s
         if record.guards is not None:
