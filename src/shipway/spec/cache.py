@@ -87,7 +87,6 @@ class Semantic(Section):
     )
     size: Bytes = Field(
         default=16 * 1024 * 1024,
-        ge=64 * 1024,
         description="Memory for this model's vectors in each gateway process; what was not asked for longest makes room.",
     )
 
