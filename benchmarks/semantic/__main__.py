@@ -20,6 +20,7 @@ import httpx
 
 from benchmarks.semantic.cost import costs
 from benchmarks.semantic.gateway import gateway, told
+from benchmarks.semantic.hits import hit_us
 from benchmarks.semantic.model import NAME, minilm
 from benchmarks.semantic.questions import Case, cases
 from benchmarks.semantic.rules import RULES, hits
@@ -35,7 +36,9 @@ def main() -> int:
     served = nullcontext(options.base_url) if options.base_url else minilm()
     with served as base_url:
         document = asyncio.run(_measured(base_url, options, asked))
-    document["cpu_us"] = cpu_us = costs(rounds=10 if options.quick else 200)
+    cpu_us = costs(rounds=10 if options.quick else 200)
+    cpu_us["gateway, of one request"] = asyncio.run(hit_us(*((1, 100) if options.quick else (5, 500))))
+    document["cpu_us"] = cpu_us
     print("\nCPU of a look-up, microseconds:")
     for what, numbers in cpu_us.items():
         print(f"  {what:24} " + ", ".join(f"{name} {value:g}" for name, value in numbers.items()))
