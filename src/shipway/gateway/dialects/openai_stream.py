@@ -10,6 +10,7 @@ from __future__ import annotations
 import msgspec
 
 from shipway.gateway.dialects.openai import ABSENT, Usage
+from shipway.gateway.dialects.repeated_event import MAX_UNLIKE, RepeatedEvent
 
 MAX_EVENT_BYTES = 16 * 1024 * 1024
 """An event larger than this is no event."""
@@ -66,6 +67,7 @@ class StreamReader:
         failed: What the upstream did wrong, as `UpstreamFault.kind`: an error said in-band (`error`), an event that is none
             (`garbage`), `[DONE]` before each choice had its finish reason (`cut`). Nothing is passed on from there.
         over: It is done or has failed.
+        repeated: The last event, if it said nothing but a text and came alone; one that differs in its text needs no reading.
     """
 
     def __init__(self) -> None:
@@ -74,6 +76,8 @@ class StreamReader:
         self.done = False
         self.failed = ""
         self.over = False
+        self.repeated: RepeatedEvent | None = None
+        self._unlike = 0
         self._open: set[int | None] = set()
         self._finished: set[int | None] = set()
         self._held = b""
@@ -92,8 +96,11 @@ class StreamReader:
             self._held = b""
         size = len(data)
         if data.startswith(b"data: {") and data.find(b"\n") == size - 2 and data.endswith(b"\n"):
-            self._note_document(data[6:-2])  # one event of one line, as nearly always
+            plain = self._note_document(data[6:-2])  # one event of one line, as nearly always
+            self._unlike += 1
+            self.repeated = RepeatedEvent.of(data) if plain and self._unlike < MAX_UNLIKE else None
             return b"" if self.failed else data
+        self.repeated = None
         if not data.endswith(b"\n\n"):
             end = _end_of_events(data)
             if len(data) - end > MAX_EVENT_BYTES:
@@ -130,6 +137,9 @@ class StreamReader:
         return data
 
     def _note(self, event: bytes) -> None:
+        if event.startswith(b"data: {") and b"\n" not in event:
+            self._note_document(event[6:])
+            return
         lines = event.split(b"\n")
         payload = b"".join([line[5:].strip() for line in lines if line.startswith(b"data:")])
         if b"event: error" in lines or b"event:error" in lines:
@@ -148,7 +158,8 @@ class StreamReader:
         self.failed = kind
         self.over = True
 
-    def _note_document(self, payload: bytes) -> None:
+    def _note_document(self, payload: bytes) -> bool:
+        """Gives whether there was nothing in it that counts but that a text went on."""
         event: _Event | _FlowingEvent
         try:
             event = _decode_flowing(payload) if self.begun else _decode_event(payload)
@@ -157,18 +168,21 @@ class StreamReader:
                 self.begun = True  # an object, but not quite as expected: the client shall judge
             else:
                 self._fail("garbage")
-            return
+            return False
         if event.usage is not None:
             self.usage = event.usage
         if event.object == "error" or (event.error is not ABSENT and bytes(event.error) not in _NO_ERROR):
             self._fail("error")
-            return
+            return False
+        plain = self.begun and event.usage is None
         for choice in event.choices or ():
             self._open.add(choice.index)
             if choice.finish_reason:
                 self._finished.add(choice.index)
+                plain = False
             if not self.begun and isinstance(choice, _Choice) and choice.says_something():
                 self.begun = True
+        return plain
 
 
 _FIELDS = frozenset((b"data", b"event", b"id", b"retry"))

@@ -23,6 +23,8 @@ class TranslatedStream:
         error_kind: `Refusal.kind` of an error said in-band; "" without one.
     """
 
+    repeated = None
+
     def __init__(self, source: Dialect, target: Dialect, envelope: Envelope) -> None:
         self.begun = False
         self.done = False
