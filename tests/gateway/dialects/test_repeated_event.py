@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from shipway.gateway.dialects.openai_stream import StreamReader
+from shipway.gateway.dialects.registry import open_dialect
 from shipway.gateway.dialects.repeated_event import MAX_CHUNK_BYTES, MAX_UNLIKE, RepeatedEvent
+from shipway.gateway.passed_stream import PassedStream
 
 
-def event(text: str, **more: object) -> bytes:
+def event(text: str, *, escaped: bool = True, **more: object) -> bytes:
     choice = {"index": 0, "delta": {"content": text}, "logprobs": None, "finish_reason": None}
-    return b"data: %b\n\n" % json.dumps({"id": "a", "choices": [choice], "usage": None, **more}).encode()
+    whole = {"id": "a", "choices": [choice], "usage": None, **more}
+    return b"data: %b\n\n" % json.dumps(whole, ensure_ascii=escaped).encode()
 
 
 def chunk(data: bytes) -> bytes:
@@ -30,9 +33,10 @@ def repeated() -> RepeatedEvent:
     return found
 
 
-@given(st.text(max_size=300))
-def test_the_same_event_with_any_text_is_recognised(text: str) -> None:
-    other = event(text)
+@given(st.text(max_size=300), st.booleans())
+def test_the_same_event_with_any_text_is_recognised(text: str, escaped: bool) -> None:
+    assume(not escaped or all(ord(letter) < 0x10000 for letter in text))
+    other = event(text, escaped=escaped)
     assert repeated().carried_by(chunk(other)) == len(other)
 
 
@@ -138,3 +142,45 @@ def test_a_stream_with_something_new_in_each_event_is_soon_no_longer_remembered(
         reader.pass_on(event("one", obfuscation=f"{number}"))
         kept.append(reader.repeated is not None)
     assert kept == [False] + [True] * (MAX_UNLIKE - 2) + [False] * (MAX_UNLIKE + 1)
+
+
+@given(st.binary(max_size=12), st.booleans())
+def test_bytes_that_are_no_text_are_not_recognised(text: bytes, after_letters: bool) -> None:
+    other = ONE.replace(b"one", b"letters" * after_letters + text)
+    try:
+        inside = json.loads(other[6:])["choices"][0]["delta"]["content"]
+    except ValueError:
+        inside = None
+    if inside is None or len(json.loads(other[6:])) != len(json.loads(ONE[6:])):
+        assert repeated().carried_by(chunk(other)) == 0
+    elif "\\u" not in other.decode():
+        assert repeated().carried_by(chunk(other)) == len(other)
+
+
+@pytest.mark.parametrize("text", [b"\\ud83d", b"\\uDE00", b"\\ud83d\\ude00"])
+def test_halves_of_a_pair_are_left_to_the_reader(text: bytes) -> None:
+    assert repeated().carried_by(chunk(ONE.replace(b"one", text))) == 0
+
+
+def said_by_anthropic(text: str) -> bytes:
+    delta = {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": text}}
+    return b"event: content_block_delta\ndata: %b\n\n" % json.dumps(delta).encode()
+
+
+def test_texts_of_anthropic_are_remembered_where_they_pass() -> None:
+    reader = PassedStream(open_dialect("anthropic"))
+    kept = []
+    for data in (
+        b'event: message_start\ndata: {"type":"message_start","message":{}}\n\n',
+        b'event: content_block_start\ndata: {"type":"content_block_start","content_block":{"type":"text","text":""}}\n\n',
+        said_by_anthropic("one"),
+        said_by_anthropic("two"),
+        said_by_anthropic("three") + said_by_anthropic("four"),
+        said_by_anthropic("five")[:30],
+        said_by_anthropic("five")[30:],
+        said_by_anthropic("six"),
+        b'event: ping\ndata: {"type":"ping"}\n\n',
+    ):
+        assert reader.pass_on(data) in (data, b"", said_by_anthropic("five"))
+        kept.append(reader.repeated is not None)
+    assert kept == [False, False, False, True, False, False, False, True, False]

@@ -20,8 +20,14 @@ for _size in range(1, MAX_CHUNK_BYTES):
     if len(_line) + _size + 2 < MAX_CHUNK_BYTES:
         _SIZE_LINE_OF[len(_line) + _size + 2] = _line
 
-_TEXT = re.compile(rb'[^"\\\x00-\x1f]*+(?:\\(?:["\\/bfnrt]|u[0-9A-Fa-f]{4})[^"\\\x00-\x1f]*+)*+')
-"""The inside of a JSON string."""
+_LETTERS = rb'[^"\\\x00-\x1f\x80-\xff]*+'
+_TEXT = re.compile(
+    # ASCII, then again and again what is none or is escaped, and more ASCII. Halves of surrogate pairs are left to readers.
+    _LETTERS + rb'(?:(?:\\(?:["\\/bfnrt]|u(?![dD][89a-fA-F])[0-9A-Fa-f]{4})'
+    rb"|[\xc2-\xdf][\x80-\xbf]|(?:\xe0[\xa0-\xbf]|[\xe1-\xec\xee\xef][\x80-\xbf]|\xed[\x80-\x9f])[\x80-\xbf]"
+    rb"|(?:\xf0[\x90-\xbf]|[\xf1-\xf3][\x80-\xbf]|\xf4[\x80-\x8f])[\x80-\xbf]{2})" + _LETTERS + rb")*+"
+)
+"""The inside of a JSON string in well-formed UTF-8 (RFC 3629 section 4)."""
 # A quotation mark inside of a string has a backslash before it, so where these end a string begins that is the value of
 # such a key, or of one with a longer name that ends so.
 _TEXT_FOLLOWS = re.compile(rb'"(?:content|reasoning|reasoning_content|text)": ?"')
