@@ -330,8 +330,7 @@ def _note_usage(call: Call, usage: Usage | None) -> None:
     if usage is not None:
         call.input_tokens = usage.prompt_tokens
         call.output_tokens = usage.completion_tokens
-        if usage.has_parts:
-            call.usage = usage
+        call.usage = usage.parts
 
 
 async def _refuse_status(attempt: Attempt, response: ResponseHead, delivery: Delivery) -> None:
