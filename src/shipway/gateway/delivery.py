@@ -12,7 +12,7 @@ from typing import Protocol
 import msgspec
 
 from shipway.gateway.call import Call
-from shipway.gateway.dialects import token_counts
+from shipway.gateway.dialects import token_counts, unasked_usage
 from shipway.gateway.dialects.conversation import Conversation
 from shipway.gateway.dialects.dialect import Dialect
 from shipway.gateway.dialects.events import Envelope
@@ -134,6 +134,23 @@ class Passed:
         return self._path.read_error(response.status, body)
 
 
+class PassedForUsage(Passed):
+    """The same of a stream whose usage the gateway asks for where its caller does not."""
+
+    __slots__ = ()
+
+    def message(self, call: Call, request: ModelRequest) -> bytes:
+        options = unasked_usage.options_asking(request)
+        if options is None:
+            return super().message(call, request)
+        return self._heads.message(call, unasked_usage.body_with(request, self._model_json, options))
+
+    def reader(self, call: Call, request: ModelRequest) -> AnswerReader:
+        if unasked_usage.options_asking(request) is None:
+            return super().reader(call, request)
+        return unasked_usage.UnaskedUsage()
+
+
 class Translated:
     """The upstream speaks another dialect than the caller."""
 
@@ -231,7 +248,8 @@ def delivery_to(candidate: Candidate, path: ModelPath, *, stream: bool) -> Deliv
     provider = upstream.provider
     route = provider.route(path.operation, upstream.model, stream=stream)
     if route is not None:
-        return Passed(candidate, path, route)
+        asks = stream and upstream.stream_usage and path.operation in ("chat_completions", "completions")
+        return (PassedForUsage if asks else Passed)(candidate, path, route)
     counting = path.operation == "count_tokens"
     operation = provider.counts_in if counting else provider.converses_in
     route = None if operation is None else provider.route(operation, upstream.model, stream=stream)
