@@ -7,6 +7,7 @@ A delivery is worked out once for each candidate, path and kind of answer, and k
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
@@ -38,12 +39,14 @@ class Delivery(Protocol):
     held: Whether a good answer that is not streamed is a document to be read before it is passed on.
     id_fields: Headers of a response in which the upstream's request id is looked for before `x-request-id`.
     translated: Whether it would mean nothing to the client as it is.
+    read_wait: See `Dialect.read_wait`.
     """
 
     content_type: bytes
     held: bool
     id_fields: tuple[bytes, ...]
     translated: bool
+    read_wait: Callable[[bytes], float | None] | None
 
     def message(self, call: Call, request: ModelRequest) -> bytes:
         """The whole request. Raises: Refused, where it cannot be said; NoCredentialError."""
@@ -110,7 +113,7 @@ class RequestHeads:
 class Passed:
     """The caller's dialect is the upstream's: bytes pass untouched but for the model's name, and are read on the side."""
 
-    __slots__ = ("_heads", "_model_json", "_path", "content_type", "held", "id_fields", "translated")
+    __slots__ = ("_heads", "_model_json", "_path", "content_type", "held", "id_fields", "read_wait", "translated")
 
     def __init__(self, candidate: Candidate, path: ModelPath, route: Route) -> None:
         self._heads = RequestHeads(candidate, route)
@@ -120,6 +123,7 @@ class Passed:
         self.held = route.framing == "json"
         self.id_fields = _id_fields(candidate)
         self.translated = False
+        self.read_wait: Callable[[bytes], float | None] | None = None  # callers' dialects say it in a header
 
     def message(self, call: Call, request: ModelRequest) -> bytes:
         return self._heads.message(call, request.body_for(self._model_json))
@@ -164,6 +168,7 @@ class Translated:
         "content_type",
         "held",
         "id_fields",
+        "read_wait",
         "translated",
     )
 
@@ -176,6 +181,7 @@ class Translated:
         self._upstream = upstream
         self.content_type = _STREAM_TYPES.get(route.framing, b"")
         self.held = self.translated = True
+        self.read_wait = upstream.read_wait
         self.id_fields = _id_fields(candidate)
 
     def message(self, call: Call, request: ModelRequest) -> bytes:
