@@ -413,7 +413,7 @@ class UpstreamConnection(asyncio.Protocol):
         if head.bodiless or self._method == b"HEAD" or (length == 0 and not head.chunked):
             self._end()
         elif head.chunked:
-            self._chunks = ChunkedBody(MAX_HEAD_BYTES)
+            self._chunks = ChunkedBody(MAX_HEAD_BYTES, of_response=True)
             self._phase = _CHUNKS
         elif length is not None:
             self._left_bytes = length
