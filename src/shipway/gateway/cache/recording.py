@@ -98,6 +98,9 @@ class Recording:
 class RecordedReader:
     """Follows a stream as the reader that it is given, and writes down what goes to the client."""
 
+    repeated = None
+    """What is written down is read."""
+
     def __init__(self, reader: AnswerReader, recording: Recording) -> None:
         self._reader = reader
         self._recording = recording
@@ -114,6 +117,14 @@ class RecordedReader:
     @property
     def failed(self) -> str:
         return self._reader.failed
+
+    @property
+    def error_kind(self) -> str:
+        return self._reader.error_kind
+
+    @property
+    def error_wait_s(self) -> float | None:
+        return self._reader.error_wait_s
 
     @property
     def over(self) -> bool:
