@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from shipway.errors import MissingExtraError, UsageError
 from shipway.testing.openai_server import FakeOpenAI, Reply
 from tests.gateway.conftest import SECOND_KEY, RunningGateway, StartGateway, model_app
 from tests.gateway.embeddings import FakeEmbeddings
@@ -392,6 +394,29 @@ async def test_client_that_leaves_while_its_vector_is_made_leaves_nothing_behind
     assert found(await ask(gateway, question(LIKE))) == [("hit", "1.000")]
     assert time.monotonic() - began_s < 0.5
     assert 'shipway_upstream_requests_in_flight{upstream="e0/m"} 0.0\n' in await gateway.metrics()
+
+
+async def test_model_that_makes_no_vectors_is_refused_at_the_start(
+    start_gateway: StartGateway, fake: FakeOpenAI
+) -> None:
+    app = semantic_app(fake, fake).replace(
+        '[providers.e0]\nkind = "openai"', '[providers.e0]\nkind = "anthropic"\napi_key = "env:OPENAI_API_KEY"'
+    )
+    with pytest.raises(UsageError) as caught:
+        await start_gateway(app)
+    assert caught.value.message == (
+        "models.chat.cache.semantic.embeddings: no upstream of 'small' answers /v1/embeddings"
+    )
+
+
+async def test_numpy_is_asked_for_by_its_extra(
+    start_gateway: StartGateway, fake: FakeOpenAI, embeddings: FakeEmbeddings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "numpy", None)
+    await start_gateway(model_app(fake, extra='[models.chat.cache]\nttl = "1h"\n'))
+    with pytest.raises(MissingExtraError) as caught:
+        await start_gateway(semantic_app(fake, embeddings))
+    assert caught.value.hint == "pip install 'shipway[semantic]'"
 
 
 async def test_metrics_and_the_log_tell_what_vectors_cost_and_how_near_questions_are(
