@@ -31,7 +31,7 @@ def embeddings(body: Mapping[str, Any]) -> tuple[Json, Usage]:
     texts = body.get("input", "")
     batch = texts if isinstance(texts, list) and not all(isinstance(token, int) for token in texts) else [texts]
     dimensions = body.get("dimensions") or DEFAULT_DIMENSIONS
-    vectors = [_vector(json.dumps(text), dimensions) for text in batch]
+    vectors = [vector(json.dumps(text), dimensions) for text in batch]
     encoded = [_base64(vector) if body.get("encoding_format") == "base64" else vector for vector in vectors]
     data = [{"object": "embedding", "index": index, "embedding": vector} for index, vector in enumerate(encoded)]
     count = sum(len(pieces(text)) if isinstance(text, str) else len(text) for text in batch)
@@ -125,7 +125,8 @@ def png(colour: bytes) -> bytes:
     )
 
 
-def _vector(text: str, dimensions: int) -> list[float]:
+def vector(text: str, dimensions: int) -> list[float]:
+    """Numbers from -1 to 1, each of which four bytes hold exactly."""
     digest = hashlib.shake_128(text.encode()).digest(dimensions)
     return [byte / 128 - 1 for byte in digest]
 
