@@ -7,25 +7,25 @@ A delivery is worked out once for each candidate, path and kind of answer, and k
 from __future__ import annotations
 
 import time
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar, cast
 
 import msgspec
 
 from shipway.gateway.call import Call
-from shipway.gateway.dialects import token_counts
+from shipway.gateway.dialects import embeddings, token_counts
 from shipway.gateway.dialects.conversation import Conversation
 from shipway.gateway.dialects.dialect import Dialect
 from shipway.gateway.dialects.events import Envelope
 from shipway.gateway.dialects.losses import Losses
 from shipway.gateway.dialects.openai import STREAM_CONTENT_TYPE, ModelRequest
-from shipway.gateway.dialects.registry import OPERATIONS, open_dialect
+from shipway.gateway.dialects.registry import OPERATIONS, open_dialect, open_embeddings
 from shipway.gateway.dialects.translated_stream import TranslatedStream
-from shipway.gateway.dialects.usage import NOTHING
+from shipway.gateway.dialects.usage import NOTHING, TokenUsage
 from shipway.gateway.http1.fields import CREDENTIALS, Fields, as_lines, without
 from shipway.gateway.http1.response_head import ResponseHead
 from shipway.gateway.model_api import AnswerReader, ModelPath, Usage
 from shipway.gateway.providers import event_stream
-from shipway.gateway.providers.provider import Framing, Outgoing, Provider, Route, field_value
+from shipway.gateway.providers.provider import Framing, Operation, Outgoing, Provider, Route, field_value
 from shipway.gateway.refusals import JSON_FIELD, Refusal
 from shipway.gateway.snapshot import Candidate
 
@@ -51,7 +51,9 @@ class Delivery(Protocol):
     def reader(self, call: Call, request: ModelRequest) -> AnswerReader:
         """For one stream."""
 
-    def answer(self, call: Call, request: ModelRequest, body: bytes) -> tuple[bytes, Usage | None]:
+    def answer(
+        self, call: Call, request: ModelRequest, response: ResponseHead, body: bytes
+    ) -> tuple[bytes, Usage | None]:
         """What the client gets for a whole answer, and its usage. Raises: ValueError, for what is no answer."""
 
     def refusal(self, response: ResponseHead, body: bytes) -> Refusal:
@@ -127,18 +129,22 @@ class Passed:
     def reader(self, call: Call, request: ModelRequest) -> AnswerReader:
         return self._path.stream_reader()
 
-    def answer(self, call: Call, request: ModelRequest, body: bytes) -> tuple[bytes, Usage | None]:
+    def answer(
+        self, call: Call, request: ModelRequest, response: ResponseHead, body: bytes
+    ) -> tuple[bytes, Usage | None]:
         return body, self._path.read_usage(body)
 
     def refusal(self, response: ResponseHead, body: bytes) -> Refusal:
         return self._path.read_error(response.status, body)
 
 
-class Translated:
-    """The upstream speaks another dialect than the caller."""
+Asked = TypeVar("Asked", Conversation, embeddings.Request)
+
+
+class _Rewritten(Generic[Asked]):
+    """The upstream is asked in another format: what the caller asks is read, as *Asked*, and written anew."""
 
     __slots__ = (
-        "_caller",
         "_error_type_field",
         "_heads",
         "_may_drop",
@@ -150,36 +156,25 @@ class Translated:
         "translated",
     )
 
-    def __init__(self, candidate: Candidate, caller: Dialect, upstream: Dialect, route: Route) -> None:
+    def __init__(self, candidate: Candidate, upstream: Dialect, route: Route) -> None:
+        """*upstream* is at least what errors are read by."""
         self._heads = RequestHeads(candidate, route)
         self._model = candidate.upstream.model
         self._may_drop = candidate.upstream.may_drop
         self._error_type_field = candidate.upstream.provider.error_type_field
-        self._caller = caller
         self._upstream = upstream
         self.content_type = _STREAM_TYPES.get(route.framing, b"")
         self.held = self.translated = True
         self.id_fields = _id_fields(candidate)
 
     def message(self, call: Call, request: ModelRequest) -> bytes:
-        conversation, losses = self._read(request)
+        asked, losses = self._read(request)
         losses = losses.again()
-        body = self._body(conversation, losses)
+        body = self._body(asked, losses)
         call.note_dropped(losses.header_value())
         head = call.exchange.head
         traced = as_lines([field for field in head.passed_on if field[0] in _FOR_ANYBODY])
         return self._heads.message(call, body, JSON_FIELD + traced)
-
-    def reader(self, call: Call, request: ModelRequest) -> AnswerReader:
-        conversation, _ = self._read(request)
-        return TranslatedStream(
-            self._upstream, self._caller, _envelope(call, request, include_usage=conversation.include_usage)
-        )
-
-    def answer(self, call: Call, request: ModelRequest, body: bytes) -> tuple[bytes, Usage | None]:
-        answer = self._upstream.read_answer(body)
-        usage = None if answer.usage is NOTHING else answer.usage
-        return self._caller.write_answer(answer, _envelope(call, request, include_usage=True)), usage
 
     def refusal(self, response: ResponseHead, body: bytes) -> Refusal:
         status = response.status
@@ -189,15 +184,47 @@ class Translated:
             status = self._upstream.error_statuses.get(name.partition(b":")[0].decode("latin-1"), status)
         return self._upstream.read_error(status, body)
 
-    def _body(self, conversation: Conversation, losses: Losses) -> bytes:
-        return self._upstream.write_request(conversation, self._model, losses)
-
-    def _read(self, request: ModelRequest) -> tuple[Conversation, Losses]:
-        """The conversation, read once for all that the request is tried on, and what was lost in reading it."""
+    def _read(self, request: ModelRequest) -> tuple[Asked, Losses]:
+        """What is asked, read once for all that the request is tried on, and what was lost in reading it."""
         if request.read is None:
             losses = Losses(self._may_drop)
-            request.read = (self._caller.read_request(request.body, losses), losses)
-        return request.read
+            request.read = (self._parsed(request.body, losses), losses)
+        return cast("tuple[Asked, Losses]", request.read)
+
+    def _parsed(self, body: bytes, losses: Losses) -> Asked:
+        raise NotImplementedError
+
+    def _body(self, asked: Asked, losses: Losses) -> bytes:
+        raise NotImplementedError
+
+
+class Translated(_Rewritten[Conversation]):
+    """The upstream speaks another dialect than the caller."""
+
+    __slots__ = ("_caller",)
+
+    def __init__(self, candidate: Candidate, caller: Dialect, upstream: Dialect, route: Route) -> None:
+        super().__init__(candidate, upstream, route)
+        self._caller = caller
+
+    def reader(self, call: Call, request: ModelRequest) -> AnswerReader:
+        conversation, _ = self._read(request)
+        return TranslatedStream(
+            self._upstream, self._caller, _envelope(call, request, include_usage=conversation.include_usage)
+        )
+
+    def answer(
+        self, call: Call, request: ModelRequest, response: ResponseHead, body: bytes
+    ) -> tuple[bytes, Usage | None]:
+        answer = self._upstream.read_answer(body)
+        usage = None if answer.usage is NOTHING else answer.usage
+        return self._caller.write_answer(answer, _envelope(call, request, include_usage=True)), usage
+
+    def _parsed(self, body: bytes, losses: Losses) -> Conversation:
+        return self._caller.read_request(body, losses)
+
+    def _body(self, asked: Conversation, losses: Losses) -> bytes:
+        return self._upstream.write_request(asked, self._model, losses)
 
 
 class Counted(Translated):
@@ -205,11 +232,43 @@ class Counted(Translated):
 
     __slots__ = ()
 
-    def answer(self, call: Call, request: ModelRequest, body: bytes) -> tuple[bytes, Usage | None]:
+    def answer(
+        self, call: Call, request: ModelRequest, response: ResponseHead, body: bytes
+    ) -> tuple[bytes, Usage | None]:
         return token_counts.write_answer(token_counts.read_answer(body)), None
 
-    def _body(self, conversation: Conversation, losses: Losses) -> bytes:
-        return token_counts.write_request(conversation, self._upstream.name, self._model, losses)
+    def _body(self, asked: Conversation, losses: Losses) -> bytes:
+        return token_counts.write_request(asked, self._upstream.name, self._model, losses)
+
+
+class Embedded(_Rewritten[embeddings.Request]):
+    """Texts for a provider whose embeddings have another format than OpenAI's."""
+
+    __slots__ = ("_format",)
+
+    def __init__(self, candidate: Candidate, operation: Operation, route: Route) -> None:
+        super().__init__(candidate, open_dialect(OPERATIONS[operation]), route)
+        self._format = open_embeddings(operation)
+
+    def reader(self, call: Call, request: ModelRequest) -> AnswerReader:
+        raise NotImplementedError("vectors do not come in a stream, so a request for one was refused")
+
+    def answer(
+        self, call: Call, request: ModelRequest, response: ResponseHead, body: bytes
+    ) -> tuple[bytes, Usage | None]:
+        asked, _ = self._read(request)
+        vectors = embeddings.read_answer(body, asked, self._format)
+        if vectors.tokens is None and self._format.tokens_field:
+            count = field_value(response.lines, (self._format.tokens_field,)) or b""
+            vectors = vectors._replace(tokens=int(count) if count.isdigit() else None)
+        usage = None if vectors.tokens is None else TokenUsage(vectors.tokens)
+        return embeddings.write_answer(vectors, asked, _envelope(call, request, include_usage=True)), usage
+
+    def _parsed(self, body: bytes, losses: Losses) -> embeddings.Request:
+        return embeddings.read_request(body, losses)
+
+    def _body(self, asked: embeddings.Request, losses: Losses) -> bytes:
+        return embeddings.write_request(asked, self._format, self._model, losses)
 
 
 _STREAM_TYPES: dict[Framing, bytes] = {"sse": STREAM_CONTENT_TYPE, "event-stream": event_stream.CONTENT_TYPE}
@@ -232,6 +291,8 @@ def delivery_to(candidate: Candidate, path: ModelPath, *, stream: bool) -> Deliv
     route = provider.route(path.operation, upstream.model, stream=stream)
     if route is not None:
         return Passed(candidate, path, route)
+    if path.operation == "embeddings":
+        return _embedded(candidate)
     counting = path.operation == "count_tokens"
     operation = provider.counts_in if counting else provider.converses_in
     route = None if operation is None else provider.route(operation, upstream.model, stream=stream)
@@ -239,6 +300,15 @@ def delivery_to(candidate: Candidate, path: ModelPath, *, stream: bool) -> Deliv
         return None
     dialects = open_dialect(path.conversation), open_dialect(OPERATIONS[operation])
     return (Counted if counting else Translated)(candidate, *dialects, route)
+
+
+def _embedded(candidate: Candidate) -> Delivery | None:
+    upstream = candidate.upstream
+    for operation in upstream.provider.embeds_in:
+        route = upstream.provider.route(operation, upstream.model, stream=False)
+        if route is not None:
+            return Embedded(candidate, operation, route)
+    return None
 
 
 def _names(lines: bytes) -> frozenset[bytes]:

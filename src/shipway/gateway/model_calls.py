@@ -114,7 +114,7 @@ class ModelCalls:
                 if delivery is None:
                     delivery = _delivery(candidate, path, kind)
                 if delivery is None:
-                    unsuited = refusals.not_offered(model.name)
+                    unsuited = refusals.not_offered(model.name, path.operation)
                     continue
                 is_retry = True
                 breaker = candidate.endpoint.breaker
@@ -277,7 +277,7 @@ def _whole_answer(
     try:
         if response.content_encoding:
             body = _inflated(body, response.content_encoding)
-        body, usage = delivery.answer(call, request, body)
+        body, usage = delivery.answer(call, request, response, body)
     except ValueError as error:
         raise UpstreamFault("garbage", str(error)) from error
     _note_usage(call, usage)

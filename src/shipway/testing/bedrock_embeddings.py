@@ -82,7 +82,7 @@ def answer(body: Any, model: str) -> tuple[Json, Usage]:
     vectors = [vector(text, dimensions) for text in request.texts]
     by_type: Json = {"embeddings": vectors, "response_type": "embeddings_floats"}
     if request.embedding_types is not None:
-        named = {kind: vectors for kind in request.embedding_types}
+        named = dict.fromkeys(request.embedding_types, vectors)
         by_type = {"embeddings": named, "response_type": "embeddings_by_type"}
     count = sum(len(pieces(text)) for text in request.texts)
     return {"id": "fake", "texts": request.texts, **by_type}, Usage(input=count)

@@ -1,15 +1,13 @@
-"""Legacy completions, embeddings and counts of tokens, asked of providers of other dialects."""
+"""Legacy completions and counts of tokens, asked of providers of other dialects."""
 
 from __future__ import annotations
 
-import base64
 import json
-import struct
 from typing import Any
 
 import pytest
 
-from shipway.gateway.dialects import embeddings, token_counts
+from shipway.gateway.dialects import token_counts
 from shipway.gateway.dialects.conversation import Reasoning, Text
 from shipway.gateway.dialects.events import Answer, Envelope, unfold
 from shipway.gateway.dialects.losses import Losses
@@ -58,32 +56,6 @@ def test_what_a_completion_cannot_say_elsewhere_is_refused_by_name(more: dict[st
     with pytest.raises(Refused) as refused:
         open_dialect("completions").read_request(encoded({"model": "m", "prompt": "x"} | more), Losses())
     assert refused.value.refusal.param == field
-
-
-def test_embeddings_are_asked_of_gemini_in_one_batch() -> None:
-    body = encoded({"model": "m", "input": ["a", "b"], "dimensions": 2, "encoding_format": "base64"})
-    request = embeddings.read_request(body, Losses())
-    assert json.loads(embeddings.write_gemini_request(request, "gemini-embedding-001", Losses())) == {
-        "requests": [
-            {
-                "model": "models/gemini-embedding-001",
-                "outputDimensionality": 2,
-                "content": {"parts": [{"text": text}]},
-            }
-            for text in ("a", "b")
-        ]
-    }
-    vectors = embeddings.read_gemini_answer(b'{"embeddings":[{"values":[0.5,1]},{"values":[2,3]}]}', request)
-    told = json.loads(embeddings.write_answer(vectors, request, ENVELOPE))
-    assert [struct.unpack("<2f", base64.b64decode(one["embedding"])) for one in told["data"]] == [(0.5, 1), (2, 3)]
-    with pytest.raises(ValueError, match="vectors"):
-        embeddings.read_gemini_answer(b'{"embeddings":[{"values":[1]}]}', request)
-
-
-def test_tokens_in_place_of_text_are_refused() -> None:
-    with pytest.raises(Refused) as refused:
-        embeddings.read_request(encoded({"model": "m", "input": [1, 2]}), Losses())
-    assert (refused.value.refusal.param or "").startswith("input")
 
 
 COUNTED = encoded({"model": "m", "system": "s", "messages": [{"role": "user", "content": "Hello"}]})
