@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from fuzz.transport import cut
 from shipway.gateway.dialects.openai import Usage
 from shipway.gateway.dialects.openai_stream import DONE, StreamReader
+from shipway.gateway.dialects.usage import TokenUsage
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,7 @@ class Reading:
     """What became of one stream that ended in order."""
 
     passed_on: bytes
-    usage: Usage | None
+    usage: Usage | TokenUsage | None
     done: bool
     failed: str
     whole: bool

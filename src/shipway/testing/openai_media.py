@@ -68,8 +68,8 @@ def speech_events(body: Mapping[str, Any]) -> tuple[list[Json], Usage]:
     return [*events, {"type": "speech.audio.done", "usage": usage}], spoken
 
 
-def image_events(body: Mapping[str, Any]) -> tuple[list[Json], Usage]:
-    """Build the events of a picture that is shown while it is drawn."""
+def image_events(body: Mapping[str, Any], kind: str) -> tuple[list[Json], Usage]:
+    """Build the events of a picture that is shown while it is drawn; *kind* begins their types."""
     whole, drawn = images({**body, "n": 1})
     common = {
         "b64_json": whole["data"][0]["b64_json"],
@@ -80,10 +80,10 @@ def image_events(body: Mapping[str, Any]) -> tuple[list[Json], Usage]:
         "size": "1024x1024",
     }
     partial = [
-        {"type": "image_generation.partial_image", "partial_image_index": index, **common}
-        for index in range(body.get("partial_images") or 0)
+        {"type": f"{kind}.partial_image", "partial_image_index": index, **common}
+        for index in range(int(body.get("partial_images") or 0))
     ]
-    return [*partial, {"type": "image_generation.completed", "usage": whole["usage"], **common}], drawn
+    return [*partial, {"type": f"{kind}.completed", "usage": whole["usage"], **common}], drawn
 
 
 def images(body: Mapping[str, Any]) -> tuple[Json, Usage]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import msgspec
 
 from shipway.gateway.dialects.openai import ABSENT, Usage
+from shipway.gateway.dialects.usage import TokenUsage
 
 MAX_EVENT_BYTES = 16 * 1024 * 1024
 """An event larger than this is no event."""
@@ -69,7 +70,7 @@ class StreamReader:
     """
 
     def __init__(self) -> None:
-        self.usage: Usage | None = None
+        self.usage: Usage | TokenUsage | None = None
         self.begun = False
         self.done = False
         self.failed = ""
