@@ -43,8 +43,8 @@ def app_file(place: Place, fake: FakeServer, spare: FakeOpenAI, may_drop: Sequen
     return (
         f'name = "app"\n[providers.first]\n{address}{place.settings}'
         f'[providers.spare]\nkind = "openai"\nbase_url = "{spare.base_url}"\n'
-        f'[models.m]\nupstreams = ["first/{MODEL}"]\nmay_drop = {list(may_drop)}\n'
-        f'[models.pair]\nupstreams = ["first/{MODEL}", "spare/{MODEL}"]\n'
+        f'[models.m]\nupstreams = ["first/{place.model}"]\nmay_drop = {list(may_drop)}\n'
+        f'[models.pair]\nupstreams = ["first/{place.model}", "spare/{MODEL}"]\n'
         '[gateway]\ndrain = "1s"\ngrace = "1ms"\n[gateway.timeouts]\nfirst_byte = "300ms"\nfirst_token = "300ms"\n'
         'idle = "300ms"\n'
     )
