@@ -106,6 +106,23 @@ async def test_an_upstream_without_embeddings_is_passed_over(
             await client.embeddings.create(model="v", input="a")
 
 
+async def test_a_text_that_is_too_long_is_named(start_gateway: StartGateway, gemini: FakeGemini) -> None:
+    text = "The input token count (3000) exceeds the maximum number of tokens allowed (2048)."
+    gemini.script(Reply(status=400, error_message=text))
+    gateway = await start_gateway(app(gemini=gemini.base_url, upstreams=["gemini/g"]))
+    async with sdk(gateway) as client:
+        with pytest.raises(openai.BadRequestError, match="A text is longer than the model takes") as caught:
+            await client.embeddings.create(model="v", input="a")
+    assert (caught.value.code, caught.value.param) == ("context_length_exceeded", "input")
+
+
+async def test_what_may_be_dropped_is_left_out_and_listed(start_gateway: StartGateway, gemini: FakeGemini) -> None:
+    source = app(gemini=gemini.base_url, upstreams=["gemini/g"]) + 'may_drop = ["user"]\n'
+    gateway = await start_gateway(source)
+    response = await gateway.http.post("/v1/embeddings", json={"model": "v", "input": "a", "user": "u"})
+    assert (response.status_code, response.headers["x-shipway-dropped"]) == (200, "user")
+
+
 async def test_cached_vectors_are_given_again(start_gateway: StartGateway, gemini: FakeGemini) -> None:
     source = app(gemini=gemini.base_url, upstreams=["gemini/g"]) + '[models.v.cache]\nttl = "1m"\nsize = "10MB"\n'
     gateway = await start_gateway(source)

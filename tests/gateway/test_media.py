@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any
 
 import openai
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shipway.gateway.dialects.openai_media import MediaStream, pictures_usage, ranking_usage, transcript_usage
 from shipway.gateway.dialects.usage import TokenUsage
@@ -109,6 +112,23 @@ def test_a_stream_may_end_after_its_last_event_alone() -> None:
     assert followed(DELTA, {"error": {"message": "x"}}).failed == "error"
     assert followed(DELTA, "{").failed == "garbage"
     assert followed(DELTA, "[]").failed == "garbage"
+
+
+@given(st.lists(st.integers(1, 30), min_size=1), st.sampled_from([b"\n", b"\r\n"]))
+def test_a_stream_is_the_same_however_it_is_cut(sizes: list[int], line_end: bytes) -> None:
+    events: list[dict[str, Any]] = [DELTA, DELTA, {**DONE, "usage": {"input_tokens": 3, "output_tokens": 2}}]
+    data = b"".join(f"event: {one['type']}\ndata: {json.dumps(one)}\n\n".encode() for one in events)
+    data = data.replace(b"\n", line_end)
+    reader, at, passed = MediaStream(), 0, b""
+    for size in itertools.cycle(sizes):
+        passed += reader.pass_on(data[at : at + size])
+        at += size
+        if at >= len(data):
+            break
+    rest = reader.finish()
+    assert rest is not None
+    assert (passed + rest).replace(b"\r\n", b"\n").strip() == data.replace(b"\r\n", b"\n").strip()
+    assert (reader.usage, reader.failed) == (TokenUsage(3, output=2), "")
 
 
 def test_every_picture_of_a_stream_passes() -> None:

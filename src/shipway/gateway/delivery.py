@@ -7,6 +7,7 @@ A delivery is worked out once for each candidate, path and kind of answer, and k
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Generic, Protocol, TypeVar, cast
 
 import msgspec
@@ -15,6 +16,7 @@ from shipway.gateway.call import Call
 from shipway.gateway.dialects import embeddings, token_counts
 from shipway.gateway.dialects.conversation import Conversation
 from shipway.gateway.dialects.dialect import Dialect
+from shipway.gateway.dialects.errors import CONTEXT_LENGTH
 from shipway.gateway.dialects.events import Envelope
 from shipway.gateway.dialects.losses import Losses
 from shipway.gateway.dialects.openai import STREAM_CONTENT_TYPE, ModelRequest
@@ -249,6 +251,12 @@ class Embedded(_Rewritten[embeddings.Request]):
     def __init__(self, candidate: Candidate, operation: Operation, route: Route) -> None:
         super().__init__(candidate, open_dialect(OPERATIONS[operation]), route)
         self._format = open_embeddings(operation)
+
+    def refusal(self, response: ResponseHead, body: bytes) -> Refusal:
+        refusal = super().refusal(response, body)
+        if refusal.code == CONTEXT_LENGTH:
+            return replace(refusal, message="A text is longer than the model takes.", param="input")
+        return refusal
 
     def reader(self, call: Call, request: ModelRequest) -> AnswerReader:
         raise NotImplementedError("vectors do not come in a stream, so a request for one was refused")
