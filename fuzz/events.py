@@ -7,9 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from fuzz.transport import cut
-from shipway.gateway.dialects.openai import Usage
 from shipway.gateway.dialects.openai_stream import DONE, StreamReader
-from shipway.gateway.dialects.usage import TokenUsage
+from shipway.gateway.model_api import Usage
 
 
 @dataclass(frozen=True)
@@ -17,7 +16,7 @@ class Reading:
     """What became of one stream that ended in order."""
 
     passed_on: bytes
-    usage: Usage | TokenUsage | None
+    usage: Usage | None
     done: bool
     failed: str
     whole: bool

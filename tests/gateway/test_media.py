@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shipway.gateway.dialects.openai_media import MediaStream, pictures_usage, ranking_usage, transcript_usage
+from shipway.gateway.dialects.openai import image_usage, transcript_usage
+from shipway.gateway.dialects.openai_media import MediaStream, ranking_usage
 from shipway.gateway.dialects.usage import TokenUsage
 from shipway.testing.openai_server import FakeOpenAI, Reply
 from tests.gateway.conftest import StartGateway, model_app
@@ -152,16 +153,16 @@ def test_a_transcript_in_chunks_of_chat_is_followed_too() -> None:
     [
         ({"prompt_tokens": 3, "total_tokens": 5}, TokenUsage(3)),
         ({"total_tokens": 5}, TokenUsage(5)),
-        ({}, None),
-        (None, None),
-        ("x", None),
+        ({}, TokenUsage()),
+        (None, TokenUsage()),
+        ("x", TokenUsage()),
     ],
 )
-def test_a_ranking_has_at_least_its_total(usage: Any, expected: TokenUsage | None) -> None:
+def test_a_ranking_has_at_least_its_total(usage: Any, expected: TokenUsage) -> None:
     assert ranking_usage(json.dumps({"results": [], "usage": usage}).encode()) == expected
 
 
-@pytest.mark.parametrize("read", [pictures_usage, transcript_usage, ranking_usage])
+@pytest.mark.parametrize("read", [image_usage, transcript_usage, ranking_usage])
 @pytest.mark.parametrize("body", [b"<html>", b'{"error":{"message":"x"}}'])
 def test_errors_and_pages_are_no_answers(read: Any, body: bytes) -> None:
     with pytest.raises(ValueError, match=r"answer|page"):
@@ -169,6 +170,6 @@ def test_errors_and_pages_are_no_answers(read: Any, body: bytes) -> None:
 
 
 def test_what_is_counted_in_seconds_has_no_tokens() -> None:
-    assert transcript_usage(b'{"text":"a","usage":{"type":"duration","seconds":3}}') is None
+    assert transcript_usage(b'{"text":"a","usage":{"type":"duration","seconds":3}}') == TokenUsage()
     assert transcript_usage(b'{"text":"a"}') is None
     assert transcript_usage(b"a plain text") is None

@@ -241,7 +241,7 @@ def _candidates(app: App, model: Model, upstream: Upstream, around: Surroundings
             hint='a local model is served by "shipway up"; elsewhere set base_url of the provider',
         )
     provider = around.providers.get(declared.kind, _settings(app, declared, tuple(urls), around.environ))
-    target = UpstreamTarget(upstream.target, upstream.model, provider, _droppable(model))
+    target = UpstreamTarget(upstream.target, upstream.model, provider, _droppable(model), model.stream_usage)
     urls = provider.base_urls
     weight = (1.0 if upstream.weight is None else upstream.weight) / len(urls)
     tls = _tls(app, declared)

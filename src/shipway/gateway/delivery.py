@@ -7,13 +7,14 @@ A delivery is worked out once for each candidate, path and kind of answer, and k
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Generic, Protocol, TypeVar, cast
 
 import msgspec
 
 from shipway.gateway.call import Call
-from shipway.gateway.dialects import embeddings, token_counts
+from shipway.gateway.dialects import embeddings, token_counts, unasked_usage
 from shipway.gateway.dialects.conversation import Conversation
 from shipway.gateway.dialects.dialect import Dialect
 from shipway.gateway.dialects.errors import CONTEXT_LENGTH
@@ -40,12 +41,14 @@ class Delivery(Protocol):
     held: Whether a good answer that is not streamed is a document to be read before it is passed on.
     id_fields: Headers of a response in which the upstream's request id is looked for before `x-request-id`.
     translated: Whether it would mean nothing to the client as it is.
+    read_wait: See `Dialect.read_wait`.
     """
 
     content_type: bytes
     held: bool
     id_fields: tuple[bytes, ...]
     translated: bool
+    read_wait: Callable[[bytes], float | None] | None
 
     def message(self, call: Call, request: ModelRequest) -> bytes:
         """The whole request. Raises: Refused, where it cannot be said; NoCredentialError."""
@@ -114,7 +117,7 @@ class RequestHeads:
 class Passed:
     """The caller's dialect is the upstream's: bytes pass untouched but for the model's name, and are read on the side."""
 
-    __slots__ = ("_heads", "_model_json", "_path", "content_type", "held", "id_fields", "translated")
+    __slots__ = ("_heads", "_model_json", "_path", "content_type", "held", "id_fields", "read_wait", "translated")
 
     def __init__(self, candidate: Candidate, path: ModelPath, route: Route) -> None:
         self._heads = RequestHeads(candidate, route)
@@ -124,6 +127,7 @@ class Passed:
         self.held = route.framing == "json"
         self.id_fields = _id_fields(candidate)
         self.translated = False
+        self.read_wait: Callable[[bytes], float | None] | None = None  # callers' dialects say it in a header
 
     def message(self, call: Call, request: ModelRequest) -> bytes:
         return self._heads.message(call, request.body_for(self._model_json))
@@ -138,6 +142,23 @@ class Passed:
 
     def refusal(self, response: ResponseHead, body: bytes) -> Refusal:
         return self._path.read_error(response.status, body)
+
+
+class PassedForUsage(Passed):
+    """The same of a stream whose usage the gateway asks for where its caller does not."""
+
+    __slots__ = ()
+
+    def message(self, call: Call, request: ModelRequest) -> bytes:
+        options = unasked_usage.options_asking(request)
+        if options is None:
+            return super().message(call, request)
+        return self._heads.message(call, unasked_usage.body_with(request, self._model_json, options))
+
+    def reader(self, call: Call, request: ModelRequest) -> AnswerReader:
+        if unasked_usage.options_asking(request) is None:
+            return super().reader(call, request)
+        return unasked_usage.UnaskedUsage()
 
 
 Asked = TypeVar("Asked", Conversation, embeddings.Request)
@@ -155,6 +176,7 @@ class _Rewritten(Generic[Asked]):
         "content_type",
         "held",
         "id_fields",
+        "read_wait",
         "translated",
     )
 
@@ -167,6 +189,7 @@ class _Rewritten(Generic[Asked]):
         self._upstream = upstream
         self.content_type = _STREAM_TYPES.get(route.framing, b"")
         self.held = self.translated = True
+        self.read_wait = upstream.read_wait
         self.id_fields = _id_fields(candidate)
 
     def message(self, call: Call, request: ModelRequest) -> bytes:
@@ -298,7 +321,8 @@ def delivery_to(candidate: Candidate, path: ModelPath, *, stream: bool) -> Deliv
     provider = upstream.provider
     route = provider.route(path.operation, upstream.model, stream=stream)
     if route is not None:
-        return Passed(candidate, path, route)
+        asks = stream and upstream.stream_usage and path.operation in ("chat_completions", "completions")
+        return (PassedForUsage if asks else Passed)(candidate, path, route)
     if path.operation == "embeddings":
         return _embedded(candidate)
     counting = path.operation == "count_tokens"

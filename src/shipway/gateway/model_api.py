@@ -16,27 +16,25 @@ from shipway.gateway.dialects.forms import FormRequest
 from shipway.gateway.dialects.openai import ModelRequest
 from shipway.gateway.dialects.openai_stream import StreamReader
 from shipway.gateway.dialects.registry import open_dialect
-from shipway.gateway.dialects.usage import NOTHING
+from shipway.gateway.dialects.usage import NOTHING, TokenUsage
 from shipway.gateway.passed_stream import PassedStream
 from shipway.gateway.providers.provider import Operation
 from shipway.gateway.refusals import Refusal, Writer
 
 
 class Usage(Protocol):
-    """Tokens of one call as reported; None is unknown, never zero. The last three are parts of the totals before them."""
+    """Tokens of one call as reported; None is unknown, never zero.
+
+    Attributes:
+        parts: The tokens in classes; None where there are no others than two plain ones.
+    """
 
     @property
     def prompt_tokens(self) -> int | None: ...
     @property
     def completion_tokens(self) -> int | None: ...
     @property
-    def has_parts(self) -> bool: ...
-    @property
-    def cached_read(self) -> int | None: ...
-    @property
-    def cached_write(self) -> int | None: ...
-    @property
-    def reasoning(self) -> int | None: ...
+    def parts(self) -> TokenUsage | None: ...
 
 
 class AnswerReader(Protocol):
@@ -48,6 +46,10 @@ class AnswerReader(Protocol):
     def done(self) -> bool: ...
     @property
     def failed(self) -> str: ...
+    @property
+    def error_kind(self) -> str: ...
+    @property
+    def error_wait_s(self) -> float | None: ...
     @property
     def over(self) -> bool: ...
     @property
@@ -121,12 +123,12 @@ def _read_by_parser(name: str, content: str) -> dict[str, Any]:
 _ANTHROPIC = {**_read_by_parser("anthropic", "content"), "id_name": ANTHROPIC_ID}
 _PICTURES: dict[str, Any] = {
     "stream_reader": openai_media.MediaStream,
-    "read_usage": openai_media.pictures_usage,
+    "read_usage": openai.image_usage,
 }
 _HEARD: dict[str, Any] = {
     "read_request": FormRequest,
     "stream_reader": openai_media.MediaStream,
-    "read_usage": openai_media.transcript_usage,
+    "read_usage": openai.transcript_usage,
 }
 _CONVERSATIONS = ModelPath("chat_completions", "chat", conversation="openai_chat")
 

@@ -15,6 +15,7 @@ from tests.integration.matrix.faults import EARLY_FAULTS, FAULTS, LATE_FAULTS
 from tests.integration.matrix.operations import EMBEDDINGS, FAULTS_OF_OPERATIONS, NO_EMBEDDINGS, OPERATIONS
 from tests.integration.matrix.places import EMBEDDERS, PLACES, Place
 from tests.integration.matrix.running import KEY, Setting, setting
+from tests.integration.matrix.test_log import CLASSES, PARTS
 
 pytestmark = pytest.mark.integration
 
@@ -30,9 +31,21 @@ def logged(capfd: pytest.CaptureFixture[str]) -> dict[str, Any]:
     return attributes
 
 
-def expect_counted(served: Usage | None, tokens: dict[str, float], line: dict[str, Any]) -> None:
+async def counted(here: Setting) -> tuple[dict[str, float], dict[str, float]]:
+    """What the metrics say was used: both totals, and the classes."""
+    return await here.tokens(), await here.classes()
+
+
+def expect_counted(
+    served: Usage | None, metrics: tuple[dict[str, float], dict[str, float]], line: dict[str, Any]
+) -> None:
     """What was said of usage is in the metrics and in the log; what was not is in neither."""
     said = served or Usage()
+    tokens, classes = metrics
+    assert classes == {name: count for name, part in CLASSES.items() if (count := getattr(said, part))}
+    assert {name for name in PARTS if f"gen_ai.usage.{name}" in line} == {
+        name for name, part in PARTS.items() if getattr(said, part)
+    }
     assert tokens == {"input": said.all_input, "output": said.all_output}
     named = {"input": line.get("gen_ai.usage.input_tokens", 0), "output": line.get("gen_ai.usage.output_tokens", 0)}
     assert named == tokens
@@ -53,10 +66,10 @@ async def test_operation(
         async with client_of(here.spare.url) as direct:
             assert through == await operation.call(direct, "m")
         served = here.fake.requests[0].reported
-        tokens = await here.tokens()
+        metrics = await counted(here)
     if served is not None:
         assert through.counts == (served.all_input, served.all_output or None)
-    expect_counted(served, tokens, logged(capfd))
+    expect_counted(served, metrics, logged(capfd))
 
 
 @pytest.mark.parametrize("case_name", EMBEDDINGS)
@@ -73,14 +86,14 @@ async def test_embeddings(case_name: str, place_name: str, tmp_path: Path, capfd
             return
         answer = await client.embeddings.create(**asked)
         (request,) = here.fake.requests
-        tokens = await here.tokens()
+        metrics = await counted(here)
     assert [one.embedding for one in answer.data] == expected_vectors(asked, place, len(answer.data[0].embedding))
     assert len(answer.data[0].embedding) == asked.get("dimensions", len(answer.data[0].embedding))
     assert [one.index for one in answer.data] == list(range(len(answer.data)))
     served = request.reported
     assert served is not None
     assert (answer.model, answer.usage.prompt_tokens, answer.usage.total_tokens) == ("m", served.input, served.input)
-    expect_counted(served, tokens, logged(capfd))
+    expect_counted(served, metrics, logged(capfd))
 
 
 def expected_vectors(asked: dict[str, Any], place: Place, dimensions: int) -> list[list[float]]:
@@ -101,7 +114,8 @@ async def test_fault_of_embeddings(fault_name: str, place_name: str, tmp_path: P
             await client.embeddings.create(model="m", input="two words")
         error: Any = caught.value
         assert (type(error), error.status_code) == (exception, status)
-        assert error.response.headers.get("retry-after") == fault.retry_after
+        retry_after = place.quota_wait if fault_name == "out of quota" else fault.retry_after
+        assert error.response.headers.get("retry-after") == retry_after
         assert [word for word in ("fake", "127.0.0.1", "key") if word in str(error.body)] == []
         await expect_spare(here, client, exception, elsewhere=fault.elsewhere)
 

@@ -9,6 +9,7 @@ Source: https://platform.openai.com/docs/api-reference/completions.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import msgspec
 from msgspec import Raw
@@ -28,14 +29,14 @@ from shipway.gateway.dialects.events import (
     UsageKnown,
 )
 from shipway.gateway.dialects.losses import Losses, StrictReader
+from shipway.gateway.dialects.openai import in_band_kind
 from shipway.gateway.dialects.openai_chat import DIALECT as CHAT
 from shipway.gateway.dialects.openai_chat.answer import (
-    UsageRead,
     read_stop,
-    read_usage,
     written_stop,
     written_usage,
 )
+from shipway.gateway.dialects.openai_usage import read_usage
 from shipway.gateway.dialects.usage import NOTHING
 from shipway.gateway.refusals import Refused, bad_field
 
@@ -163,7 +164,7 @@ class _Document(msgspec.Struct, gc=False):
     """A whole answer, or a chunk of one."""
 
     choices: list[_Choice] | None = None
-    usage: UsageRead | None = None
+    usage: Any = None
     id: str = ""
     model: str = ""
     object: str | None = None
@@ -193,7 +194,7 @@ class Parser:
             return [ENDED]
         chunk = _read_document(data)
         if name == "error" or chunk.object == "error" or bytes(chunk.error) != b"null":
-            return [Failed()]
+            return [Failed(in_band_kind(data))]
         events: list[Event] = []
         for choice in chunk.choices or ():
             if choice.index:

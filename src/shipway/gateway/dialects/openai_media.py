@@ -1,15 +1,18 @@
-"""OpenAI's sounds and pictures on their way to the client, and rankings beside them: what a request says, usage, streams.
+"""OpenAI's sounds and pictures on their way to the client, and rankings beside them: what a request says, streams, usage.
 
 Source: https://platform.openai.com/docs/api-reference/audio and …/images, with the streaming events of each.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
-from shipway.gateway.dialects.openai import ABSENT, ModelRequest, any_usage
+from shipway.gateway.dialects.openai import ABSENT, ModelRequest, any_usage, decoded, in_band_kind
 from shipway.gateway.dialects.openai_stream import StreamReader
-from shipway.gateway.dialects.usage import TokenUsage, remainder
+from shipway.gateway.dialects.openai_usage import read_image_usage, read_speech_usage, read_usage
+from shipway.gateway.dialects.usage import TokenUsage, counted, members
 from shipway.gateway.refusals import Refused, bad_field
 
 LAST_EVENTS = frozenset(
@@ -38,101 +41,14 @@ class SpeechRequest(ModelRequest):
             raise Refused(bad_field("stream_format", "The field 'stream_format' must be a string.")) from None
 
 
-class _Details(msgspec.Struct, gc=False):
-    audio_tokens: int | None = None
-    image_tokens: int | None = None
-    text_tokens: int | None = None
-
-
-class _Usage(msgspec.Struct, gc=False):
-    """Audio says `input_token_details`, pictures say `input_tokens_details`."""
-
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    input_token_details: _Details | None = None
-    input_tokens_details: _Details | None = None
-    output_tokens_details: _Details | None = None
-
-
-_decode_usage = msgspec.json.Decoder(_Usage | None).decode
-
-
-def read_usage(raw: msgspec.Raw, *, drawn: bool) -> TokenUsage | None:
-    """The usage of a document about sounds or, where *drawn*, pictures, whose output is pictures unless it says otherwise.
-
-    None where it is counted in other units than tokens, such as seconds.
-    """
-    try:
-        usage = _decode_usage(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return None
-    if usage is None or (usage.input_tokens is None and usage.output_tokens is None):
-        return None
-    given = usage.input_token_details or usage.input_tokens_details or _NO_DETAILS
-    made = usage.output_tokens_details or _NO_DETAILS
-    images = made.image_tokens
-    if drawn and images is None and made.text_tokens is None:
-        images = usage.output_tokens
-    fresh, audio, image = remainder(usage.input_tokens, given.audio_tokens, given.image_tokens)
-    output, output_audio, output_image = remainder(usage.output_tokens, made.audio_tokens, images)
-    return TokenUsage(
-        fresh,
-        input_audio=audio,
-        input_image=image,
-        output=output,
-        output_audio=output_audio,
-        output_image=output_image,
-    )
-
-
-_NO_DETAILS = _Details()
-
-
-class _Document(msgspec.Struct, gc=False):
-    usage: msgspec.Raw = ABSENT
-
-
-_decode_document = msgspec.json.Decoder(_Document).decode
-
-
-def pictures_usage(body: bytes) -> TokenUsage | None:
-    """The usage of an answer with pictures. Raises: ValueError, for what is none."""
-    any_usage(body, "data")
-    return read_usage(_decode_document(body).usage, drawn=True)
-
-
-def transcript_usage(body: bytes) -> TokenUsage | None:
-    """The usage of a transcript, which may be plain text. Raises: ValueError, for an error or a page of HTML."""
-    begins = body.lstrip()[:1]
-    if begins == b"{":
-        any_usage(body)
-        return read_usage(_decode_document(body).usage, drawn=False)
-    if begins == b"<":
-        raise ValueError("a page, not a transcript")
-    return None
-
-
-class _Total(msgspec.Struct, gc=False):
-    prompt_tokens: int | None = None
-    total_tokens: int | None = None
-
-
-class _Ranking(msgspec.Struct, gc=False):
-    usage: _Total | None = None
-
-
-_decode_ranking = msgspec.json.Decoder(_Ranking).decode
-
-
 def ranking_usage(body: bytes) -> TokenUsage | None:
-    """The usage of documents in an order, of which some servers say the total alone. Raises: ValueError."""
-    any_usage(body, "results")
-    try:
-        usage = _decode_ranking(body).usage or _Total()
-    except msgspec.ValidationError:
-        return None
-    count = usage.total_tokens if usage.prompt_tokens is None else usage.prompt_tokens
-    return None if count is None else TokenUsage(count)
+    """The usage of documents in an order, of which some servers say the total alone. Raises: ValueError, for what is none."""
+    return any_usage(body, "results", _read_ranking_usage)
+
+
+def _read_ranking_usage(said: object) -> TokenUsage:
+    usage = read_usage(said)
+    return TokenUsage(counted(members(said).get("total_tokens"))) if usage.prompt_tokens is None else usage
 
 
 class _Event(msgspec.Struct, gc=False):
@@ -140,6 +56,12 @@ class _Event(msgspec.Struct, gc=False):
     usage: msgspec.Raw = ABSENT
 
 
+_USAGE_OF: dict[str, Callable[[object], TokenUsage]] = {
+    "speech": read_speech_usage,
+    "image_generation": read_image_usage,
+    "image_edit": read_image_usage,
+}
+"""By what a type begins with."""
 _decode_event = msgspec.json.Decoder(_Event).decode
 
 
@@ -172,10 +94,12 @@ class MediaStream(StreamReader):
             super()._note_document(payload)
             return
         if event.type == "error":
+            self.error_kind = in_band_kind(payload)
             self._fail("error")
             return
         self.begun = True
         if event.usage is not ABSENT:
-            self.usage = read_usage(event.usage, drawn=event.type.startswith("image_")) or self.usage
+            read = _USAGE_OF.get(event.type.partition(".")[0], read_usage)
+            self.usage = read(decoded(event.usage))
         if event.type in LAST_EVENTS:
             self._last_came = self.done = True

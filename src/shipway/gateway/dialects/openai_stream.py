@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import msgspec
 
-from shipway.gateway.dialects.openai import ABSENT, Usage
+from shipway.gateway.dialects.openai import ABSENT, Usage, decoded, in_band_kind
+from shipway.gateway.dialects.openai_usage import read_usage
 from shipway.gateway.dialects.usage import TokenUsage
 
 MAX_EVENT_BYTES = 16 * 1024 * 1024
@@ -53,8 +54,16 @@ class _Event(msgspec.Struct, gc=False):
     object: str | None = None
 
 
+class _OddEvent(msgspec.Struct, gc=False):
+    choices: list[_Choice] | None = None
+    usage: msgspec.Raw = ABSENT
+    error: msgspec.Raw = ABSENT
+    object: str | None = None
+
+
 _decode_event = msgspec.json.Decoder(_Event).decode
 _decode_flowing = msgspec.json.Decoder(_FlowingEvent).decode
+_decode_odd_event = msgspec.json.Decoder(_OddEvent).decode
 
 
 class StreamReader:
@@ -66,14 +75,19 @@ class StreamReader:
         done: The upstream said `[DONE]` where it may; nothing follows.
         failed: What the upstream did wrong, as `UpstreamFault.kind`: an error said in-band (`error`), an event that is none
             (`garbage`), `[DONE]` before each choice had its finish reason (`cut`). Nothing is passed on from there.
+        error_kind: `Refusal.kind` of an error said in-band; "" without one.
         over: It is done or has failed.
     """
+
+    error_wait_s: float | None = None
+    """Never said in this dialect."""
 
     def __init__(self) -> None:
         self.usage: Usage | TokenUsage | None = None
         self.begun = False
         self.done = False
         self.failed = ""
+        self.error_kind = ""
         self.over = False
         self._open: set[int | None] = set()
         self._finished: set[int | None] = set()
@@ -134,6 +148,7 @@ class StreamReader:
         lines = event.split(b"\n")
         payload = b"".join([line[5:].strip() for line in lines if line.startswith(b"data:")])
         if b"event: error" in lines or b"event:error" in lines:
+            self.error_kind = in_band_kind(payload)
             self._fail("error")
         elif payload == b"[DONE]":
             if self.whole:
@@ -150,18 +165,27 @@ class StreamReader:
         self.over = True
 
     def _note_document(self, payload: bytes) -> None:
-        event: _Event | _FlowingEvent
+        event: _Event | _FlowingEvent | _OddEvent
         try:
             event = _decode_flowing(payload) if self.begun else _decode_event(payload)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            if isinstance(error, msgspec.ValidationError) and payload.startswith(b"{"):
-                self.begun = True  # an object, but not quite as expected: the client shall judge
-            else:
+            if event.usage is not None:
+                self.usage = event.usage
+        except msgspec.ValidationError:
+            if not payload.startswith(b"{"):
                 self._fail("garbage")
+                return
+            odd = _odd_event(payload)
+            if odd is None:
+                self.begun = True  # an object, but not quite as expected: the client shall judge
+                return
+            event = odd
+            if isinstance(said := decoded(odd.usage), dict):
+                self.usage = read_usage(said)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            self._fail("garbage")
             return
-        if event.usage is not None:
-            self.usage = event.usage
         if event.object == "error" or (event.error is not ABSENT and bytes(event.error) not in _NO_ERROR):
+            self.error_kind = in_band_kind(payload)
             self._fail("error")
             return
         for choice in event.choices or ():
@@ -170,6 +194,14 @@ class StreamReader:
                 self._finished.add(choice.index)
             if not self.begun and isinstance(choice, _Choice) and choice.says_something():
                 self.begun = True
+
+
+def _odd_event(payload: bytes) -> _OddEvent | None:
+    """An event whose usage has a form of its own; None where more is odd."""
+    try:
+        return _decode_odd_event(payload)
+    except msgspec.ValidationError:
+        return None
 
 
 _FIELDS = frozenset((b"data", b"event", b"id", b"retry"))
