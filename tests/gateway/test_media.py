@@ -134,9 +134,10 @@ def test_a_stream_is_the_same_however_it_is_cut(sizes: list[int], line_end: byte
 
 def test_every_picture_of_a_stream_passes() -> None:
     drawn = {"type": "image_generation.completed", "b64_json": "", "usage": {"input_tokens": 1, "output_tokens": 2}}
-    reader = followed(drawn)
-    assert (reader.begun, reader.done, reader.over) == (True, True, False)
-    assert reader.pass_on(f"data: {json.dumps(drawn)}\n\n".encode()) != b""
+    event = f"event: {drawn['type']}\ndata: {json.dumps(drawn)}\n\n".encode()
+    reader = MediaStream()
+    assert reader.pass_on(event) + reader.pass_on(event * 2) == event * 3
+    assert (reader.begun, reader.done, reader.over) == (True, False, False)
     assert (reader.usage, reader.finish()) == (TokenUsage(1, output=0, output_image=2), b"")
 
 

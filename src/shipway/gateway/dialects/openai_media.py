@@ -15,10 +15,10 @@ from shipway.gateway.dialects.openai_usage import read_image_usage, read_speech_
 from shipway.gateway.dialects.usage import TokenUsage, counted, members
 from shipway.gateway.refusals import Refused, bad_field
 
-LAST_EVENTS = frozenset(
-    ("transcript.text.done", "speech.audio.done", "image_generation.completed", "image_edit.completed")
-)
-"""Types of events with which a stream may end. Of pictures there may be several."""
+_LAST = frozenset(("transcript.text.done", "speech.audio.done"))
+"""Types of events that nothing follows."""
+_MAY_BE_LAST = frozenset(("image_generation.completed", "image_edit.completed"))
+"""Types of events with which a stream may end; of pictures there may be several."""
 
 _decode_text = msgspec.json.Decoder(str).decode
 
@@ -66,40 +66,42 @@ _decode_event = msgspec.json.Decoder(_Event).decode
 
 
 class MediaStream(StreamReader):
-    """Follows a stream of events that have a type, and ends in order after one of `LAST_EVENTS`.
+    """Follows a stream of events that have a type, and ends in order after one that says that all is made.
 
     Some servers stream a transcript as chunks of chat instead: those are followed as such.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self._last_came = False
+        self._may_end = False
 
     @property
     def whole(self) -> bool:
-        return self._last_came or super().whole
+        return self.done or self._may_end or super().whole
 
     def finish(self) -> bytes | None:
         """As for chat, but that no `[DONE]` is added: streams of this kind have none."""
         rest = self.pass_on(b"\n\n") if self._held else b""
-        return rest if not self.failed and (self.done or self.whole) else None
+        return rest if not self.failed and self.whole else None
 
-    def _note_document(self, payload: bytes) -> None:
+    def _note_document(self, payload: bytes) -> bool:
         try:
             event = _decode_event(payload)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             self._fail("garbage")
-            return
+            return False
         if event.type is None:
-            super()._note_document(payload)
-            return
+            return super()._note_document(payload)
         if event.type == "error":
             self.error_kind = in_band_kind(payload)
             self._fail("error")
-            return
+            return False
         self.begun = True
         if event.usage is not ABSENT:
             read = _USAGE_OF.get(event.type.partition(".")[0], read_usage)
             self.usage = read(decoded(event.usage))
-        if event.type in LAST_EVENTS:
-            self._last_came = self.done = True
+        if event.type in _LAST:
+            self.done = True
+        elif event.type in _MAY_BE_LAST:
+            self._may_end = True
+        return False
