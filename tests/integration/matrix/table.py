@@ -72,6 +72,8 @@ def _operations() -> Iterator[str]:
     for name, case in EMBEDDINGS.items():
         yield _row([name, *(_embedding_cell(case, place) for place in EMBEDDERS)])
     yield ""
+    yield "- What passes untouched is for the server to judge: OpenAI's own knows no `input_type`, for one."
+    yield ""
     yield "### OpenAI's SDK, audio, images and rerank"
     yield ""
     yield from _rows(["", *PLACES])
