@@ -85,7 +85,7 @@ async def test_tokens_of_a_stream_whose_client_leaves_are_those_reported_until_t
     caller, place = CALLERS[caller_name], PLACES[place_name]
     async with setting(place, tmp_path, patience="10s") as here:
         here.fake.script(Reply(text="word " * 200, token_delay_s=0.03, usage=COUNTS))
-        call = asyncio.create_task(caller.call(here.url, KEY, {"model": "m", **caller.arguments(Ask())}, True))
+        call = asyncio.ensure_future(caller.call(here.url, KEY, {"model": "m", **caller.arguments(Ask())}, True))
         async with asyncio.timeout(5):
             while not here.fake.requests:  # noqa: ASYNC110 - a list to be read
                 await asyncio.sleep(0.01)

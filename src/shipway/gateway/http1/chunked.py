@@ -87,9 +87,17 @@ class ChunkedBody:
                     self._hold(data[at:], MAX_LINE_BYTES, _NOT_IN_SIZE_LINE)
                     return None
                 left = self._chunk_size(data[at:line_end])
-                self._count_framing(line_end - at + 2)
-                at = line_end + 2
-                self._left = left or _TRAILERS_NEXT
+                begin = line_end + 2
+                end = begin + left
+                if left and data[end : end + 2] == b"\r\n":  # all of it is here, as nearly always
+                    pieces.append(data[begin:end])
+                    self._carried_bytes += left
+                    self._count_framing(begin - at + 2)
+                    at = end + 2
+                else:
+                    self._count_framing(begin - at)
+                    at = begin
+                    self._left = left or _TRAILERS_NEXT
             elif left > 0:
                 piece = data[at : at + left]
                 pieces.append(piece)
