@@ -12,7 +12,7 @@ PACKAGE = ROOT / "src" / "shipway"
 
 BELOW_SPEC = frozenset({"errors", "secret"})
 BELOW_PLANES = BELOW_SPEC | {"spec"}
-PARTS_OF_GATEWAY = frozenset({"monitoring", "security", "store"})
+PARTS_OF_GATEWAY = frozenset({"cost", "monitoring", "security", "store"})
 
 ALLOWED: dict[str, frozenset[str]] = {
     # `shipway.Gateway`, imported when it is asked for.
@@ -24,6 +24,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "monitoring": BELOW_PLANES,
     "security": BELOW_PLANES,
     "store": BELOW_PLANES,
+    "cost": BELOW_PLANES,
     # The data plane starts without a cloud SDK, and a rollout reads it over HTTP: gateway and deploy never meet.
     "gateway": BELOW_PLANES | PARTS_OF_GATEWAY,
     "deploy": BELOW_PLANES | PARTS_OF_GATEWAY,
