@@ -9,7 +9,8 @@ from shipway.spec.objectives import Objectives
 from shipway.spec.rollout import Rollout
 
 TOLERATED_RATIO = 1.2
-"""Of times alone: a canary's caches are cold, so it may be late a little more often before that is a reason to roll back."""
+"""Of times and cost alone: caches, those of providers too, are cold for a canary, so it may be late or dear a little more often
+before that is a reason to roll back."""
 
 
 def declaration(objectives: Objectives, rollout: Rollout) -> Declaration:
@@ -28,11 +29,15 @@ def judge_of(objectives: Objectives, rollout: Rollout) -> Judge:
 
 def _objectives(objectives: Objectives, together: float) -> list[Objective]:
     found = [Objective("availability", max_bad_rate=_rest(objectives.availability), together=together, guarded=True)]
-    for name in ("first_token", "latency"):
+    for name in ("first_token", "latency", "cost"):
         within = getattr(objectives, name)
         if within is not None:
             rate = _rest(within.share)
             found.append(Objective(name, max_bad_rate=rate, tolerated_ratio=TOLERATED_RATIO, together=together))
+    if objectives.quality is not None:
+        # Labels come late and from few: that the share of traffic explains them is good for doubt, not for a promotion.
+        rate = _rest(objectives.quality.share)
+        found.append(Objective("quality", max_bad_rate=rate, max_ratio=None, together=together))
     return found
 
 

@@ -11,6 +11,7 @@ from typing import Protocol
 
 import msgspec
 
+from shipway.cost.prices import Prices
 from shipway.gateway.call import Call
 from shipway.gateway.dialects import token_counts
 from shipway.gateway.dialects.conversation import Conversation
@@ -36,6 +37,7 @@ class Delivery(Protocol):
     """Attributes:
     content_type: How the type of a good answer begins; b"" for any but a stream.
     held: Whether a good answer that is not streamed is a document to be read before it is passed on.
+    prices: Of the upstream; None where they are unknown or such calls cost nothing.
     id_fields: Headers of a response in which the upstream's request id is looked for before `x-request-id`.
     translated: Whether it would mean nothing to the client as it is.
     """
@@ -43,6 +45,7 @@ class Delivery(Protocol):
     content_type: bytes
     held: bool
     id_fields: tuple[bytes, ...]
+    prices: Prices | None
     translated: bool
 
     def message(self, call: Call, request: ModelRequest) -> bytes:
@@ -110,7 +113,7 @@ class RequestHeads:
 class Passed:
     """The caller's dialect is the upstream's: bytes pass untouched but for the model's name, and are read on the side."""
 
-    __slots__ = ("_heads", "_model_json", "_path", "content_type", "held", "id_fields", "translated")
+    __slots__ = ("_heads", "_model_json", "_path", "content_type", "held", "id_fields", "prices", "translated")
 
     def __init__(self, candidate: Candidate, path: ModelPath, route: Route) -> None:
         self._heads = RequestHeads(candidate, route)
@@ -119,6 +122,7 @@ class Passed:
         self.content_type = STREAM_CONTENT_TYPE if route.framing == "sse" else b""
         self.held = route.framing == "json"
         self.id_fields = _id_fields(candidate)
+        self.prices = candidate.upstream.prices if path.billed else None
         self.translated = False
 
     def message(self, call: Call, request: ModelRequest) -> bytes:
@@ -147,6 +151,7 @@ class Translated:
         "content_type",
         "held",
         "id_fields",
+        "prices",
         "translated",
     )
 
@@ -160,6 +165,7 @@ class Translated:
         self.content_type = _STREAM_TYPES.get(route.framing, b"")
         self.held = self.translated = True
         self.id_fields = _id_fields(candidate)
+        self.prices = candidate.upstream.prices
 
     def message(self, call: Call, request: ModelRequest) -> bytes:
         conversation, losses = self._read(request)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from http import HTTPStatus
 
+from shipway.cost.prices import Prices
 from shipway.gateway import refusals
 from shipway.gateway.affinity import affinity_key
 from shipway.gateway.attempt import Attempt, fault_kind
@@ -140,6 +141,8 @@ class ModelCalls:
         call.upstream = upstream.label
         call.attempts += 1
         call.error = None
+        call.prices = delivery.prices
+        call.cost_pico_usd = None
         try:
             message = delivery.message(call, request)
         except Exception as error:
@@ -332,6 +335,13 @@ def _note_usage(call: Call, usage: Usage | None) -> None:
         call.output_tokens = usage.completion_tokens
         if usage.has_parts:
             call.usage = usage
+        if call.prices is not None:
+            call.cost_pico_usd = _cost(call.prices, usage)
+
+
+def _cost(prices: Prices, usage: Usage) -> int | None:
+    rates = prices.at(time.time()).for_input(usage.prompt_tokens)
+    return rates.cost(usage.classes) if usage.has_parts else rates.plain(usage.prompt_tokens, usage.completion_tokens)
 
 
 async def _refuse_status(attempt: Attempt, response: ResponseHead, delivery: Delivery) -> None:

@@ -56,6 +56,7 @@ class AccessRecord:
     __slots__ = (
         "attempts",
         "cache",
+        "cost_pico_usd",
         "duration_s",
         "error",
         "first_token_s",
@@ -97,6 +98,8 @@ class AccessRecord:
         self.input_tokens: int | None = None
         self.usage: UsageParts | None = None
         self.output_tokens: int | None = None
+        self.cost_pico_usd: int | None = None
+        """What the tokens cost, in millionths of a millionth of a dollar."""
         self.guards: list[GuardNote] | None = None
         self.principal: str | None = None
         self.service: str | None = None
@@ -271,6 +274,8 @@ class _JsonLines:
             rest += b',"gen_ai.usage.output_tokens":%d' % record.output_tokens
         if record.usage is not None:
             rest += _parts(record.usage)
+        if record.cost_pico_usd is not None:
+            rest += b',"cost_usd":%d.%012d' % divmod(record.cost_pico_usd, 10**12)
         if record.upstream_request_id is not None:
             rest += b',"upstream_request_id":%b' % _encode(record.upstream_request_id[:128].decode("latin-1"))
         if record.cache is not None:

@@ -73,7 +73,7 @@ class KeptAnswers:
         call.fields += b"x-shipway-cache: hit\r\nAge: %d\r\n%b" % (entry.age_s(cache.wall_s()), entry.dropped)
         model = call.model or ""
         self._telemetry.looked_up(model, result.decode())
-        self._telemetry.tokens_saved(model, entry.input_tokens, entry.output_tokens)
+        self._telemetry.saved(model, entry.input_tokens, entry.output_tokens, entry.cost_pico_usd)
         if entry.stream:
             call.first_token_s = perf_counter() - call.arrived_s
             open_stream(call)

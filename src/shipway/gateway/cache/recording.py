@@ -71,6 +71,7 @@ class Recording:
             self._cache.wall_s(),
             call.input_tokens,
             call.output_tokens,
+            call.cost_pico_usd,
         )
         self._cache.store.put(self._key, entry, self._cache.ttl_s)
         flight, self._flight = self._flight, None
