@@ -14,27 +14,25 @@ from shipway.gateway.dialects import openai
 from shipway.gateway.dialects.anthropic.models import REQUEST_ID as ANTHROPIC_ID
 from shipway.gateway.dialects.openai_stream import StreamReader
 from shipway.gateway.dialects.registry import open_dialect
-from shipway.gateway.dialects.usage import NOTHING
+from shipway.gateway.dialects.usage import NOTHING, TokenUsage
 from shipway.gateway.passed_stream import PassedStream
 from shipway.gateway.providers.provider import Operation
 from shipway.gateway.refusals import Refusal, Writer
 
 
 class Usage(Protocol):
-    """Tokens of one call as reported; None is unknown, never zero. The last three are parts of the totals before them."""
+    """Tokens of one call as reported; None is unknown, never zero.
+
+    Attributes:
+        parts: The tokens in classes; None where there are no others than two plain ones.
+    """
 
     @property
     def prompt_tokens(self) -> int | None: ...
     @property
     def completion_tokens(self) -> int | None: ...
     @property
-    def has_parts(self) -> bool: ...
-    @property
-    def cached_read(self) -> int | None: ...
-    @property
-    def cached_write(self) -> int | None: ...
-    @property
-    def reasoning(self) -> int | None: ...
+    def parts(self) -> TokenUsage | None: ...
 
 
 class AnswerReader(Protocol):
@@ -121,9 +119,9 @@ PATHS: dict[bytes, ModelPath] = {
     b"/v1/messages/count_tokens": ModelPath(
         "count_tokens", "count_tokens", billed=False, **{**_ANTHROPIC, "read_usage": openai.any_usage}
     ),
-    b"/v1/images/generations": ModelPath("images", "image_generation", read_usage=openai.any_usage),
+    b"/v1/images/generations": ModelPath("images", "image_generation", read_usage=openai.image_usage),
     b"/v1/audio/speech": ModelPath("speech", "speech", read_usage=openai.any_usage),
-    b"/v1/images/edits": ModelPath("image_edits", "image_generation", form=True, read_usage=openai.any_usage),
+    b"/v1/images/edits": ModelPath("image_edits", "image_generation", form=True, read_usage=openai.image_usage),
     b"/v1/audio/transcriptions": ModelPath(
         "transcriptions", "transcription", form=True, read_usage=openai.transcript_usage
     ),

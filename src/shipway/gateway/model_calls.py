@@ -333,15 +333,14 @@ def _note_usage(call: Call, usage: Usage | None) -> None:
     if usage is not None:
         call.input_tokens = usage.prompt_tokens
         call.output_tokens = usage.completion_tokens
-        if usage.has_parts:
-            call.usage = usage
+        call.usage = usage.parts
         if call.prices is not None:
-            call.cost_pico_usd = _cost(call.prices, usage)
+            call.cost_pico_usd = _cost(call.prices, call)
 
 
-def _cost(prices: Prices, usage: Usage) -> int | None:
-    rates = prices.at(time.time()).for_input(usage.prompt_tokens)
-    return rates.cost(usage.classes) if usage.has_parts else rates.plain(usage.prompt_tokens, usage.completion_tokens)
+def _cost(prices: Prices, call: Call) -> int | None:
+    rates = prices.at(time.time()).for_input(call.input_tokens)
+    return rates.plain(call.input_tokens, call.output_tokens) if call.usage is None else rates.cost(call.usage)
 
 
 async def _refuse_status(attempt: Attempt, response: ResponseHead, delivery: Delivery) -> None:

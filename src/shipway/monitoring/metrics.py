@@ -36,6 +36,22 @@ OPERATION = Label(
 PROVIDER = Label("gen_ai_provider_name", "Who answered: a provider of the app file.")
 MODEL = Label("gen_ai_request_model", "The model that was asked for: a model of the app file.")
 TOKEN_TYPE = Label("gen_ai_token_type", "Which side of a call the tokens are on.", ("input", "output"))
+TOKEN_CLASS = Label(
+    "class",
+    "What the tokens were, each in one class: of what went in those read from the provider's cache, written to it, audio, "
+    "images, and the rest (`input`); of what came out thoughts (`reasoning`), audio, images, and the rest (`output`).",
+    (
+        "input",
+        "cached_read",
+        "cached_write",
+        "input_audio",
+        "input_image",
+        "output",
+        "reasoning",
+        "output_audio",
+        "output_image",
+    ),
+)
 ERROR_TYPE = Label("error_type", "Code of the error that ended the call; absent on success.")
 RELEASE = Label("release", "The release that answered, where several share the traffic.")
 KIND = Label(
@@ -162,6 +178,15 @@ TOKENS = histogram(
     TOKEN_TYPE,
     unit="tokens",
     bounds=_TOKENS,
+)
+TOKEN_CLASSES = counter(
+    "shipway_tokens_total",
+    "Tokens of model calls in classes that do not overlap, as upstreams reported them: what each is paid by.",
+    OPERATION,
+    PROVIDER,
+    MODEL,
+    RELEASE,
+    TOKEN_CLASS,
 )
 
 # -- money; counted in whole parts of a dollar, so that sums are exact
@@ -290,7 +315,7 @@ PROCESS_OPEN_FDS = gauge("process_open_fds", "File descriptors in use.")
 PROCESS_MAX_FDS = gauge("process_max_fds", "File descriptors that may be in use.")
 
 TABLE: tuple[tuple[str, tuple[Metric[Any], ...]], ...] = (
-    ("Model calls", (MODEL_DURATION, FIRST_TOKEN, OUTPUT_TOKEN, TOKENS)),
+    ("Model calls", (MODEL_DURATION, FIRST_TOKEN, OUTPUT_TOKEN, TOKENS, TOKEN_CLASSES)),
     ("Money and quality", (COST, COST_UNKNOWN_CALLS, COST_OBJECTIVE, QUALITY_LABELS)),
     (
         "Requests",

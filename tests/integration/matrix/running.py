@@ -17,6 +17,7 @@ from tests.integration.matrix.places import ENVIRON, MODEL, Place
 
 KEY = "sk-caller"
 _TOKENS = re.compile(r'^gen_ai_client_token_usage_sum\{.*gen_ai_token_type="(input|output)".*\} (\S+)$', re.MULTILINE)
+_CLASSES = re.compile(r'^shipway_tokens_total\{.*class="(\w+)"\} (\S+)$', re.MULTILINE)
 
 
 @dataclass
@@ -33,9 +34,16 @@ class Setting:
 
     async def tokens(self) -> dict[str, float]:
         """What the metrics say was used, by `input` and `output`."""
+        return {kind: float(value) for kind, value in _TOKENS.findall(await self._metrics())}
+
+    async def classes(self) -> dict[str, float]:
+        """What the metrics say was used, by the classes that are not 0."""
+        counts = _CLASSES.findall(await self._metrics())
+        return {name: count for name, value in counts if (count := float(value))}
+
+    async def _metrics(self) -> str:
         async with httpx.AsyncClient(verify=False) as client:
-            text = (await client.get(f"http://127.0.0.1:{self.server.admin_port}/metrics")).text
-        return {kind: float(value) for kind, value in _TOKENS.findall(text)}
+            return (await client.get(f"http://127.0.0.1:{self.server.admin_port}/metrics")).text
 
 
 def app_file(place: Place, fake: FakeServer, spare: FakeOpenAI, may_drop: Sequence[str] = ()) -> str:

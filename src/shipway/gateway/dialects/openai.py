@@ -7,13 +7,16 @@ level also settles repeated keys, which two parsers could otherwise read differe
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
 from shipway.gateway.affinity import SEARCHED_BYTES, affinity_key
 from shipway.gateway.dialects.errors import CONTEXT_LENGTH, TOO_LONG
+from shipway.gateway.dialects.openai_usage import classes_of, read_image_usage, read_usage
+from shipway.gateway.dialects.usage import MOST_TOKENS, TokenUsage
 from shipway.gateway.refusals import JSON_FIELD, Refusal, Refused, bad_field, extra_fields
 
 if TYPE_CHECKING:
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
 
 _decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_text = msgspec.json.Decoder(str).decode
+_decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
 STREAM_CONTENT_TYPE = b"text/event-stream"
@@ -32,15 +36,8 @@ ABSENT = msgspec.Raw(b"")
 """`Raw | None` would be read as null alone, so absence has a value of its own."""
 
 
-class _Details(msgspec.Struct, gc=False):
-    """Parts of a total."""
-
-    cached_tokens: int | None = None
-    cache_write_tokens: int | None = None
-    reasoning_tokens: int | None = None
-
-
-_decode_details = msgspec.json.Decoder(_Details | None).decode
+Count = Annotated[int, msgspec.Meta(ge=0, le=MOST_TOKENS)]
+"""Tokens as they should be reported; whoever reads them falls back on `openai_usage` where they are not."""
 
 
 class Usage(msgspec.Struct, gc=False):
@@ -49,37 +46,50 @@ class Usage(msgspec.Struct, gc=False):
     The details are read when they are asked for: their form differs from server to server, and the totals count without them.
     """
 
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
+    prompt_tokens: Count | None = None
+    completion_tokens: Count | None = None
     prompt_tokens_details: msgspec.Raw = ABSENT
     completion_tokens_details: msgspec.Raw = ABSENT
 
     @property
-    def has_parts(self) -> bool:
-        return self.prompt_tokens_details is not ABSENT or self.completion_tokens_details is not ABSENT
-
-    @property
-    def cached_read(self) -> int | None:
-        return _details(self.prompt_tokens_details).cached_tokens
-
-    @property
-    def cached_write(self) -> int | None:
-        return _details(self.prompt_tokens_details).cache_write_tokens
-
-    @property
-    def reasoning(self) -> int | None:
-        return _details(self.completion_tokens_details).reasoning_tokens
+    def parts(self) -> TokenUsage | None:
+        """The tokens in classes, where there are others than two plain ones."""
+        given, made = self.prompt_tokens_details, self.completion_tokens_details
+        if (given is ABSENT or _tells_nothing(given)) and (made is ABSENT or _tells_nothing(made)):
+            return None
+        return classes_of(self.prompt_tokens, self.completion_tokens, decoded(given), decoded(made)).parts
 
 
-def _details(raw: msgspec.Raw) -> _Details:
+class _Details(msgspec.Struct, gc=False):
+    """Parts of a total, as far as they make a class of their own."""
+
+    cached_tokens: Count | None = None
+    cache_write_tokens: Count | None = None
+    audio_tokens: Count | None = None
+    image_tokens: Count | None = None
+    reasoning_tokens: Count | None = None
+
+
+_decode_details = msgspec.json.Decoder(_Details).decode
+
+
+def _tells_nothing(details: msgspec.Raw) -> bool:
+    """Whether they are all zeros, as mostly: OpenAI always sends them."""
     try:
-        return (_decode_details(raw) if raw is not ABSENT else None) or _NO_DETAILS
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return _NO_DETAILS
+        told = _decode_details(details)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return not (
+        told.cached_tokens or told.cache_write_tokens or told.audio_tokens or told.image_tokens or told.reasoning_tokens
+    )
 
 
-_NO_DETAILS = _Details()
-_decode_usage = msgspec.json.Decoder(Usage | None).decode
+def decoded(raw: msgspec.Raw) -> object:
+    """The value of *raw*; None where it is absent, or can only be skipped and not read."""
+    try:
+        return _decode(raw) if raw is not ABSENT else None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 class ModelRequest:
@@ -172,25 +182,30 @@ class _Answer(_Bare, gc=False):
     usage: Usage | None = None
 
 
+class _OddAnswer(_Bare, gc=False):
+    usage: msgspec.Raw = ABSENT
+
+
 _decode_answer = msgspec.json.Decoder(_Answer).decode
-_decode_bare = msgspec.json.Decoder(_Bare).decode
+_decode_odd_answer = msgspec.json.Decoder(_OddAnswer).decode
 
 
-def answer_usage(body: bytes, embeddings: bool = False) -> Usage | None:
+def answer_usage(body: bytes, embeddings: bool = False) -> Usage | TokenUsage | None:
     """The usage that a whole answer reports; None when it says nothing of it.
 
     Raises:
         ValueError: it is not an answer: no JSON object, one without choices (or else embeddings), or an error under a good
             status.
     """
-    usage = None
+    usage: Usage | TokenUsage | None
     answer: _Bare
     try:
         try:
             answer = whole = _decode_answer(body)
             usage = whole.usage
         except msgspec.ValidationError:  # usage in a form of its own makes no answer worthless
-            answer = _decode_bare(body)
+            answer = odd = _decode_odd_answer(body)
+            usage = read_usage(decoded(odd.usage))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError("not an answer of this dialect") from error
     if answer.error is not ABSENT and bytes(answer.error) != b"null":
@@ -200,7 +215,7 @@ def answer_usage(body: bytes, embeddings: bool = False) -> Usage | None:
     return usage
 
 
-def any_usage(body: bytes, saying: str = "") -> Usage | None:
+def any_usage(body: bytes, saying: str = "", read: Callable[[object], TokenUsage] = read_usage) -> TokenUsage | None:
     """The usage of a document of which no more is known than that it has the field *saying*.
 
     Raises:
@@ -212,13 +227,15 @@ def any_usage(body: bytes, saying: str = "") -> Usage | None:
         raise ValueError("not an answer of this dialect") from error
     if bytes(fields.get("error", b"null")) != b"null" or (saying and saying not in fields):
         raise ValueError("an error with a good status, or no answer")
-    try:
-        return _decode_usage(fields["usage"]) if "usage" in fields else None
-    except msgspec.ValidationError:
-        return None
+    return read(decoded(fields["usage"])) if "usage" in fields else None
 
 
-def transcript_usage(body: bytes) -> Usage | None:
+def image_usage(body: bytes) -> TokenUsage | None:
+    """The usage of images that were made or changed. Raises: ValueError, as `any_usage`."""
+    return any_usage(body, read=read_image_usage)
+
+
+def transcript_usage(body: bytes) -> TokenUsage | None:
     """The usage of a transcript, which may be plain text. Raises: ValueError, for an error or a page of HTML."""
     begins = body.lstrip()[:1]
     if begins == b"{":

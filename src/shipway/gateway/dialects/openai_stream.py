@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import msgspec
 
-from shipway.gateway.dialects.openai import ABSENT, Usage
+from shipway.gateway.dialects.openai import ABSENT, Usage, decoded
+from shipway.gateway.dialects.openai_usage import read_usage
+from shipway.gateway.dialects.usage import TokenUsage
 
 MAX_EVENT_BYTES = 16 * 1024 * 1024
 """An event larger than this is no event."""
@@ -52,8 +54,16 @@ class _Event(msgspec.Struct, gc=False):
     object: str | None = None
 
 
+class _OddEvent(msgspec.Struct, gc=False):
+    choices: list[_Choice] | None = None
+    usage: msgspec.Raw = ABSENT
+    error: msgspec.Raw = ABSENT
+    object: str | None = None
+
+
 _decode_event = msgspec.json.Decoder(_Event).decode
 _decode_flowing = msgspec.json.Decoder(_FlowingEvent).decode
+_decode_odd_event = msgspec.json.Decoder(_OddEvent).decode
 
 
 class StreamReader:
@@ -69,7 +79,7 @@ class StreamReader:
     """
 
     def __init__(self) -> None:
-        self.usage: Usage | None = None
+        self.usage: Usage | TokenUsage | None = None
         self.begun = False
         self.done = False
         self.failed = ""
@@ -149,17 +159,25 @@ class StreamReader:
         self.over = True
 
     def _note_document(self, payload: bytes) -> None:
-        event: _Event | _FlowingEvent
+        event: _Event | _FlowingEvent | _OddEvent
         try:
             event = _decode_flowing(payload) if self.begun else _decode_event(payload)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            if isinstance(error, msgspec.ValidationError) and payload.startswith(b"{"):
-                self.begun = True  # an object, but not quite as expected: the client shall judge
-            else:
+            if event.usage is not None:
+                self.usage = event.usage
+        except msgspec.ValidationError:
+            if not payload.startswith(b"{"):
                 self._fail("garbage")
+                return
+            odd = _odd_event(payload)
+            if odd is None:
+                self.begun = True  # an object, but not quite as expected: the client shall judge
+                return
+            event = odd
+            if isinstance(said := decoded(odd.usage), dict):
+                self.usage = read_usage(said)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            self._fail("garbage")
             return
-        if event.usage is not None:
-            self.usage = event.usage
         if event.object == "error" or (event.error is not ABSENT and bytes(event.error) not in _NO_ERROR):
             self._fail("error")
             return
@@ -169,6 +187,14 @@ class StreamReader:
                 self._finished.add(choice.index)
             if not self.begun and isinstance(choice, _Choice) and choice.says_something():
                 self.begun = True
+
+
+def _odd_event(payload: bytes) -> _OddEvent | None:
+    """An event whose usage has a form of its own; None where more is odd."""
+    try:
+        return _decode_odd_event(payload)
+    except msgspec.ValidationError:
+        return None
 
 
 _FIELDS = frozenset((b"data", b"event", b"id", b"retry"))

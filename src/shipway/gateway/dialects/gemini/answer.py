@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
@@ -14,7 +15,7 @@ from shipway.gateway.dialects.events import Answer, AnswerPart, Envelope, StopRe
 from shipway.gateway.dialects.gemini.wire import FAMILY
 from shipway.gateway.dialects.losses import object_text
 from shipway.gateway.dialects.signatures import opened_from, sealed_for
-from shipway.gateway.dialects.usage import NOTHING, TokenUsage, plus, remainder
+from shipway.gateway.dialects.usage import NOTHING, TokenUsage, counted, less, members, plus, remainder
 from shipway.gateway.refusals import JSON_FIELD, Refusal, extra_fields
 
 _READ_STOPS: dict[str, StopReason] = {
@@ -47,49 +48,46 @@ class _Read(msgspec.Struct, gc=False):
     """A part of what an upstream says; fields that are not declared are not needed."""
 
 
-class _Count(_Read):
-    modality: str = ""
-    tokenCount: int = 0
-
-
-class UsageRead(_Read):
-    promptTokenCount: int | None = None
-    cachedContentTokenCount: int | None = None
-    candidatesTokenCount: int | None = None
-    thoughtsTokenCount: int | None = None
-    toolUsePromptTokenCount: int | None = None
-    totalTokenCount: int | None = None
-    promptTokensDetails: list[_Count] | None = None
-    cacheTokensDetails: list[_Count] | None = None
-    candidatesTokensDetails: list[_Count] | None = None
-
-
-def _of(counts: list[_Count] | None, modality: str) -> int | None:
-    """None where this modality is not told apart."""
-    if not counts:
+def _of(counts: object, modality: str) -> int | None:
+    """Tokens of a modality in a list of them; None where it is not told apart."""
+    if not isinstance(counts, list):
         return None
-    found = [count.tokenCount for count in counts if count.modality == modality]
-    return sum(found) if found else None
+    found = [
+        counted(said.get("tokenCount")) for one in counts if (said := members(one)) and said.get("modality") == modality
+    ]
+    known = [number for number in found if number is not None]
+    return sum(known) if known else None
 
 
-def _fresh(usage: UsageRead, modality: str) -> int | None:
-    """Tokens of a modality that did not come from the cache."""
-    counted = _of(usage.promptTokensDetails, modality)
-    return None if counted is None else counted - (_of(usage.cacheTokensDetails, modality) or 0)
+def read_usage(said: object) -> TokenUsage:
+    """The classes of a report, which may be anything.
 
-
-def read_usage(usage: UsageRead) -> TokenUsage:
-    """Cached tokens are part of the prompt's, thoughts come on top of the candidates'; what tools read is input."""
-    fresh, cached, audio, image = remainder(
-        usage.promptTokenCount, usage.cachedContentTokenCount, _fresh(usage, "AUDIO"), _fresh(usage, "IMAGE")
+    Cached tokens are part of the prompt's, thoughts come on top of the candidates', and what tools read on top of the prompt.
+    """
+    usage = members(said)
+    prompt, candidates = usage.get("promptTokensDetails"), usage.get("candidatesTokensDetails")
+    cached, tools = usage.get("cacheTokensDetails"), usage.get("toolUsePromptTokensDetails")
+    input_parts: tuple[int | None, int | None] = (None, None)
+    output_parts, tool_parts = input_parts, input_parts
+    if prompt is not None:
+        input_parts = (
+            less(_of(prompt, "AUDIO"), _of(cached, "AUDIO")),
+            less(_of(prompt, "IMAGE"), _of(cached, "IMAGE")),
+        )
+    if candidates is not None:
+        output_parts = (_of(candidates, "AUDIO"), _of(candidates, "IMAGE"))
+    fresh, read, audio, image = remainder(
+        counted(usage.get("promptTokenCount")), counted(usage.get("cachedContentTokenCount")), *input_parts
     )
-    output, output_audio, output_image = remainder(
-        usage.candidatesTokenCount,
-        _of(usage.candidatesTokensDetails, "AUDIO"),
-        _of(usage.candidatesTokensDetails, "IMAGE"),
-    )
-    fresh = plus(fresh, usage.toolUsePromptTokenCount)
-    return TokenUsage(fresh, cached, None, audio, image, output, usage.thoughtsTokenCount, output_audio, output_image)
+    tool_tokens = counted(usage.get("toolUsePromptTokenCount"))
+    if tool_tokens is not None:
+        if tools is not None:
+            tool_parts = (_of(tools, "AUDIO"), _of(tools, "IMAGE"))
+        tool_text, tool_audio, tool_image = remainder(tool_tokens, *tool_parts)
+        fresh, audio, image = plus(fresh, tool_text), plus(audio, tool_audio), plus(image, tool_image)
+    output, output_audio, output_image = remainder(counted(usage.get("candidatesTokenCount")), *output_parts)
+    thoughts = counted(usage.get("thoughtsTokenCount"))
+    return TokenUsage(fresh, read, None, audio, image, output, thoughts, output_audio, output_image)
 
 
 def written_usage(usage: TokenUsage) -> dict[str, object]:
@@ -186,7 +184,7 @@ class _Feedback(_Read):
 
 class ResponseRead(_Read):
     candidates: list[CandidateRead] | None = None
-    usageMetadata: UsageRead | None = None
+    usageMetadata: Any = None
     promptFeedback: _Feedback | None = None
     responseId: str = ""
     modelVersion: str = ""

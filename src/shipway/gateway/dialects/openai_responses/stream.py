@@ -31,13 +31,13 @@ from shipway.gateway.dialects.openai_responses.answer import (
     read_citation,
     read_proof,
     read_stop,
-    read_usage,
     response,
     written_citation,
     written_item,
     written_message,
     written_text,
 )
+from shipway.gateway.dialects.openai_usage import read_usage
 from shipway.gateway.dialects.usage import NOTHING
 from shipway.gateway.refusals import Refusal
 
