@@ -1,8 +1,8 @@
 """Makes `src/shipway/cost/known_prices.jsonl` of the data in genai-prices, whose version the lock file pins.
 
-`python -m tests.cost.table` writes it anew. Only prices of tokens are taken. Left out, and so unknown, is a model that is billed by
-something that no usage report has (hours, characters, pages, requests), one that seems to be free, and what holds for a service tier
-or a batch.
+`python -m tests.cost.table` writes it anew. Only prices of tokens are taken. Left out, and so unknown, is a model that is
+billed by something that no usage report has (hours, characters, pages, requests), one that seems to be free, and what holds
+for a service tier or a batch.
 """
 
 import json

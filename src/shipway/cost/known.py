@@ -80,6 +80,8 @@ class KnownPrices:
         return self._found[key]
 
     def _look_up(self, kind: str, base_urls: tuple[str, ...], model: str) -> Prices | None:
+        if not base_urls and kind not in _PROVIDERS_OF_KINDS:
+            return None
         lines = (files("shipway.cost") / TABLE).read_bytes().splitlines()
         providers = {one.provider: one for one in map(_read_provider, _beginning(lines, b'{"provider":'))}
         name = _PROVIDERS_OF_KINDS.get(kind)

@@ -183,6 +183,6 @@ class Objectives(Section):
     )
     quality: QualityObjective | None = Field(
         default=None,
-        description="Answers that are labelled through the admin API, by a person or a judge of yours. `90% good` goes by labels; "
-        "`90% at least 0.7` also takes scores from 0 to 1, of which those are good.",
+        description="Answers that are labelled through the admin API, by a person or a judge of yours. `90% good` goes by "
+        "labels; `90% at least 0.7` also takes scores from 0 to 1, of which those are good.",
     )
