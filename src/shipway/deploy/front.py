@@ -60,9 +60,14 @@ def splits(table: Table) -> dict[str, frozenset[str]]:
     }
 
 
+def shared(table: Table) -> frozenset[str]:
+    """What several releases take part in, by the names that `splits` has for it."""
+    return frozenset(target for target, releases in splits(table).items() if len(releases) > 1)
+
+
 def shares_anything(table: Table) -> bool:
     """Whether there is something in the front *table* of two releases that both take part in."""
-    return any(len(releases) > 1 for releases in splits(table).values())
+    return bool(shared(table))
 
 
 def as_toml(table: Mapping[str, Any]) -> str:

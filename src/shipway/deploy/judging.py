@@ -1,6 +1,7 @@
 """From `[objectives]` and the rollout's settings to the rules of its verdict. Pure."""
 
 import functools
+from collections.abc import Collection
 
 from shipway.deploy.findings import Objective
 from shipway.deploy.rollout import Judge
@@ -13,18 +14,30 @@ TOLERATED_RATIO = 1.2
 before that is a reason to roll back."""
 
 
-def declaration(objectives: Objectives, rollout: Rollout) -> Declaration:
-    """The rules of a canary, fixed before its first request."""
+OF_MODELS = ("first_token", "cost")
+"""What only calls of models have."""
+
+
+def declaration(objectives: Objectives, rollout: Rollout, shared: Collection[str] | None = None) -> Declaration:
+    """The rules of a canary, fixed before its first request.
+
+    Args:
+        shared: What both releases take part in, as `front.shared` has it. Where that is services alone, nothing will ever be
+            counted of what only models have, and nothing is asked in it. None: everything.
+    """
+    counted = objectives
+    if shared is not None and not any(target.startswith("models.") for target in shared):
+        counted = objectives.model_copy(update=dict.fromkeys(OF_MODELS))
     return Declaration(
-        objectives=tuple(_objectives(objectives, rollout.together)),
+        objectives=tuple(_objectives(counted, rollout.together)),
         minimum_requests=rollout.min_requests,
         deadline_s=rollout.deadline,
         at_deadline="promote" if rollout.on_deadline == "promote" else "roll_back",
     )
 
 
-def judge_of(objectives: Objectives, rollout: Rollout) -> Judge:
-    return functools.partial(judge, declaration(objectives, rollout))
+def judge_of(objectives: Objectives, rollout: Rollout, shared: Collection[str] | None = None) -> Judge:
+    return functools.partial(judge, declaration(objectives, rollout, shared))
 
 
 def _objectives(objectives: Objectives, together: float) -> list[Objective]:

@@ -161,7 +161,10 @@ weight = 1
 name = "assistant"
 
 [models.chat]
-upstreams = ["openai/gpt-5-mini", { model = "local/smollm2-135m-instruct", price = { input = "0.02 USD/Mtok", output = "0.06 USD/Mtok" } }]
+upstreams = [
+  "openai/gpt-5-mini",
+  { model = "local/smollm2-135m-instruct", price = { input = "0.02 USD/Mtok", output = "0.06 USD/Mtok" } },
+]
 
 [models.chat-eu]
 upstreams = ["eu/gpt-5-mini"]
