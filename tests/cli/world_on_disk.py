@@ -4,6 +4,7 @@ As a program it runs a command with it: `python world_on_disk.py SECONDS ARGUMEN
 """
 
 import pickle
+import signal
 import sys
 import time
 from collections.abc import Mapping
@@ -67,4 +68,5 @@ if __name__ == "__main__":
     TARGETS["docker"] = "world_on_disk:TargetOnDisk"
     sys.modules["world_on_disk"] = sys.modules["__main__"]
     STEP_S = float(sys.argv[1])
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has what it runs in the background ignore it
     sys.exit(run(sys.argv[2:]))

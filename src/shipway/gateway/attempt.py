@@ -317,7 +317,7 @@ class Attempt:
         upgrade = b"Connection: Upgrade\r\nUpgrade: %b\r\n" % (response.upgrade or b"")
         fields = response.lines + self._call.fields
         client.server.outbox.flush()
-        client.transport.write(b"".join((b"HTTP/1.1 101 Switching Protocols\r\n", fields, upgrade, b"\r\n", *early)))
+        client.transport.write(b"".join((b"HTTP/1.1 101 Switching Protocols\r\n", fields, upgrade, b"\r\n", early)))
         client.become_tunnel(Tunnel(connection.transport, ended))
         if exchange.after_upgrade:
             connection.transport.write(exchange.after_upgrade)

@@ -7,10 +7,8 @@ Pipelined requests wait for their predecessor's response. Everything a client ca
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import socket
 import struct
-import termios
 from collections import deque
 from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
@@ -21,7 +19,14 @@ from shipway.gateway.http1.exchange import Exchange, plain_refusal
 from shipway.gateway.http1.fields import without
 from shipway.gateway.http1.outbox import BIG_READ_BYTES
 from shipway.gateway.http1.repeats import KnownHead
-from shipway.gateway.http1.request_head import BadMessage, RequestHead, read_request_head, refuse_hopeless
+from shipway.gateway.http1.request_head import (
+    BadMessage,
+    RequestHead,
+    behind_blank_lines,
+    read_request_head,
+    refuse_hopeless,
+)
+from shipway.gateway.http1.unsent import Unsent
 
 if TYPE_CHECKING:
     from shipway.gateway.http1.listener import Server
@@ -57,8 +62,7 @@ class ClientConnection(asyncio.Protocol):
         "_refused",
         "_to_run",
         "_tunnel",
-        "_unread_by_s",
-        "_unread_bytes",
+        "_unsent",
         "_waiting",
         "client_host",
         "deadline_s",
@@ -98,9 +102,7 @@ class ClientConnection(asyncio.Protocol):
         self._refused = False
         self._refusal: BadMessage | None = None
         self._tunnel: asyncio.Protocol | None = None
-        self._unread_by_s = NEVER
-        """Until when the client must have taken something of what waits to be written."""
-        self._unread_bytes = 0
+        self._unsent = Unsent()
 
     # -- transport events
 
@@ -171,7 +173,7 @@ class ClientConnection(asyncio.Protocol):
             self.exchange.client_slow(True)
 
     def resume_writing(self) -> None:
-        self._unread_by_s = NEVER
+        self._unsent.due_s = NEVER
         if self._tunnel is not None:
             self._tunnel.resume_writing()
         elif self.exchange is not None:
@@ -277,14 +279,10 @@ class ClientConnection(asyncio.Protocol):
             self.pause_reading()
 
     def _behind_blank_lines(self, data: bytes) -> bytes:
-        """What follows the empty lines that old clients send before a request line (RFC 9112 section 2.2)."""
-        rest = data.lstrip(b"\r\n")
-        blanks = data[: len(data) - len(rest)]
-        self._blank_bytes += len(blanks)
-        lines = blanks if rest else blanks.removesuffix(b"\r")
-        if lines != b"\r\n" * (len(lines) // 2) or self._blank_bytes > MAX_BLANK_BYTES:
-            raise BadMessage(HTTPStatus.BAD_REQUEST, "neither an empty line nor a request line")
-        self._held = blanks[len(lines) :]
+        rest, self._held, blank_bytes = behind_blank_lines(data)
+        self._blank_bytes += blank_bytes
+        if self._blank_bytes > MAX_BLANK_BYTES:
+            raise BadMessage(HTTPStatus.BAD_REQUEST, "too many empty lines before a request line")
         return rest
 
     # -- what exchanges ask of their connection
@@ -367,7 +365,7 @@ class ClientConnection(asyncio.Protocol):
         exchange = self.exchange
         if exchange is not None and now_s >= exchange.deadline_s:
             exchange.expire()
-        if now_s >= self._unread_by_s:
+        if now_s >= self._unsent.due_s:
             self._expire_unread()
         if now_s < self.deadline_s:
             return
@@ -432,29 +430,16 @@ class ClientConnection(asyncio.Protocol):
     def _shut(self) -> None:
         """Close once all is written, or the client takes no more of it."""
         self.transport.close()
-        if self._unread_by_s == NEVER and self.transport.get_write_buffer_size():
+        if self._unsent.due_s == NEVER and self.transport.get_write_buffer_size():
             self._expect_reading()
 
     def _expect_reading(self) -> None:
-        self._unread_by_s = self.server.loop.time() + self.limits.unread_s
-        self._unread_bytes = self._unsent_bytes()
+        self._unsent.watch(self.transport, self.server.loop.time() + self.limits.unread_s)
 
     def _expire_unread(self) -> None:
-        left = self._unsent_bytes()
-        if left < self._unread_bytes:  # it reads, but slowly
+        if self._unsent.moved(self.transport):  # it reads, but slowly
             self._expect_reading()
             return
-        self._unread_by_s = NEVER
+        self._unsent.due_s = NEVER
         self.server.on_deadline("unread")
         self.transport.abort()
-
-    def _unsent_bytes(self) -> int:
-        """What the client has not confirmed yet: here and in the system's buffer, of which large ones tell nothing while
-        they are being emptied."""
-        unsent = self.transport.get_write_buffer_size()
-        handle = self.transport.get_extra_info("socket")
-        try:
-            (queued,) = struct.unpack("i", fcntl.ioctl(handle.fileno(), termios.TIOCOUTQ, b"\0\0\0\0"))
-        except (OSError, AttributeError, ValueError):
-            return unsent
-        return unsent + int(queued)

@@ -296,6 +296,23 @@ def refuse_hopeless(begun: bytes, *, max_target_bytes: int, max_header_bytes: in
         raise _fields_too_large()
 
 
+def behind_blank_lines(data: bytes) -> tuple[bytes, bytes, int]:
+    """Pass over the empty lines that old clients send before a request line (RFC 9112 section 2.2).
+
+    Returns:
+        What follows them; where nothing does, what may be the beginning of another; how many bytes they were.
+
+    Raises:
+        BadMessage: they are no lines.
+    """
+    rest = data.lstrip(b"\r\n")
+    blanks = data[: len(data) - len(rest)]
+    lines = blanks if rest else blanks.removesuffix(b"\r")
+    if lines != b"\r\n" * (len(lines) // 2):
+        raise BadMessage(HTTPStatus.BAD_REQUEST, "neither an empty line nor a request line")
+    return rest, blanks[len(lines) :], len(blanks)
+
+
 def _target_too_long() -> BadMessage:
     return BadMessage(HTTPStatus.REQUEST_URI_TOO_LONG, "the request target is longer than max_target")
 

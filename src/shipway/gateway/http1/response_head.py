@@ -34,7 +34,7 @@ class ResponseHead(msgspec.Struct, eq=False):
     """Status and fields of a response. Never changed once it is read: responses that repeat it share it.
 
     Attributes:
-        content_length: Of the response that it was read in; `UpstreamConnection.content_length` is each one's own.
+        content_length: Of the response that it was read in; `ResponseReader.content_length` is each one's own.
         keep_alive: Whether the connection may be used again, if the response ends where its framing says.
         dated: Whether *lines* have a Date.
         named: Fields that Connection keeps from being passed on, in lower case; trailers too.

@@ -1,0 +1,45 @@
+"""What was written to a client and not taken by it yet: whether it still reads."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import struct
+import termios
+
+from shipway.gateway.http1.deadlines import NEVER
+
+
+class Unsent:
+    """Watches whether a client takes what waits for it.
+
+    Attributes:
+        due_s: When to look again, on the loop's clock; `NEVER` while nothing waits.
+    """
+
+    __slots__ = ("_bytes", "due_s")
+
+    def __init__(self) -> None:
+        self._bytes = 0
+        self.due_s = NEVER
+
+    def watch(self, transport: asyncio.Transport, due_s: float) -> None:
+        """Something waits; by *due_s* some of it must have been taken."""
+        self.due_s = due_s
+        self._bytes = _unsent_bytes(transport)
+
+    def moved(self, transport: asyncio.Transport) -> bool:
+        """Whether the client took something since `watch`."""
+        return _unsent_bytes(transport) < self._bytes
+
+
+def _unsent_bytes(transport: asyncio.Transport) -> int:
+    """What the client has not confirmed yet: here and in the system's buffer, of which large ones tell nothing while they
+    are being emptied."""
+    unsent = transport.get_write_buffer_size()
+    handle = transport.get_extra_info("socket")
+    try:
+        (queued,) = struct.unpack("i", fcntl.ioctl(handle.fileno(), termios.TIOCOUTQ, b"\0\0\0\0"))
+    except (OSError, AttributeError, ValueError):
+        return unsent
+    return unsent + int(queued)
