@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib.resources import files
 from typing import Any
 
@@ -80,10 +80,7 @@ class KnownPrices:
         return self._found[key]
 
     def _look_up(self, kind: str, base_urls: tuple[str, ...], model: str) -> Prices | None:
-        if not base_urls and kind not in _PROVIDERS_OF_KINDS:
-            return None
-        lines = (files("shipway.cost") / TABLE).read_bytes().splitlines()
-        providers = {one.provider: one for one in map(_read_provider, _beginning(lines, b'{"provider":'))}
+        providers = {one.provider: one for one in map(_read_provider, _lines(b'{"provider":'))}
         name = _PROVIDERS_OF_KINDS.get(kind)
         if base_urls:
             names = {_at(url, providers.values()) for url in base_urls}
@@ -91,25 +88,26 @@ class KnownPrices:
         if name is None:
             return None
         for whose in (name, *providers[name].falls_back_to):
-            models = [_read_model(line) for line in _beginning(lines, b'{"of":"%b",' % whose.encode())]
-            periods = _matching(models, model.lower())
+            periods = _stated(whose, model.lower())
             if periods is not None:
-                return None if not periods else Prices(tuple(map(_period, periods))).since(self._wall_s())
+                return Prices(tuple(map(_period, periods))).since(self._wall_s()) if periods else None
         return None
 
 
-def _beginning(lines: Sequence[bytes], start: bytes) -> Iterator[bytes]:
-    return (line for line in lines if line.startswith(start))
+def _lines(start: bytes) -> Iterator[bytes]:
+    with (files("shipway.cost") / TABLE).open("rb") as table:
+        yield from (line for line in table if line.startswith(start))
 
 
-def _at(url: str, providers: Any) -> str | None:
+def _at(url: str, providers: Iterable[_Provider]) -> str | None:
     return next((one.provider for one in providers if re.match(one.address, url)), None)
 
 
-def _matching(models: Sequence[_Model], name: str) -> list[_Period] | None:
-    """The prices of the first of *models* that *name* means. A date may be written `-20251211` for `-2025-12-11`."""
+def _stated(provider: str, name: str) -> list[_Period] | None:
+    """The prices of the first model of *provider* that *name* means. A date may be written `-20251211` for `-2025-12-11`."""
     for written in dict.fromkeys((name, _COMPACT_DATE.sub(r"-\1-\2-\3", name))):
-        for one in models:
+        for line in _lines(b'{"of":"%b",' % provider.encode()):
+            one = _read_model(line)
             if matches(one.match, written):
                 return one.prices
     return None
