@@ -139,6 +139,27 @@ async def test_usage_that_makes_no_sense_is_unknown_and_breaks_nothing(
     assert await classes(gateway) == {"input": 0, "output": 0}
 
 
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/completions"])
+@pytest.mark.parametrize("part_bytes", [None, 7])
+async def test_usage_of_a_stream_is_known_without_a_trace_where_the_app_file_wants_it(
+    start_gateway: StartGateway, fake: FakeOpenAI, path: str, part_bytes: int | None
+) -> None:
+    fake.script(*[Reply(usage=USAGE, part_bytes=part_bytes)] * 3)
+    asked = {"model": "m0", "stream": True, "messages": CHAT["messages"], "prompt": "hi"}
+    async with httpx.AsyncClient() as client:
+        plain = (await client.post(f"{fake.base_url}{path.removeprefix('/v1')}", json=asked)).content
+    app = model_app(fake).replace("[gateway]", "stream_usage = true\n[gateway]", 1)
+    gateway = await start_gateway(app)
+    answer = await gateway.http.post(path, json={**asked, "model": "chat"})
+    assert answer.content == plain
+    assert await classes(gateway) == CLASSES
+    wanted = {**asked, "model": "chat", "stream_options": {"include_usage": True}}
+    answer = await gateway.http.post(path, json=wanted)
+    assert b'"usage":{' in answer.content
+    sent = [one.json.get("stream_options") for one in fake.requests]
+    assert sent == [None, {"include_usage": True}, {"include_usage": True}]
+
+
 async def test_failover_retries_and_breakers_are_counted(start_gateway: StartGateway, fake: FakeOpenAI) -> None:
     async with FakeOpenAI() as second:
         fake.script(*[Reply(status=500)] * 10)

@@ -254,7 +254,7 @@ def _candidates(app: App, model: Model, upstream: Upstream, around: Surroundings
         )
     provider = around.providers.get(declared.kind, _settings(app, declared, tuple(urls), around.environ))
     prices = _prices(model, upstream, declared, around)
-    target = UpstreamTarget(upstream.target, upstream.model, provider, _droppable(model), prices)
+    target = UpstreamTarget(upstream.target, upstream.model, provider, _droppable(model), model.stream_usage, prices)
     urls = provider.base_urls
     weight = (1.0 if upstream.weight is None else upstream.weight) / len(urls)
     tls = _tls(app, declared)

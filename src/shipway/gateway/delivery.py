@@ -7,13 +7,14 @@ A delivery is worked out once for each candidate, path and kind of answer, and k
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
 
 from shipway.cost.prices import Prices
 from shipway.gateway.call import Call
-from shipway.gateway.dialects import token_counts
+from shipway.gateway.dialects import token_counts, unasked_usage
 from shipway.gateway.dialects.conversation import Conversation
 from shipway.gateway.dialects.dialect import Dialect
 from shipway.gateway.dialects.events import Envelope
@@ -40,6 +41,7 @@ class Delivery(Protocol):
     prices: Of the upstream; None where they are unknown or such calls cost nothing.
     id_fields: Headers of a response in which the upstream's request id is looked for before `x-request-id`.
     translated: Whether it would mean nothing to the client as it is.
+    read_wait: See `Dialect.read_wait`.
     """
 
     content_type: bytes
@@ -47,6 +49,7 @@ class Delivery(Protocol):
     id_fields: tuple[bytes, ...]
     prices: Prices | None
     translated: bool
+    read_wait: Callable[[bytes], float | None] | None
 
     def message(self, call: Call, request: ModelRequest) -> bytes:
         """The whole request. Raises: Refused, where it cannot be said; NoCredentialError."""
@@ -113,7 +116,17 @@ class RequestHeads:
 class Passed:
     """The caller's dialect is the upstream's: bytes pass untouched but for the model's name, and are read on the side."""
 
-    __slots__ = ("_heads", "_model_json", "_path", "content_type", "held", "id_fields", "prices", "translated")
+    __slots__ = (
+        "_heads",
+        "_model_json",
+        "_path",
+        "content_type",
+        "held",
+        "id_fields",
+        "prices",
+        "read_wait",
+        "translated",
+    )
 
     def __init__(self, candidate: Candidate, path: ModelPath, route: Route) -> None:
         self._heads = RequestHeads(candidate, route)
@@ -124,6 +137,7 @@ class Passed:
         self.id_fields = _id_fields(candidate)
         self.prices = candidate.upstream.prices if path.billed else None
         self.translated = False
+        self.read_wait: Callable[[bytes], float | None] | None = None  # callers' dialects say it in a header
 
     def message(self, call: Call, request: ModelRequest) -> bytes:
         return self._heads.message(call, request.body_for(self._model_json))
@@ -136,6 +150,23 @@ class Passed:
 
     def refusal(self, response: ResponseHead, body: bytes) -> Refusal:
         return self._path.read_error(response.status, body)
+
+
+class PassedForUsage(Passed):
+    """The same of a stream whose usage the gateway asks for where its caller does not."""
+
+    __slots__ = ()
+
+    def message(self, call: Call, request: ModelRequest) -> bytes:
+        options = unasked_usage.options_asking(request)
+        if options is None:
+            return super().message(call, request)
+        return self._heads.message(call, unasked_usage.body_with(request, self._model_json, options))
+
+    def reader(self, call: Call, request: ModelRequest) -> AnswerReader:
+        if unasked_usage.options_asking(request) is None:
+            return super().reader(call, request)
+        return unasked_usage.UnaskedUsage()
 
 
 class Translated:
@@ -152,6 +183,7 @@ class Translated:
         "held",
         "id_fields",
         "prices",
+        "read_wait",
         "translated",
     )
 
@@ -164,6 +196,7 @@ class Translated:
         self._upstream = upstream
         self.content_type = _STREAM_TYPES.get(route.framing, b"")
         self.held = self.translated = True
+        self.read_wait = upstream.read_wait
         self.id_fields = _id_fields(candidate)
         self.prices = candidate.upstream.prices
 
@@ -237,7 +270,8 @@ def delivery_to(candidate: Candidate, path: ModelPath, *, stream: bool) -> Deliv
     provider = upstream.provider
     route = provider.route(path.operation, upstream.model, stream=stream)
     if route is not None:
-        return Passed(candidate, path, route)
+        asks = stream and upstream.stream_usage and path.operation in ("chat_completions", "completions")
+        return (PassedForUsage if asks else Passed)(candidate, path, route)
     counting = path.operation == "count_tokens"
     operation = provider.counts_in if counting else provider.converses_in
     route = None if operation is None else provider.route(operation, upstream.model, stream=stream)

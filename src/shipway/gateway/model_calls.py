@@ -18,7 +18,6 @@ from shipway.gateway import refusals
 from shipway.gateway.affinity import affinity_key
 from shipway.gateway.attempt import Attempt, fault_kind
 from shipway.gateway.balancing import by_affinity, by_weight, least_in_flight, lowest_latency
-from shipway.gateway.breaker import DEFAULT_POLICY
 from shipway.gateway.cache.kept_answers import KeptAnswers
 from shipway.gateway.cache.recording import RecordedReader
 from shipway.gateway.call import Call
@@ -36,20 +35,17 @@ from shipway.gateway.model_stream import Heart, ModelStream
 from shipway.gateway.providers.credentials import NoCredentialError
 from shipway.gateway.providers.provider import field_value
 from shipway.gateway.refusals import JSON_FIELD, Refusal, Refused
-from shipway.gateway.retry_budget import RetryBudget, asked_wait_s
+from shipway.gateway.retry_budget import RetryBudget
 from shipway.gateway.snapshot import ONLY, Candidate, Group
 from shipway.gateway.telemetry import Telemetry
+from shipway.gateway.upstream_refusals import Busy, busy_in_band, refuse_status
 from shipway.gateway.upstreams import Endpoint
 
 MAX_ATTEMPTS = 3
 MAX_HELD_ANSWER_BYTES = 8 * 1024 * 1024
 """An unstreamed answer is held whole up to this size, so that one cut short never reaches a client as a success."""
-MAX_ERROR_BYTES = 64 * 1024
 
 _OK = HTTPStatus.OK.value
-_BUSY = frozenset((429, 503, 529))
-_OUR_FAULT = frozenset((401, 402, 403, 407))
-"""An upstream that does not accept the gateway's own credentials: nothing that a client could mend."""
 
 
 class TryNext(Exception):
@@ -167,7 +163,7 @@ class ModelCalls:
             if delivery.id_fields:
                 call.upstream_request_id = field_value(response.lines, delivery.id_fields) or response.request_id
             if response.status >= 300:
-                await _refuse_status(attempt, response, delivery)
+                await refuse_status(attempt, response, delivery)
             streamed = delivery.content_type
             if not (streamed or delivery.held):
                 if response.content_type.startswith(b"text/html"):
@@ -204,8 +200,8 @@ class ModelCalls:
             outcome = fault.kind
             reason = "deadline" if fault.kind.endswith("_timeout") else "fault"
             raise TryNext(refusals.upstream_failed(fault.kind), fault.kind, reason) from fault
-        except _Busy as busy:
-            outcome = "error_status"
+        except Busy as busy:
+            outcome = busy.outcome
             if busy.wait_s is not None:
                 outcome = ""
                 endpoint.told_to_wait(attempt.now_s(), busy.wait_s, limited=busy.status == HTTPStatus.TOO_MANY_REQUESTS)
@@ -262,16 +258,6 @@ def _pick(policy: str, willing: Sequence[Candidate], now_s: Callable[[], float],
     return least_in_flight(willing)
 
 
-class _Busy(Exception):
-    """The upstream answered with a status that says: not now, or not here."""
-
-    def __init__(self, status: int, wait_s: float | None, refusal: Refusal) -> None:
-        super().__init__(status)
-        self.status = status
-        self.wait_s = wait_s
-        self.refusal = refusal
-
-
 def _whole_answer(
     call: Call, request: ModelRequest, delivery: Delivery, response: ResponseHead, pieces: list[bytes]
 ) -> bytes:
@@ -325,7 +311,8 @@ async def _deliver_stream(call: Call, attempt: Attempt, reader: AnswerReader, co
         _note_usage(call, reader.usage)
     if stream.fault is not None:
         if not stream.flowing:
-            raise stream.fault
+            busy = busy_in_band(reader.error_kind, reader.error_wait_s) if reader.failed == "error" else None
+            raise stream.fault if busy is None else busy from stream.fault
         attempt.midway_fault = fault_kind(stream.fault)
 
 
@@ -341,31 +328,6 @@ def _note_usage(call: Call, usage: Usage | None) -> None:
 def _cost(prices: Prices, call: Call) -> int | None:
     rates = prices.at(time.time()).for_input(call.input_tokens)
     return rates.plain(call.input_tokens, call.output_tokens) if call.usage is None else rates.cost(call.usage)
-
-
-async def _refuse_status(attempt: Attempt, response: ResponseHead, delivery: Delivery) -> None:
-    """Decide what a status that is no success means. Always raises.
-
-    The body is awaited only where it is needed: an upstream that is ill may take its time for it.
-    """
-    status = response.status
-    if status in _BUSY:
-        wait_s = asked_wait_s(response.retry_after, response.retry_after_ms, time.time())
-        if wait_s is not None:
-            wait_s = min(wait_s, DEFAULT_POLICY.longest_wait_s)
-        raise _Busy(status, wait_s, refusals.upstream_busy(status, wait_s))
-    if status >= 500 or status in _OUR_FAULT or status == HTTPStatus.REQUEST_TIMEOUT or status < 400:
-        raise _Busy(status, None, refusals.upstream_failed("error"))
-    try:
-        pieces = await attempt.read(MAX_ERROR_BYTES)
-    except UpstreamFault:  # the status said enough
-        pieces = None
-    refusal = delivery.refusal(response, b"".join(pieces or ()))
-    if refusal.status == HTTPStatus.TOO_MANY_REQUESTS:
-        raise _Busy(refusal.status.value, None, refusals.upstream_busy(refusal.status.value, None))
-    if refusal.status >= 500 or refusal.status in _OUR_FAULT:  # what it says is worse than its status
-        raise _Busy(status, None, refusals.upstream_failed("error"))
-    raise Refused(refusal)
 
 
 def _all_resting(groups: tuple[Group, ...], now_s: float) -> Refusal:

@@ -31,7 +31,8 @@ ONLY = ""
 
 @dataclass(frozen=True, slots=True)
 class UpstreamTarget:
-    """A provider's model: what it is called there, what of a request it may go without, and what its tokens cost.
+    """A provider's model: what it is called there, what of a request it may go without, whether it is asked for the usage of
+    streams whose callers do not ask, and what its tokens cost.
 
     Attributes:
         prices: None where they are unknown.
@@ -41,6 +42,7 @@ class UpstreamTarget:
     model: str
     provider: Provider = field(repr=False)
     may_drop: frozenset[str] = frozenset()
+    stream_usage: bool = False
     prices: Prices | None = field(default=None, repr=False)
 
 

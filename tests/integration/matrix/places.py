@@ -38,7 +38,9 @@ class Place:
         overloaded: The status that says so.
         wrong_key: Its answer to a key that it does not know.
         out_of_quota: Its answer when its customer has used what it may.
+        quota_wait: What its answer of that kind says in its own way of how long to wait, or else what callers are told.
         model_failed: Its answer when the model broke down over a request that is in order.
+        said: Its words for errors in a stream: that it limits its callers, is overloaded, failed.
     """
 
     fake: Callable[[], FakeServer]
@@ -52,7 +54,9 @@ class Place:
     overloaded: int = 503
     wrong_key: Reply = WRONG_KEY
     out_of_quota: Reply = OUT_OF_QUOTA
+    quota_wait: str = "1"
     model_failed: Reply = FAILED
+    said: tuple[str, str, str]
 
     @property
     def local(self) -> bool:
@@ -81,6 +85,7 @@ def _openai(kind: str, *, url: str = "base_url", more: str = KEY_LINE) -> Place:
         speaks=_CHAT_AND_RESPONSES,
         raw_arguments="always",
         too_long=_OPENAI_TOO_LONG,
+        said=("rate_limit_exceeded", "service_unavailable_error", "server_error"),
     )
 
 
@@ -98,6 +103,7 @@ PLACES: dict[str, Place] = {
         filtered="refusal",
         too_long=Reply(status=400, error_message="prompt is too long: 250000 tokens > 200000 maximum"),
         overloaded=529,
+        said=("rate_limit_error", "overloaded_error", "api_error"),
     ),
     "bedrock": Place(
         fake=lambda: FakeBedrock(models=[MODEL], keys={"AKIDFAKE": "secret"}),
@@ -109,6 +115,7 @@ PLACES: dict[str, Place] = {
         wrong_key=Reply(status=403, error_type="UnrecognizedClientException"),
         out_of_quota=Reply(status=400, error_type="ServiceQuotaExceededException"),
         model_failed=Reply(status=424, error_type="ModelErrorException"),
+        said=("ThrottlingException", "ServiceUnavailableException", "ModelStreamErrorException"),
     ),
     "gemini": Place(
         fake=lambda: FakeGemini(models=[MODEL], api_key=KEY),
@@ -123,7 +130,9 @@ PLACES: dict[str, Place] = {
             body=b'{"error":{"code":400,"message":"API key not valid.","status":"INVALID_ARGUMENT","details":[{"@type":'
             b'"type.googleapis.com/google.rpc.ErrorInfo","reason":"API_KEY_INVALID","domain":"googleapis.com"}]}}',
         ),
+        quota_wait="7",
         model_failed=Reply(status=504),
+        said=("RESOURCE_EXHAUSTED", "UNAVAILABLE", "INTERNAL"),
     ),
     "local": _openai("local", more=""),
 }

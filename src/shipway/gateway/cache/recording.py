@@ -105,6 +105,14 @@ class RecordedReader:
         return self._reader.failed
 
     @property
+    def error_kind(self) -> str:
+        return self._reader.error_kind
+
+    @property
+    def error_wait_s(self) -> float | None:
+        return self._reader.error_wait_s
+
+    @property
     def over(self) -> bool:
         return self._reader.over
 

@@ -16,7 +16,7 @@ import msgspec
 from shipway.gateway.affinity import SEARCHED_BYTES, affinity_key
 from shipway.gateway.dialects.errors import CONTEXT_LENGTH, TOO_LONG
 from shipway.gateway.dialects.openai_usage import classes_of, read_image_usage, read_usage
-from shipway.gateway.dialects.usage import MOST_TOKENS, TokenUsage
+from shipway.gateway.dialects.usage import MOST_TOKENS, TokenUsage, members
 from shipway.gateway.refusals import JSON_FIELD, Refusal, Refused, bad_field, extra_fields
 
 if TYPE_CHECKING:
@@ -278,6 +278,40 @@ def refused_by_model(status: int, body: bytes) -> Refusal:
     )
 
 
+class _SaidInBand(msgspec.Struct, gc=False):
+    error: object = None
+    type: object = None
+    code: object = None
+
+
+_decode_in_band = msgspec.json.Decoder(_SaidInBand).decode
+
+
+def in_band_kind(document: bytes) -> str:
+    """What `Refusal` calls an error said in a stream: in an object of its own, or by the document itself.
+
+    Its type and its code are looked at, which some have for a word and some for a status.
+    """
+    try:
+        said = _decode_in_band(document)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return "api_error"
+    detail = members(said.error) or {"type": said.type, "code": said.code}
+    return kind_of_words(detail.get("type"), detail.get("code"))
+
+
+def kind_of_words(*words: object) -> str:
+    """What `Refusal` calls an error with this type and code."""
+    said = {str(word).lower().replace("_", "") for word in words if isinstance(word, str | int)}
+    if any(word == "429" or word.startswith(_LIMITED) for word in said):
+        return "rate_limit_error"
+    if any(word in ("503", "529") or "overloaded" in word or word.startswith(_UNAVAILABLE) for word in said):
+        return "overloaded_error"
+    return "api_error"
+
+
+_LIMITED = ("ratelimit", "toomanyrequests", "insufficientquota", "resourceexhausted", "throttl")
+_UNAVAILABLE = ("serviceunavailable", "slowdown", "unavailable")
 _KNOWN_STATUSES = frozenset(HTTPStatus)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
-from shipway.gateway.dialects.openai import ABSENT, Usage, decoded
+from shipway.gateway.dialects.openai import ABSENT, Usage, decoded, in_band_kind
 from shipway.gateway.dialects.openai_usage import read_usage
 from shipway.gateway.dialects.usage import TokenUsage
 
@@ -75,14 +75,19 @@ class StreamReader:
         done: The upstream said `[DONE]` where it may; nothing follows.
         failed: What the upstream did wrong, as `UpstreamFault.kind`: an error said in-band (`error`), an event that is none
             (`garbage`), `[DONE]` before each choice had its finish reason (`cut`). Nothing is passed on from there.
+        error_kind: `Refusal.kind` of an error said in-band; "" without one.
         over: It is done or has failed.
     """
+
+    error_wait_s: float | None = None
+    """Never said in this dialect."""
 
     def __init__(self) -> None:
         self.usage: Usage | TokenUsage | None = None
         self.begun = False
         self.done = False
         self.failed = ""
+        self.error_kind = ""
         self.over = False
         self._open: set[int | None] = set()
         self._finished: set[int | None] = set()
@@ -143,6 +148,7 @@ class StreamReader:
         lines = event.split(b"\n")
         payload = b"".join([line[5:].strip() for line in lines if line.startswith(b"data:")])
         if b"event: error" in lines or b"event:error" in lines:
+            self.error_kind = in_band_kind(payload)
             self._fail("error")
         elif payload == b"[DONE]":
             if self.whole:
@@ -179,6 +185,7 @@ class StreamReader:
             self._fail("garbage")
             return
         if event.object == "error" or (event.error is not ABSENT and bytes(event.error) not in _NO_ERROR):
+            self.error_kind = in_band_kind(payload)
             self._fail("error")
             return
         for choice in event.choices or ():

@@ -21,6 +21,7 @@ class TranslatedStream:
             (`garbage`), an end before the stop reason (`cut`). Nothing is passed on from there.
         over: It is done or has failed.
         error_kind: `Refusal.kind` of an error said in-band; "" without one.
+        error_wait_s: For how long it asked to be left alone.
     """
 
     def __init__(self, source: Dialect, target: Dialect, envelope: Envelope) -> None:
@@ -29,6 +30,7 @@ class TranslatedStream:
         self.failed = ""
         self.over = False
         self.error_kind = ""
+        self.error_wait_s: float | None = None
         self._usage = NOTHING
         self._stopped = False
         self._pairs = PairJoiner()
@@ -83,7 +85,7 @@ class TranslatedStream:
         if isinstance(event, UsageKnown):
             self._usage = self._usage.updated(event.usage)
         elif isinstance(event, Failed):
-            self.error_kind = event.kind
+            self.error_kind, self.error_wait_s = event.kind, event.wait_s
             self._fail("error")
             return b""
         elif isinstance(event, Ended):

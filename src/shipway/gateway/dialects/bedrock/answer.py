@@ -295,6 +295,8 @@ KINDS = {
     "throttlingException": "rate_limit_error",
     "validationException": "invalid_request_error",
     "serviceUnavailableException": "overloaded_error",
+    "modelNotReadyException": "overloaded_error",
+    "modelTimeoutException": "timeout_error",
 }
 
 

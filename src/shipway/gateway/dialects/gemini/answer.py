@@ -10,13 +10,11 @@ from msgspec import UNSET, Raw, UnsetType
 
 from shipway.gateway.dialects.conversation import Citation, Image, Reasoning, Text, ToolCall
 from shipway.gateway.dialects.dialect import document_reader
-from shipway.gateway.dialects.errors import one_word, refused_by_model
 from shipway.gateway.dialects.events import Answer, AnswerPart, Envelope, StopReason
 from shipway.gateway.dialects.gemini.wire import FAMILY
 from shipway.gateway.dialects.losses import object_text
 from shipway.gateway.dialects.signatures import opened_from, sealed_for
 from shipway.gateway.dialects.usage import NOTHING, TokenUsage, counted, less, members, plus, remainder
-from shipway.gateway.refusals import JSON_FIELD, Refusal, extra_fields
 
 _READ_STOPS: dict[str, StopReason] = {
     "STOP": "end",
@@ -340,68 +338,3 @@ def response(envelope: Envelope, candidates: list[dict[str, object]], usage: Tok
     if usage is not NOTHING:
         written["usageMetadata"] = written_usage(usage)
     return written | {"modelVersion": envelope.model, "responseId": envelope.id}
-
-
-STATUSES = {
-    400: "INVALID_ARGUMENT",
-    401: "UNAUTHENTICATED",
-    403: "PERMISSION_DENIED",
-    404: "NOT_FOUND",
-    429: "RESOURCE_EXHAUSTED",
-    500: "INTERNAL",
-    503: "UNAVAILABLE",
-    504: "DEADLINE_EXCEEDED",
-}
-KINDS = {
-    "RESOURCE_EXHAUSTED": "rate_limit_error",
-    "INVALID_ARGUMENT": "invalid_request_error",
-    "UNAVAILABLE": "overloaded_error",
-    "DEADLINE_EXCEEDED": "timeout_error",
-}
-
-
-_BAD_KEY = frozenset(("API_KEY_INVALID", "API_KEY_EXPIRED"))
-
-
-class _Reason(_Read):
-    reason: str | None = None
-
-
-class ErrorDetail(_Read):
-    status: str | None = None
-    message: str | None = None
-    details: list[_Reason] | None = None
-
-
-class _Error(_Read):
-    error: ErrorDetail | None = None
-
-
-_read_error = document_reader(_Error)
-_read_errors = document_reader(list[_Error])
-
-
-def read_error(status: int, body: bytes) -> Refusal:
-    """An error of a stream comes in a list. A key that is not known is a 400 there."""
-    try:
-        found = _read_errors(body)[:1] if body.lstrip().startswith(b"[") else [_read_error(body)]
-        detail = (found[0].error if found else None) or ErrorDetail()
-    except ValueError:
-        detail = ErrorDetail()
-    if any(one.reason in _BAD_KEY for one in detail.details or ()):
-        status = 401
-    return refused_by_model(status, one_word(detail.status), detail.message or "")
-
-
-def error_document(refusal: Refusal) -> bytes:
-    code = refusal.status.value
-    name = STATUSES.get(code) or ("INTERNAL" if code >= 500 else "INVALID_ARGUMENT")
-    return _encode({"error": {"code": code, "message": refusal.message, "status": name}})
-
-
-def write_error(refusal: Refusal, request_id: str) -> tuple[bytes, bytes]:
-    return JSON_FIELD + extra_fields(refusal), error_document(refusal)
-
-
-def stream_error(refusal: Refusal) -> bytes:
-    return b"data: %b\n\n" % error_document(refusal)

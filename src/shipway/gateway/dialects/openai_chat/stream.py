@@ -27,6 +27,7 @@ from shipway.gateway.dialects.events import (
     UsageKnown,
 )
 from shipway.gateway.dialects.media import image_from
+from shipway.gateway.dialects.openai import in_band_kind
 from shipway.gateway.dialects.openai_chat.answer import (
     Annotation,
     ImageRead,
@@ -102,7 +103,7 @@ class Parser:
             return [ENDED]
         chunk = _read(data)
         if name == "error" or chunk.object == "error" or bytes(chunk.error) != b"null":
-            return [Failed()]
+            return [Failed(in_band_kind(data))]
         events: list[Event] = []
         if not self._started:
             self._started = True
