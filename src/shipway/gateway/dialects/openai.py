@@ -194,8 +194,8 @@ def answer_usage(body: bytes, embeddings: bool = False) -> Usage | TokenUsage | 
     """The usage that a whole answer reports; None when it says nothing of it.
 
     Raises:
-        ValueError: it is not an answer: no JSON object, one without choices (or else embeddings), or an error under a good
-            status.
+        ValueError: it is not an answer: no JSON object, one without any choice (or else embedding), or an error under a
+            good status.
     """
     usage: Usage | TokenUsage | None
     answer: _Bare
@@ -210,8 +210,8 @@ def answer_usage(body: bytes, embeddings: bool = False) -> Usage | TokenUsage | 
         raise ValueError("not an answer of this dialect") from error
     if answer.error is not ABSENT and bytes(answer.error) != b"null":
         raise ValueError("an error with a good status")
-    if (answer.data if embeddings else answer.choices) is None:
-        raise ValueError("an answer to something else")
+    if not (answer.data if embeddings else answer.choices):
+        raise ValueError("an answer to something else, or none")
     return usage
 
 

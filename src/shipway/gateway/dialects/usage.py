@@ -111,9 +111,11 @@ def _sum(*counts: int | None) -> int | None:
 
 def counted(said: object) -> int | None:
     """A number of tokens as reported; None for what is none."""
+    if type(said) is int:
+        return said if 0 <= said <= MOST_TOKENS else None
     if type(said) is float and said.is_integer():  # some write 12.0
-        said = int(said)
-    return said if type(said) is int and 0 <= said <= MOST_TOKENS else None
+        return counted(int(said))
+    return None
 
 
 def members(said: object) -> Mapping[str, object]:
@@ -136,6 +138,8 @@ def remainder(total: int | None, *parts: int | None) -> tuple[int | None, ...]:
     """
     if total is None:
         return (None,) * (1 + len(parts))
+    if not any(parts):  # as mostly
+        return (total, *parts)
     left = total
     split: list[int | None] = []
     for part in parts:

@@ -38,11 +38,12 @@ class ChunkedBody:
         trailers: Once it has ended.
     """
 
-    __slots__ = ("_carried_bytes", "_framing_bytes", "_held", "_left", "_max_trailer_bytes", "trailers")
+    __slots__ = ("_carried_bytes", "_framing_bytes", "_held", "_left", "_max_trailer_bytes", "_of_response", "trailers")
 
-    def __init__(self, max_trailer_bytes: int) -> None:
+    def __init__(self, max_trailer_bytes: int, *, of_response: bool = False) -> None:
         self.trailers: Fields = []
         self._max_trailer_bytes = max_trailer_bytes
+        self._of_response = of_response
         self._held = b""
         """The beginning of a line that is not whole yet."""
         self._left = 0
@@ -130,7 +131,7 @@ class ChunkedBody:
             self._hold(data, self._max_trailer_bytes, BARE_LINE_END)
             return None
         try:
-            self.trailers = read_trailers(data[:end])
+            self.trailers = read_trailers(data[:end], of_response=self._of_response)
         except ValueError as error:
             raise BadChunks(str(error)) from error
         return data[end:]

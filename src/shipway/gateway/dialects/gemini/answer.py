@@ -46,15 +46,20 @@ class _Read(msgspec.Struct, gc=False):
     """A part of what an upstream says; fields that are not declared are not needed."""
 
 
-def _of(counts: object, modality: str) -> int | None:
-    """Tokens of a modality in a list of them; None where it is not told apart."""
-    if not isinstance(counts, list):
-        return None
-    found = [
-        counted(said.get("tokenCount")) for one in counts if (said := members(one)) and said.get("modality") == modality
-    ]
-    known = [number for number in found if number is not None]
-    return sum(known) if known else None
+_NOT_TOLD: tuple[int | None, int | None] = (None, None)
+
+
+def _media(counts: object) -> tuple[int | None, int | None]:
+    """Tokens of audio and of images in a list by modality; None where they are not told apart."""
+    audio, image = _NOT_TOLD
+    if isinstance(counts, list):
+        for one in counts:
+            kind = members(one).get("modality")
+            if kind == "AUDIO":
+                audio = plus(audio, counted(one.get("tokenCount")))
+            elif kind == "IMAGE":
+                image = plus(image, counted(one.get("tokenCount")))
+    return audio, image
 
 
 def read_usage(said: object) -> TokenUsage:
@@ -62,29 +67,22 @@ def read_usage(said: object) -> TokenUsage:
 
     Cached tokens are part of the prompt's, thoughts come on top of the candidates', and what tools read on top of the prompt.
     """
-    usage = members(said)
-    prompt, candidates = usage.get("promptTokensDetails"), usage.get("candidatesTokensDetails")
-    cached, tools = usage.get("cacheTokensDetails"), usage.get("toolUsePromptTokensDetails")
-    input_parts: tuple[int | None, int | None] = (None, None)
-    output_parts, tool_parts = input_parts, input_parts
-    if prompt is not None:
-        input_parts = (
-            less(_of(prompt, "AUDIO"), _of(cached, "AUDIO")),
-            less(_of(prompt, "IMAGE"), _of(cached, "IMAGE")),
-        )
-    if candidates is not None:
-        output_parts = (_of(candidates, "AUDIO"), _of(candidates, "IMAGE"))
+    told = members(said).get
+    audio, image = _media(told("promptTokensDetails"))
+    if audio or image:
+        cached_audio, cached_image = _media(told("cacheTokensDetails"))
+        audio, image = less(audio, cached_audio), less(image, cached_image)
     fresh, read, audio, image = remainder(
-        counted(usage.get("promptTokenCount")), counted(usage.get("cachedContentTokenCount")), *input_parts
+        counted(told("promptTokenCount")), counted(told("cachedContentTokenCount")), audio, image
     )
-    tool_tokens = counted(usage.get("toolUsePromptTokenCount"))
-    if tool_tokens is not None:
-        if tools is not None:
-            tool_parts = (_of(tools, "AUDIO"), _of(tools, "IMAGE"))
-        tool_text, tool_audio, tool_image = remainder(tool_tokens, *tool_parts)
+    for_tools = counted(told("toolUsePromptTokenCount"))
+    if for_tools is not None:
+        tool_text, tool_audio, tool_image = remainder(for_tools, *_media(told("toolUsePromptTokensDetails")))
         fresh, audio, image = plus(fresh, tool_text), plus(audio, tool_audio), plus(image, tool_image)
-    output, output_audio, output_image = remainder(counted(usage.get("candidatesTokenCount")), *output_parts)
-    thoughts = counted(usage.get("thoughtsTokenCount"))
+    output, output_audio, output_image = remainder(
+        counted(told("candidatesTokenCount")), *_media(told("candidatesTokensDetails"))
+    )
+    thoughts = counted(told("thoughtsTokenCount"))
     return TokenUsage(fresh, read, None, audio, image, output, thoughts, output_audio, output_image)
 
 
