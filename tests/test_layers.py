@@ -21,10 +21,11 @@ ALLOWED: dict[str, frozenset[str]] = {
     "errors": frozenset(),
     "secret": frozenset({"errors"}),
     "spec": BELOW_SPEC,
-    "monitoring": BELOW_PLANES,
+    "cost": BELOW_PLANES,
+    # What a call used is said in the classes that are priced.
+    "monitoring": BELOW_PLANES | {"cost"},
     "security": BELOW_PLANES,
     "store": BELOW_PLANES,
-    "cost": BELOW_PLANES,
     # The data plane starts without a cloud SDK, and a rollout reads it over HTTP: gateway and deploy never meet.
     "gateway": BELOW_PLANES | PARTS_OF_GATEWAY,
     "deploy": BELOW_PLANES | PARTS_OF_GATEWAY,

@@ -76,9 +76,9 @@ async def test_a_score_is_good_from_the_objective_s_on(start_gateway: StartGatew
         ({"label": "good", "request_id": "a b"}, 400, "invalid"),
         ({"label": "good", "request_id": "x" * 129}, 400, "invalid"),
         ({"label": "good", "target": "chat"}, 400, "invalid"),
-        ({"label": "good", "release": "v3"}, 422, "unknown-release"),
-        ({"label": "good", "release": "other"}, 422, "unknown-release"),
-        ({"score": 0.5}, 422, "no-objective"),
+        ({"label": "good", "release": "v3"}, 404, "unknown-release"),
+        ({"label": "good", "release": "other"}, 404, "unknown-release"),
+        ({"score": 0.5}, 409, "no-objective"),
     ],
 )
 async def test_what_is_no_label_is_refused_and_not_counted(

@@ -15,7 +15,7 @@ from typing import Protocol
 from shipway.spec.prices import Price as StatedPrice
 
 
-class Tokens(Protocol):
+class TokenClasses(Protocol):
     """The tokens of one call in classes that do not overlap; None is unknown, never zero."""
 
     @property
@@ -72,7 +72,7 @@ class Rates:
             return None if output_tokens else input_tokens * self.input
         return None if output_tokens is None else input_tokens * self.input + output_tokens * self.output
 
-    def cost(self, tokens: Tokens) -> int | None:
+    def cost(self, tokens: TokenClasses) -> int | None:
         """What *tokens* cost in pico-dollars; None where a class in use has no price, or a side was not reported."""
         total = 0
         for side in (

@@ -153,12 +153,9 @@ class AdminApi:
         snapshot = self._configuration.snapshot
         try:
             sent = read_label(await request.body())
-        except LabelProblem as problem:
-            return self._answer({"error": problem.code, "message": problem.message}, 400)
-        try:
             counted = self._labels.take(sent, snapshot.releases(), snapshot.objectives.good_score)
         except LabelProblem as problem:
-            return self._answer({"error": problem.code, "message": problem.message}, 422)
+            return self._answer({"error": problem.code, "message": problem.message}, problem.status)
         return self._answer({"counted": counted})
 
     def _closed(self, handler: Callable[[Request], Any]) -> Callable[[Request], Any]:

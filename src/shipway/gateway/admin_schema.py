@@ -175,8 +175,11 @@ def openapi() -> Schema:
                                 _object(counted={"type": "boolean"}),
                             ),
                             "400": _response("The body is not a label.", _ERROR),
+                            "404": _response("No service or model has that release now.", _ERROR),
+                            "409": _response(
+                                "A score, and the app file has no objective that says what is good.", _ERROR
+                            ),
                             "413": {"description": "The body is too large.", "content": {"text/plain": {}}},
-                            "422": _response("No such release now, or nothing says what a score means.", _ERROR),
                         },
                     ),
                     "requestBody": {

@@ -8,6 +8,7 @@ of which release served which request is kept.
 from __future__ import annotations
 
 from hashlib import blake2b
+from http import HTTPStatus
 from typing import Annotated, Literal
 
 import msgspec
@@ -24,11 +25,13 @@ class LabelProblem(Exception):
     """A label that cannot be counted.
 
     Attributes:
+        status: Of the answer to whoever sent it.
         code: Stable, for programs.
     """
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, status: HTTPStatus, code: str, message: str) -> None:
         super().__init__(message)
+        self.status = status
         self.code = code
         self.message = message
 
@@ -51,10 +54,14 @@ def read_label(body: bytes) -> Label:
         sent = _decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise LabelProblem(
-            "invalid", 'expected an object such as {"request_id": "…", "release": "v4", "label": "good"}'
+            HTTPStatus.BAD_REQUEST,
+            "invalid",
+            'expected an object such as {"request_id": "…", "release": "v4", "label": "good"}',
         ) from error
     if (sent.label is UNSET) == (sent.score is UNSET):
-        raise LabelProblem("invalid", 'expected one of "label" ("good" or "bad") and "score" (0 to 1)')
+        raise LabelProblem(
+            HTTPStatus.BAD_REQUEST, "invalid", 'expected one of "label" ("good" or "bad") and "score" (0 to 1)'
+        )
     return sent
 
 
@@ -80,12 +87,14 @@ class QualityLabels:
             LabelProblem: there is no such release, or nothing says what a score means.
         """
         if sent.release not in releases:
-            raise LabelProblem("unknown-release", "no service or model has that release now")
+            raise LabelProblem(HTTPStatus.NOT_FOUND, "unknown-release", "no service or model has that release now")
         label = sent.label
         if sent.score is not UNSET:
             if good_score is None:
                 raise LabelProblem(
-                    "no-objective", 'a score means nothing without an objective such as quality = "90% at least 0.7"'
+                    HTTPStatus.CONFLICT,
+                    "no-objective",
+                    'a score means nothing without an objective such as quality = "90% at least 0.7"',
                 )
             label = "good" if sent.score >= good_score else "bad"
         key = blake2b(sent.request_id.encode(), digest_size=16).digest()

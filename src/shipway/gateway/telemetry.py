@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import NamedTuple
 
+from shipway.cost.prices import TokenClasses
 from shipway.gateway.breaker import State
 from shipway.gateway.model_api import PATHS
 from shipway.gateway.refusals import CODES
@@ -15,7 +16,7 @@ from shipway.gateway.snapshot import Snapshot
 from shipway.gateway.upstreams import Endpoint
 from shipway.monitoring import metrics
 from shipway.monitoring.instruments import Counter, Histogram
-from shipway.monitoring.logging import AccessLog, AccessRecord, TokenClasses
+from shipway.monitoring.logging import AccessLog, AccessRecord
 from shipway.monitoring.registry import Registry
 
 _OPERATION_NAMES = {path: model_path.name for path, model_path in PATHS.items()}

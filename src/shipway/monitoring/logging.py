@@ -16,6 +16,8 @@ from typing import Literal, Protocol, TextIO
 
 import msgspec
 
+from shipway.cost.prices import TokenClasses
+
 LogFormat = Literal["json", "text"]
 
 MAX_WAITING_LINES = 100_000
@@ -32,29 +34,6 @@ class GuardNote(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     checks: int
     duration_s: float = msgspec.field(name="duration")
     reason: str = ""
-
-
-class TokenClasses(Protocol):
-    """Tokens of a call in classes that sum to its totals; None is unknown."""
-
-    @property
-    def input(self) -> int | None: ...
-    @property
-    def cached_read(self) -> int | None: ...
-    @property
-    def cached_write(self) -> int | None: ...
-    @property
-    def input_audio(self) -> int | None: ...
-    @property
-    def input_image(self) -> int | None: ...
-    @property
-    def output(self) -> int | None: ...
-    @property
-    def reasoning(self) -> int | None: ...
-    @property
-    def output_audio(self) -> int | None: ...
-    @property
-    def output_image(self) -> int | None: ...
 
 
 class AccessRecord:
