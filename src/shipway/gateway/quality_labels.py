@@ -18,7 +18,7 @@ from shipway.monitoring import metrics
 from shipway.monitoring.registry import Registry
 
 MAX_REMEMBERED = 65_536
-"""So many labels have to come before another one for a request that has one is taken for a first (about 8 MB)."""
+"""So many labels have to come before another one for a request that has one is taken for a first (about 9 MB)."""
 
 
 class LabelProblem(Exception):
