@@ -130,8 +130,8 @@ class Gateway:
         finally:
             connection.close()
 
-    def chat(self, session: str) -> tuple[str, str]:
-        """Ask the model `chat`. Returns: the answer's request id and release."""
+    def chat(self, session: str) -> tuple[str, str | None]:
+        """Ask the model `chat`. Returns: the answer's request id and release, where there are several."""
         connection = HTTPConnection("127.0.0.1", self.port, timeout=10)
         try:
             body = json.dumps({"model": "chat", "messages": [{"role": "user", "content": "hi"}]})
@@ -139,7 +139,7 @@ class Gateway:
             response = connection.getresponse()
             assert response.status == 200, response.read()
             response.read()
-            return response.headers["x-request-id"], response.headers["x-shipway-release"]
+            return response.headers["x-request-id"], response.headers.get("x-shipway-release")
         finally:
             connection.close()
 

@@ -123,8 +123,8 @@ def test_money_and_labels_are_counted_for_both_releases_of_a_model(tmp_path: Pat
         admin.counted(4, 3)
         answers = [gateway.chat(f"s{at}") for at in range(40)]
         served = {number: sum(name == f"v{number}" for _, name in answers) for number in (3, 4)}
-        assert all(gateway.label(*answer, "good" if answer[1] == "v3" else "bad") for answer in answers)
-        assert not any(gateway.label(*answer, "good") for answer in answers)
+        assert all(gateway.label(one, str(name), "good" if name == "v3" else "bad") for one, name in answers)
+        assert not any(gateway.label(one, str(name), "good") for one, name in answers)
         counts = admin.counted(4, 3)
         assert served[3] + served[4] == 40
         assert min(served.values()) > 0
