@@ -14,6 +14,7 @@ from shipway.gateway.dialects import openai
 from shipway.gateway.dialects.anthropic.models import REQUEST_ID as ANTHROPIC_ID
 from shipway.gateway.dialects.openai_stream import StreamReader
 from shipway.gateway.dialects.registry import open_dialect
+from shipway.gateway.dialects.repeated_event import RepeatedEvent
 from shipway.gateway.dialects.usage import NOTHING, TokenUsage
 from shipway.gateway.passed_stream import PassedStream
 from shipway.gateway.providers.provider import Operation
@@ -37,6 +38,9 @@ class Usage(Protocol):
 
 class AnswerReader(Protocol):
     """Follows a stream on its way; see `openai_stream.StreamReader`."""
+
+    @property
+    def repeated(self) -> RepeatedEvent | None: ...
 
     @property
     def begun(self) -> bool: ...
