@@ -14,8 +14,10 @@ from typing import Any
 
 import msgspec
 
-from shipway.cost.prices import Period, Price, Prices, Rates, day_s, second_of_day
+from shipway.cost.prices import Period, Price, Prices, Rates, day_s, second_of_day, stated_prices
+from shipway.spec.models import Model, Upstream
 from shipway.spec.prices import parse_token_price
+from shipway.spec.providers import Provider
 
 TABLE = "known_prices.jsonl"
 
@@ -63,6 +65,13 @@ class KnownPrices:
     def __init__(self, wall_s: Callable[[], float] = time.time) -> None:
         self._wall_s = wall_s
         self._found: dict[tuple[str, tuple[str, ...], str], Prices | None] = {}
+
+    def of_upstream(self, model: Model, upstream: Upstream, provider: Provider) -> Prices | None:
+        """What the app file states of *upstream*, or else the table; None where they are unknown."""
+        stated = upstream.price or model.price
+        if stated is not None:
+            return stated_prices(stated)
+        return self.of(provider.kind, provider.base_urls, upstream.model)
 
     def of(self, kind: str, base_urls: Sequence[str], model: str) -> Prices | None:
         """The prices of what a provider calls *model*, from now on; None where they are unknown.

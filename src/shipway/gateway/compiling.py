@@ -9,7 +9,6 @@ from pathlib import Path
 import msgspec
 
 from shipway.cost.known import KnownPrices
-from shipway.cost.prices import Prices, stated_prices
 from shipway.errors import NoAddressError
 from shipway.gateway.admission import Admission, ApiKeys, Principal, RequestLimit, key_digest
 from shipway.gateway.cache.model_cache import LiveCaches
@@ -253,19 +252,12 @@ def _candidates(app: App, model: Model, upstream: Upstream, around: Surroundings
             hint='a local model is served by "shipway up"; elsewhere set base_url of the provider',
         )
     provider = around.providers.get(declared.kind, _settings(app, declared, tuple(urls), around.environ))
-    prices = _prices(model, upstream, declared, around)
+    prices = around.prices.of_upstream(model, upstream, declared)
     target = UpstreamTarget(upstream.target, upstream.model, provider, _droppable(model), model.stream_usage, prices)
     urls = provider.base_urls
     weight = (1.0 if upstream.weight is None else upstream.weight) / len(urls)
     tls = _tls(app, declared)
     return [Candidate(target, around.endpoints.get(url, tls, upstream.target), weight) for url in urls]
-
-
-def _prices(model: Model, upstream: Upstream, provider: DeclaredProvider, around: Surroundings) -> Prices | None:
-    stated = upstream.price or model.price
-    if stated is not None:
-        return stated_prices(stated)
-    return around.prices.of(provider.kind, provider.base_urls, upstream.model)
 
 
 def _droppable(model: Model) -> frozenset[str]:
