@@ -11,6 +11,7 @@ import msgspec
 
 from shipway.deploy.audit import Audit
 from shipway.deploy.counts import Watched
+from shipway.deploy.front import front_table, shared
 from shipway.deploy.journal import Entry, Journal
 from shipway.deploy.judging import judge_of
 from shipway.deploy.lease import Lease
@@ -141,8 +142,10 @@ def _judges(site: Site) -> Callable[[int], Judge]:
     """The judge of a release, by its own objectives: on a promotion they are not those of the file that is here."""
 
     def judge(number: int) -> Judge:
-        app = site.app_of(site.archive.get(number, site.environment))
-        return judge_of(app.objectives, app.settings.rollout)
+        release, current = site.archive.get(number, site.environment), site.current
+        app = site.app_of(release)
+        both = None if current is None or current.number == number else shared(front_table([current, release]))
+        return judge_of(app.objectives, app.settings.rollout, both)
 
     fixed = site.judge
     return judge if fixed is None else lambda number: fixed

@@ -73,6 +73,7 @@ class ModelPath:
         read_request: (body, Content-Type) → what is asked; None where it is a JSON object that says `stream`. Raises Refused.
         conversation: Name of the dialect in which it is a conversation that can be translated; "" where it is none.
         id_name: Header in which this dialect's clients look for the request id, where it is another than `x-request-id`.
+        billed: Whether providers bill it; what they report of the others' tokens is no use of them.
         read_usage: Of a whole answer; raises ValueError for what is none.
         read_error: (status, body) of an upstream's refusal → what the client is told.
     """
@@ -81,6 +82,7 @@ class ModelPath:
     name: str
     read_request: Callable[[bytes, bytes | None], ModelRequest] | None = None
     conversation: str = ""
+    billed: bool = True
     id_name: bytes = b""
     write_refusal: Writer = openai.as_openai_error
     status_of: Callable[[Refusal], int] | None = None
@@ -143,7 +145,7 @@ PATHS: dict[bytes, ModelPath] = {
     b"/v1/responses": ModelPath("responses", "chat", **_read_by_parser("openai_responses", "output")),
     b"/v1/messages": ModelPath("messages", "chat", **_ANTHROPIC),
     b"/v1/messages/count_tokens": ModelPath(
-        "count_tokens", "count_tokens", **{**_ANTHROPIC, "read_usage": openai.any_usage}
+        "count_tokens", "count_tokens", billed=False, **{**_ANTHROPIC, "read_usage": openai.any_usage}
     ),
     b"/v1/images/generations": ModelPath("images", "image_generation", **_PICTURES),
     b"/v1/images/edits": ModelPath("image_edits", "image_generation", read_request=FormRequest, **_PICTURES),
