@@ -110,7 +110,11 @@ class StreamReader:
 
         A `[DONE]` that is missing after the last finish reason is added, since some clients wait for it.
         """
-        rest = self.pass_on(b"\n\n") if self._held else b""
+        rest = b""
+        if self._held:
+            rest = self.pass_on(b"\n\n")
+            if self.failed == "garbage":  # it ended in the middle of an event
+                self._fail("cut")
         if self.failed or not (self.done or self.whole):
             return None
         return rest if self.done else rest + DONE
@@ -118,7 +122,7 @@ class StreamReader:
     def _read(self, data: bytes) -> bytes:
         """Read every event of *data*; what is wrong, and what follows it, is left out."""
         kept: list[bytes] = []
-        for event in data.replace(b"\r\n", b"\n").split(b"\n\n"):
+        for event in data.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n\n"):
             self._note(event)
             if self.failed:
                 kept.append(b"")
@@ -130,7 +134,7 @@ class StreamReader:
         return data
 
     def _note(self, event: bytes) -> None:
-        lines = event.split(b"\n")
+        lines = event.removeprefix(_BOM).split(b"\n")
         payload = b"".join([line[5:].strip() for line in lines if line.startswith(b"data:")])
         if b"event: error" in lines or b"event:error" in lines:
             self._fail("error")
@@ -171,9 +175,10 @@ class StreamReader:
                 self.begun = True
 
 
+_BOM = b"\xef\xbb\xbf"
 _FIELDS = frozenset((b"data", b"event", b"id", b"retry"))
 
 
 def _end_of_events(data: bytes) -> int:
-    plain, crlf = data.rfind(b"\n\n"), data.rfind(b"\r\n\r\n")
-    return max(plain + 2 if plain >= 0 else 0, crlf + 4 if crlf >= 0 else 0)
+    plain, crlf, cr = data.rfind(b"\n\n"), data.rfind(b"\r\n\r\n"), data.rfind(b"\r\r")
+    return max(plain + 2 if plain >= 0 else 0, crlf + 4 if crlf >= 0 else 0, cr + 2 if cr >= 0 else 0)
