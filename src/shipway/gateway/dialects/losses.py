@@ -126,10 +126,17 @@ T = TypeVar("T")
 class StrictReader(Generic[T]):
     """Reads requests into a wire type that forbids unknown fields, and names those that are at fault."""
 
-    def __init__(self, wire: type[T], neutral: Mapping[str, frozenset[bytes]] | None = None) -> None:
-        """*neutral* has the values (as JSON) of unknown fields that say nothing, by path without indices."""
+    def __init__(
+        self, wire: type[T], neutral: Mapping[str, frozenset[bytes]] | None = None, aside: Container[str] = ()
+    ) -> None:
+        """Args:
+        neutral: The values (as JSON) of unknown fields that say nothing, by path without indices.
+        aside: Unknown fields of an earlier answer that is sent back as it was, and which say nothing to a model: they are
+            left out, and reported.
+        """
         self._decode = msgspec.json.Decoder(wire).decode
         self._neutral = neutral or {}
+        self._aside = aside
 
     def read(self, body: bytes, losses: Losses) -> T:
         """Raises: Refused."""
@@ -171,8 +178,12 @@ class StrictReader(Generic[T]):
             raise Refused(bad_field(at or None, f"{what[:MAX_SHOWN]}{f' in {at!r}' if at else ''}."))
 
         def drop(value: bytes, place: str) -> None:
-            neutral = self._neutral.get(_INDEX.sub("[]", place), frozenset())
-            if value != b"null" and value not in neutral:
+            kind = _INDEX.sub("[]", place)
+            if value == b"null" or value in self._neutral.get(kind, frozenset()):
+                return
+            if kind in self._aside:
+                losses.note(place)
+            else:
                 losses.lose(place)
 
         return _without(raw, steps, "", drop)

@@ -12,7 +12,7 @@ from shipway.gateway.dialects.errors import kind_of, one_word, refused_by_model
 from shipway.gateway.dialects.events import Answer, AnswerPart, Envelope, StopReason
 from shipway.gateway.dialects.losses import object_text
 from shipway.gateway.dialects.signatures import opened_from, sealed_for
-from shipway.gateway.dialects.usage import TokenUsage, plus, remainder
+from shipway.gateway.dialects.usage import NOTHING, TokenUsage, plus, remainder
 from shipway.gateway.refusals import JSON_FIELD, Refusal, extra_fields
 
 _READ_STOPS: dict[str, StopReason] = {
@@ -163,6 +163,19 @@ _read = document_reader(_Message)
 _encode = msgspec.json.Encoder().encode
 
 
+class _Counted(_Read):
+    usage: UsageRead | None = None
+
+
+_read_counted = document_reader(_Counted)
+
+
+def read_answer_usage(body: bytes) -> TokenUsage:
+    """Of an answer of which no more needs to be known. Raises: ValueError."""
+    usage = _read_counted(body).usage
+    return NOTHING if usage is None else read_usage(usage)
+
+
 def read_stop(reason: str) -> StopReason:
     """Raises: ValueError."""
     stop = _READ_STOPS.get(reason)
@@ -210,7 +223,7 @@ def write_answer(answer: Answer, envelope: Envelope) -> bytes:
                 citations = content[-1].setdefault("citations", [])
                 citations.append(written_citation(part))  # type: ignore[attr-defined]
         else:
-            content.append(_written_block(part, f"call_{envelope.id}_{len(content)}"))
+            content.append(_written_block(part, f"call_{envelope.id}_{len(content)}", answer.stop))
     return _encode(
         {
             "id": f"msg_{envelope.id}",
@@ -225,11 +238,19 @@ def write_answer(answer: Answer, envelope: Envelope) -> bytes:
     )
 
 
-def _written_block(part: Text | Reasoning | ToolCall | Image, call_id: str) -> dict[str, object]:
+_CUT: frozenset[StopReason] = frozenset(("length", "context_window"))
+
+
+def _written_block(part: Text | Reasoning | ToolCall | Image, call_id: str, stop: StopReason) -> dict[str, object]:
     if isinstance(part, Text):
         return {"type": "text", "text": part.text}
     if isinstance(part, ToolCall):
-        arguments = object_text(part.arguments)
+        try:
+            arguments = object_text(part.arguments)
+        except ValueError:
+            if stop not in _CUT:
+                raise
+            arguments = Raw(b"{}")  # nobody may act on it, as the stop reason says
         return {"type": "tool_use", "id": part.id or call_id, "name": part.name, "input": arguments}
     if isinstance(part, Image):
         raise ValueError("an image in an answer")

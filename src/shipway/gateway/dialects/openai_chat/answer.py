@@ -19,6 +19,9 @@ _READ_STOPS: dict[str, StopReason] = {
     "tool_calls": "tool_calls",
     "function_call": "tool_calls",
     "content_filter": "content_filter",
+    # of compatible servers
+    "eos": "end",
+    "model_length": "length",
 }
 _WRITTEN_STOPS: dict[StopReason, str] = {
     "end": "stop",
@@ -97,7 +100,7 @@ def written_usage(usage: TokenUsage) -> dict[str, object] | None:
 
 class _Function(_Read):
     name: str
-    arguments: str
+    arguments: str | None = None
 
 
 class _Call(_Read):
@@ -197,7 +200,9 @@ def read_answer(body: bytes) -> Answer:
         parts.append(Text(message.refusal))
     parts.extend(cited for one in message.annotations or () if (cited := read_citation(one)) is not None)
     parts.extend(image_from(image.image_url.url) for image in message.images or ())
-    parts.extend(ToolCall(call.id, call.function.name, call.function.arguments) for call in message.tool_calls or ())
+    parts.extend(
+        ToolCall(call.id, call.function.name, call.function.arguments or "{}") for call in message.tool_calls or ()
+    )
     usage = NOTHING if completion.usage is None else read_usage(completion.usage)
     stop = "refusal" if message.refusal else read_stop(choice.finish_reason)
     return Answer(tuple(parts), stop, None, usage, completion.id, completion.model)

@@ -57,12 +57,15 @@ Content = TextPart | ImagePart | AudioPart | FilePart
 
 
 class ReasoningDetail(msgspec.Struct, gc=False, omit_defaults=True):
-    """Thoughts as OpenRouter writes them: `reasoning.text` with a signature, or `reasoning.encrypted` with data."""
+    """Thoughts as OpenRouter writes them: `reasoning.text` with a signature, `reasoning.summary`, or `reasoning.encrypted`
+    with data. Clients put the pieces of a stream together by *index*."""
 
     type: str
     text: str | None = None
     signature: str | None = None
     data: str | None = None
+    index: int | None = None
+    summary: str | None = None
 
 
 class Function(Wire):
@@ -93,6 +96,7 @@ class Assistant(Wire, tag_field="role", tag="assistant"):
     refusal: str | None = None
     reasoning_content: str | None = None
     reasoning_details: list[ReasoningDetail] | None = None
+    images: list[ImagePart] | None = None
     audio: None = None
     function_call: None = None
 
