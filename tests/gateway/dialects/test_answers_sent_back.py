@@ -66,7 +66,7 @@ def chat(answer: Answer, *, stream: bool) -> dict[str, Any]:
             with client.chat.completions.stream(**ask) as events:
                 message = events.get_final_completion().choices[0].message
         else:
-            message = client.chat.completions.create(**ask).choices[0].message  # type: ignore[assignment]
+            message = client.chat.completions.create(**ask).choices[0].message
     results = [{"role": "tool", "tool_call_id": one.id, "content": "ok"} for one in TOOLS]
     return {"model": "m", "messages": [QUESTION, message.model_dump(), *results]}
 

@@ -29,7 +29,7 @@ def choice(finish_reason: str | None = None, **delta: str) -> list[dict[str, Any
 
 
 USAGE = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}
-CHAT = [
+CHAT: list[dict[str, Any]] = [
     chat_chunk(choice(role="assistant", content="")),
     chat_chunk(choice(content="Köln")),
     chat_chunk(choice("stop")),
@@ -43,7 +43,7 @@ MESSAGE = {
     "content": [],
     "usage": {"input_tokens": 1},
 }
-CLAUDE = [
+CLAUDE: list[dict[str, Any]] = [
     {"type": "message_start", "message": MESSAGE},
     {"type": "ping"},
     {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},

@@ -221,7 +221,7 @@ class Writer:
                 said = {"text": thought} if thought else {}
                 return self._listed("reasoning_details", {"type": "reasoning.text", **said, **proof})
             case ReasoningSealed(data, origin):
-                detail = {"type": "reasoning.encrypted", "data": sealed_for(FAMILY, data, origin)}
+                detail: dict[str, object] = {"type": "reasoning.encrypted", "data": sealed_for(FAMILY, data, origin)}
                 return self._listed("reasoning_details", detail)
             case ToolCallStarted(index, call_id, name):
                 shown_id = call_id or f"call_{self._envelope.id}_{index}"
