@@ -155,3 +155,17 @@ def test_arguments_that_a_limit_cut_are_no_failure(stop: Any) -> None:
         return
     said = json.loads(open_dialect("anthropic").write_answer(answer, ENVELOPE))
     assert (said["content"][0]["input"], said["stop_reason"]) == ({}, "max_tokens")
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+def test_geminis_proof_comes_back_with_the_calls_alone(stream: bool) -> None:
+    asked = chat(answer_of("gemini"), stream=stream)
+    calls = [
+        {key: call[key] for key in ("id", "type", "function", "extra_content") if key in call}
+        for call in asked["messages"][1]["tool_calls"]
+    ]
+    asked["messages"][1] = {"role": "assistant", "content": None, "tool_calls": calls}
+    losses = Losses()
+    conversation = open_dialect("openai_chat").read_request(json.dumps(asked).encode(), losses)
+    sent = json.loads(open_dialect("gemini").write_request(conversation, "m", losses))
+    assert [part.get("thoughtSignature") for part in sent["contents"][1]["parts"]] == ["c2ln", None]

@@ -146,8 +146,16 @@ def _assistant_parts(message: wire.Assistant, at: str) -> tuple[Part, ...]:
     parts.extend(_part(image, f"{at}.images[{index}]") for index, image in enumerate(message.images or ()))
     for index, call in enumerate(message.tool_calls or ()):
         place = f"{at}.tool_calls[{index}].function.arguments"
+        proof = signed_by_google(call.extra_content)
+        if proof is not None and not any(isinstance(part, Reasoning) and part.signature == proof for part in parts):
+            parts.append(Reasoning("", proof, origin="gemini", at=f"{at}.tool_calls[{index}].extra_content"))
         parts.append(ToolCall(call.id, call.function.name, call.function.arguments, at=place))
     return tuple(parts)
+
+
+def signed_by_google(extra: wire.Extra | None) -> str | None:
+    """The proof of the thoughts that led to a call, for clients that send back calls alone."""
+    return extra.google.thought_signature if extra is not None and extra.google is not None else None
 
 
 def thoughts(content: str | None, details: list[wire.ReasoningDetail] | None, at: str = "") -> Iterable[Reasoning]:

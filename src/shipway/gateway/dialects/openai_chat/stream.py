@@ -29,6 +29,7 @@ from shipway.gateway.dialects.openai_chat.answer import (
     Annotation,
     ImageRead,
     UsageRead,
+    extra_content,
     read_citation,
     read_stop,
     read_usage,
@@ -116,7 +117,7 @@ class Parser:
             if choice.finish_reason and not self._stopped:
                 self._stopped = True
                 events.extend(ToolArguments(index, "{}") for index in sorted(self._empty))
-                events.append(Stopped("refusal" if self._refused else read_stop(choice.finish_reason)))
+                events.append(Stopped("refusal" if self._refused else read_stop(choice.finish_reason, bool(self._ids))))
         if chunk.usage is not None:
             events.append(UsageKnown(read_usage(chunk.usage)))
         return events
@@ -195,6 +196,7 @@ class Writer:
         self._usage = NOTHING
         self._text_length = 0
         self._thought: list[str] = []
+        self._proof: str | None = None
         self._given = {"reasoning_details": 0, "images": 0, "annotations": 0}
 
     def write(self, event: Event) -> bytes:
@@ -217,6 +219,7 @@ class Writer:
                 # With all of the text: a proof is of no use without exactly what it proves.
                 thought = "".join(self._thought)
                 self._thought.clear()
+                self._proof = signature if origin == "gemini" else None
                 proof = {"signature": sealed_for(FAMILY, signature, origin)}
                 said = {"text": thought} if thought else {}
                 return self._listed("reasoning_details", {"type": "reasoning.text", **said, **proof})
@@ -226,7 +229,8 @@ class Writer:
             case ToolCallStarted(index, call_id, name):
                 shown_id = call_id or f"call_{self._envelope.id}_{index}"
                 function = {"name": name, "arguments": ""}
-                call = {"index": index, "id": shown_id, "type": "function", "function": function}
+                beside, self._proof = extra_content(self._proof), None
+                call = {"index": index, "id": shown_id, "type": "function", "function": function, **beside}
                 return self._delta(b'"tool_calls":[%b]' % _encode(call))
             case ImageGiven(image):
                 return self._listed("images", written_image(image))

@@ -73,9 +73,20 @@ class Function(Wire):
     arguments: str
 
 
+class GoogleExtra(Wire):
+    thought_signature: str | None = None
+
+
+class Extra(Wire):
+    """What Google's own server of this dialect says beside a call."""
+
+    google: GoogleExtra | None = None
+
+
 class CallPart(Wire, tag_field="type", tag="function"):
     id: str
     function: Function
+    extra_content: Extra | None = None
 
 
 class System(Wire, tag_field="role", tag="system"):
