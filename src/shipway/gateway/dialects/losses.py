@@ -141,10 +141,11 @@ class StrictReader(Generic[T]):
     def read(self, body: bytes, losses: Losses) -> T:
         """Raises: Refused."""
         try:
-            return self._decode(body)
-        except msgspec.ValidationError as error:
-            return self._read_without_unknown(body, error, losses)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            try:
+                return self._decode(body)
+            except msgspec.ValidationError as error:
+                return self._read_without_unknown(body, error, losses)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # also behind what is wrong with its types
             raise Refused(bad_field(None, "The body is not a JSON object.")) from None
 
     def _read_without_unknown(self, body: bytes, error: msgspec.ValidationError, losses: Losses) -> T:
