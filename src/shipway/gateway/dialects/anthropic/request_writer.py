@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Raw
 
 from shipway.gateway.dialects.anthropic import wire
+from shipway.gateway.dialects.call_ids import plain_id
 from shipway.gateway.dialects.conversation import (
     Conversation,
     Document,
@@ -79,10 +80,13 @@ def _block(part: Part, losses: Losses) -> wire.Block | None:
     if isinstance(part, Text):
         return wire.Text(part.text, _control(part.cache)) if part.text else None
     if isinstance(part, ToolCall):
-        return wire.ToolUse(part.id, part.name, json_object(part.arguments, part.at), _control(part.cache))
+        return wire.ToolUse(
+            plain_id(part.id, wire.MAX_ID), part.name, json_object(part.arguments, part.at), _control(part.cache)
+        )
     if isinstance(part, ToolResult):
         content = written_content(part.parts, losses) or None
-        return wire.ToolResult(part.call_id, content, part.is_error, _control(part.cache))  # type: ignore[arg-type]
+        call_id = plain_id(part.call_id, wire.MAX_ID)
+        return wire.ToolResult(call_id, content, part.is_error, _control(part.cache))  # type: ignore[arg-type]
     if isinstance(part, Image):
         if part.detail is not None:
             losses.lose(f"{part.at}.detail")

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Raw
 
 from shipway.gateway.dialects.bedrock import wire
+from shipway.gateway.dialects.call_ids import plain_id
 from shipway.gateway.dialects.conversation import (
     Audio,
     Conversation,
@@ -79,11 +80,13 @@ def _written_block(part: Part, losses: Losses) -> wire.Block | None:
     if isinstance(part, Text):
         return wire.Block(part.text) if part.text else None
     if isinstance(part, ToolCall):
-        return wire.Block(toolUse=wire.ToolUse(part.id, part.name, json_object(part.arguments, part.at)))
+        return wire.Block(
+            toolUse=wire.ToolUse(plain_id(part.id, wire.MAX_ID), part.name, json_object(part.arguments, part.at))
+        )
     if isinstance(part, ToolResult):
         blocks = [block for one in part.parts if (block := _written_result(one, losses)) is not None]
         status: Literal["error"] | None = "error" if part.is_error else None
-        return wire.Block(toolResult=wire.ToolResult(part.call_id, blocks, status))
+        return wire.Block(toolResult=wire.ToolResult(plain_id(part.call_id, wire.MAX_ID), blocks, status))
     if isinstance(part, Reasoning):
         return _written_thought(part, losses)
     if isinstance(part, Image):

@@ -14,6 +14,10 @@ from msgspec import UNSET, Raw, UnsetType
 FAMILY = "openai"
 
 
+MAX_ID = 40
+"""Characters of a tool call's id."""
+
+
 class Wire(msgspec.Struct, gc=False, omit_defaults=True, forbid_unknown_fields=True):
     """A part of a request as it is sent; fields that are not declared cannot be translated."""
 
