@@ -14,7 +14,6 @@ from shipway.gateway.dialects.conversation import Conversation, Text, ToolCall, 
 from shipway.gateway.dialects.losses import Losses
 from shipway.gateway.dialects.registry import open_dialect
 
-
 ANY = st.text(st.characters(codec="utf-8"))
 
 

@@ -20,6 +20,7 @@ from shipway.gateway.dialects.conversation import (
     Tool,
     ToolCall,
     ToolResult,
+    arguments_schema,
 )
 from shipway.gateway.dialects.losses import Losses, json_object, lose_sampling
 
@@ -61,9 +62,10 @@ def write_request(conversation: Conversation, model: str, losses: Losses) -> byt
 
 
 def _written_system(system: tuple[Text, ...]) -> str | list[wire.Text] | None:
-    if len(system) == 1 and system[0].cache is None:
-        return system[0].text
-    return [wire.Text(text.text, _control(text.cache)) for text in system] or None
+    said = [text for text in system if text.text]
+    if len(said) == 1 and said[0].cache is None:
+        return said[0].text
+    return [wire.Text(text.text, _control(text.cache)) for text in said] or None
 
 
 def _control(cache: str | None) -> wire.CacheControl | None:
@@ -120,7 +122,7 @@ def _written_thought(thought: Reasoning, losses: Losses) -> wire.Thinking | wire
 
 
 def _written_tool(tool: Tool) -> wire.Tool:
-    schema = Raw((tool.schema or '{"type":"object","properties":{}}').encode())
+    schema = Raw(arguments_schema(tool).encode())
     return wire.Tool(tool.name, schema, tool.description, tool.strict, _control(tool.cache))
 
 
