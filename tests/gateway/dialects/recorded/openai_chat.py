@@ -367,8 +367,8 @@ def _streamed() -> Iterator[Exchange]:
             hi,
             "",
         ),
-        ("an error at once", events(error), None, "api_error"),
-        ("an error midway", events(chunk(HI), error), None, "api_error"),
+        ("an error at once", events(error), None, "overloaded_error"),
+        ("an error midway", events(chunk(HI), error), None, "overloaded_error"),
         (
             "an error of another form",
             events(chunk(HI), {"object": "error", "message": "secret", "code": 500}),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import msgspec
 
 from shipway.gateway.dialects.anthropic.answer import (
     CitationRead,
     ErrorDetail,
-    UsageRead,
     read_citation,
     read_stop,
     read_usage,
@@ -39,7 +41,7 @@ from shipway.gateway.dialects.events import (
     UsageKnown,
 )
 from shipway.gateway.dialects.signatures import opened_from, sealed_for
-from shipway.gateway.dialects.usage import NOTHING
+from shipway.gateway.dialects.usage import NOTHING, repeated
 
 
 class _Read(msgspec.Struct, gc=False):
@@ -49,7 +51,7 @@ class _Read(msgspec.Struct, gc=False):
 class _Message(_Read):
     id: str = ""
     model: str = ""
-    usage: UsageRead | None = None
+    usage: Any = None
 
 
 class _Block(_Read):
@@ -78,7 +80,7 @@ class _Said(_Read):
     message: _Message | None = None
     content_block: _Block | None = None
     delta: _Delta | None = None
-    usage: UsageRead | None = None
+    usage: Any = None
     error: ErrorDetail | None = None
 
 
@@ -94,6 +96,7 @@ class Parser:
         self._call: int | None = None
         self._called_with_nothing = False
         self._signature = ""
+        self._usage: Mapping[str, object] = {}
 
     def read(self, name: str, data: bytes) -> list[Event]:
         event = _read(data)
@@ -107,11 +110,10 @@ class Parser:
         if kind == "content_block_stop":
             return self._block_ended()
         if kind == "message_delta":
-            return _message_delta(event)
+            return self._message_delta(event)
         if kind == "message_start":
             message = event.message or _Message()
-            known = [] if message.usage is None else [UsageKnown(read_usage(message.usage))]
-            return [Started(message.id, message.model), *known]
+            return [Started(message.id, message.model), *self._known(message.usage)]
         if kind == "message_stop":
             return [ENDED]
         if kind == "error":
@@ -120,6 +122,23 @@ class Parser:
 
     def end(self) -> list[Event]:
         return []
+
+    def _message_delta(self, event: _Said) -> list[Event]:
+        delta, known = event.delta, self._known(event.usage)
+        if delta is None or delta.stop_reason is None:
+            return known
+        try:
+            stop = read_stop(delta.stop_reason)
+        except ValueError as error:
+            raise NewerKind(str(error), (Stopped("end"), *known)) from None
+        return [Stopped(stop, delta.stop_sequence), *known]
+
+    def _known(self, usage: object) -> list[Event]:
+        """What a report says together with those before it: the last may be of the output alone."""
+        if usage is None:
+            return []
+        self._usage = repeated(self._usage, usage)
+        return [UsageKnown(read_usage(self._usage))]
 
     def _delta(self, delta: _Delta) -> list[Event]:
         kind = delta.type
@@ -169,17 +188,6 @@ class Parser:
             events.append(ToolArguments(self._call, "{}"))
         self._call = None
         return events
-
-
-def _message_delta(event: _Said) -> list[Event]:
-    delta, known = event.delta, [] if event.usage is None else [UsageKnown(read_usage(event.usage))]
-    if delta is None or delta.stop_reason is None:
-        return [*known]
-    try:
-        stop = read_stop(delta.stop_reason)
-    except ValueError as error:
-        raise NewerKind(str(error), (Stopped("end"), *known)) from None
-    return [Stopped(stop, delta.stop_sequence), *known]
 
 
 _encode = msgspec.json.Encoder().encode
