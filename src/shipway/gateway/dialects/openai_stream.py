@@ -186,10 +186,18 @@ class StreamReader:
             if event.usage is not None:
                 self.usage = event.usage
         except msgspec.ValidationError:
+            try:
+                odd = _odd_event(payload)
+            except (
+                msgspec.DecodeError,
+                UnicodeDecodeError,
+                RecursionError,
+            ):  # behind what is odd, it is no JSON either
+                self._fail("garbage")
+                return False
             if not payload.startswith(b"{"):
                 self._fail("garbage")
                 return False
-            odd = _odd_event(payload)
             if odd is None:
                 self.begun = True  # an object, but not quite as expected: the client shall judge
                 return False
@@ -215,7 +223,7 @@ class StreamReader:
 
 
 def _odd_event(payload: bytes) -> _OddEvent | None:
-    """An event whose usage has a form of its own; None where more is odd."""
+    """An event whose usage has a form of its own; None where more is odd. Raises: DecodeError, for what is no JSON."""
     try:
         return _decode_odd_event(payload)
     except msgspec.ValidationError:
