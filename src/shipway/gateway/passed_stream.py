@@ -40,8 +40,8 @@ class PassedStream(TranslatedStream):
         at = 0
         self._only_text = self.begun
         self._repeated = None
-        marks = _ENDS if b"\r" in data else _ENDS[:1]
-        while not self.over and (end := _end_of_event(data, at, marks)):
+        end_of_event = _end_of_event if b"\r" in data else _end_of_plain_event
+        while not self.over and (end := end_of_event(data, at)):
             super().pass_on(data[at:end])
             if self.failed:
                 break
@@ -80,7 +80,13 @@ class PassedStream(TranslatedStream):
 _ENDS = (b"\n\n", b"\r\n\r\n", b"\r\r")
 
 
-def _end_of_event(data: bytes, start: int, marks: tuple[bytes, ...]) -> int:
+def _end_of_plain_event(data: bytes, start: int) -> int:
+    """The same where lines end in LF alone, as nearly always."""
+    at = data.find(b"\n\n", start)
+    return at + 2 if at >= 0 else 0
+
+
+def _end_of_event(data: bytes, start: int) -> int:
     """Where the event that begins at *start* ends; 0 while that is not here."""
-    ends = [(at, len(mark)) for mark in marks if (at := data.find(mark, start)) >= 0]
+    ends = [(at, len(mark)) for mark in _ENDS if (at := data.find(mark, start)) >= 0]
     return sum(min(ends)) if ends else 0
