@@ -278,7 +278,9 @@ def error_kind(refusal: Refusal) -> str:
 
 
 def write_error(refusal: Refusal, request_id: str) -> tuple[bytes, bytes]:
-    error = {"type": error_kind(refusal), "message": refusal.message}
+    error: dict[str, object] = {"type": error_kind(refusal), "message": refusal.message}
+    if refusal.param == "thread":  # upon which the SDK's tool runner goes on and sends whole conversations
+        error["details"] = {"error_code": "thread_unsupported_request", "unsupported": ["thread"]}
     return JSON_FIELD + extra_fields(refusal), _encode({"type": "error", "error": error, "request_id": request_id})
 
 
