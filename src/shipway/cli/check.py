@@ -30,6 +30,8 @@ def check(
     """Check the app file and what it refers to.
 
     All problems of all environments come at once. Secrets and model files that are not here are warnings.
+
+    Example: `shipway check`
     """
     from shipway.cli.findings import missing_modules, unknown_models, unresolved_secrets, unusable_models
     from shipway.spec.load import find_app_file, load_app
