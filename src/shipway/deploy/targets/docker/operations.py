@@ -11,6 +11,7 @@ from shipway.deploy.build import PORT
 from shipway.deploy.engine.client import Engine
 from shipway.deploy.engine.transport import Transport, socket_of
 from shipway.deploy.engine.values import Container
+from shipway.deploy.image_builder import REPOSITORY
 from shipway.deploy.releases import release_name
 from shipway.deploy.targets.docker.gateway import GatewayContainer, patience_s
 from shipway.deploy.targets.docker.names import Names, gateway_sequence, replica_of, role_of
@@ -100,8 +101,18 @@ class DockerOperations:
             yield f"volume {volume}"
         for repository, tags in engine.tags(*self._names.all_installed).items():
             for tag in sorted(tags):
-                engine.remove_image(f"{repository}:{tag}")
-                yield f"image {repository}:{tag}"
+                yield from self._remove_image(f"{repository}:{tag}")
+
+    def _remove_image(self, kept: str) -> Iterator[str]:
+        """Remove the name of an image that is *kept* for a release, and that it was built under unless another environment
+        needs it. The gateway's stays: it is of no app, and the next one is spared making it."""
+        image = self._engine.image(kept)
+        names = {*image.tags} - {kept} if image is not None else set()
+        own = f"{REPOSITORY}/{self._app.name}/"
+        built = sorted(names) if all(name.startswith(own) for name in names) else []
+        for name in (kept, *built):
+            self._engine.remove_image(name)
+            yield f"image {name}"
 
     def _part(self, container: Container) -> Part | None:
         replica = replica_of(container)
