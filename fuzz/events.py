@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from fuzz.transport import cut
-from shipway.gateway.dialects.openai import Usage
 from shipway.gateway.dialects.openai_stream import DONE, StreamReader
+from shipway.gateway.model_api import Usage
 
 
 @dataclass(frozen=True)

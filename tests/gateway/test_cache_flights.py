@@ -7,7 +7,7 @@ import asyncio
 import httpx
 import pytest
 
-from shipway.gateway.cache.entry import Entry
+from shipway.gateway.cache.entry import Entry, Found
 from shipway.gateway.cache.flights import MAX_IMPATIENT, Flight, Flights
 from shipway.gateway.http1.running import Running, Waiter
 from shipway.testing.openai_server import FakeOpenAI, Reply
@@ -16,16 +16,16 @@ from tests.gateway.conftest import AUTH, RunningGateway, StartGateway, model_app
 CACHE = '[models.chat.cache]\nttl = "1h"\n'
 CHAT = "/v1/chat/completions"
 BODY = '{"model":"chat","messages":[],"stream":%s}'
-ANSWER = Entry(False, b"answer", b"", 0.0)
+ANSWER = Found(Entry(False, b"answer", b"", 0.0))
 
 
 class Waiting:
     """One that waits for a flight, as a handler does."""
 
     def __init__(self, flight: Flight) -> None:
-        self.got: list[Entry | None] = []
+        self.got: list[Found | None] = []
         self.flight = flight
-        self.seat: Waiter[Entry | None] | None = None
+        self.seat: Waiter[Found | None] | None = None
         self.running = Running()
         self.running.start(self._run())
 

@@ -37,6 +37,8 @@ GOOD = (
     b'"message":{"role":"assistant","content":"ok"}}]}'
 )
 ROLE = b'data: {"choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]}\n\n'
+FILTERED = b'data: {"choices":[],"prompt_filter_results":[{"prompt_index":0,"content_filter_results":{}}]}\n\n'
+"""How Azure begins a stream: no token yet."""
 
 ANY_FAULT = {
     "closed": Reply(raw=b""),
@@ -53,6 +55,7 @@ ANY_FAULT = {
     "an object that is no answer": Reply(body=b'{"ok":true}'),
     "an answer to something else": Reply(body=b'{"object":"list","data":[{"object":"model","id":"m"}]}'),
     "no choices": Reply(body=b'{"choices":null}'),
+    "an empty list of choices": Reply(body=b'{"choices":[],"usage":{"prompt_tokens":9}}'),
     "truncated JSON": Reply(body=GOOD[:60]),
     "invalid JSON": Reply(body=GOOD + b"}"),
     "invalid UTF-8": Reply(body=GOOD.replace(b'"ok"', b'"\xff\xfe"') + b"\xff"),
@@ -79,6 +82,8 @@ STREAM_FAULTS = {
     "cut before an event": Reply(cut_after=0),
     "reset before an event": Reply(cut_after=0, reset=True),
     "cut after the role": Reply(cut_after=1),
+    "cut after what was filtered of the prompt": Reply(raw=raw(FILTERED, SSE)),
+    "silent after what was filtered of the prompt": Reply(insert={0: FILTERED}, stall_after=0),
     "ended after the role": Reply(end_after=1),
     "ended at once": Reply(end_after=0),
     "error before an event": Reply(error_after=0),

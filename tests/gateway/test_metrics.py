@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import time
 from collections.abc import AsyncIterator
@@ -15,10 +16,11 @@ from shipway.gateway.refusals import CODES
 from shipway.gateway.telemetry import UNREAD_CODES, Telemetry
 from shipway.monitoring import metrics
 from shipway.monitoring.logging import AccessRecord
-from shipway.testing.openai_server import FakeOpenAI, Reply
+from shipway.testing.openai_server import FakeOpenAI, Reply, Usage
 from tests.gateway.conftest import AUTH, RunningGateway, StartGateway, model_app, service_app
 from tests.gateway.echo_service import EchoService, echo_service
 
+SIDES = ("input", "output")
 CHAT = {"model": "chat", "messages": [{"role": "user", "content": "hi"}]}
 
 
@@ -84,6 +86,78 @@ async def test_tokens_times_and_bytes_of_a_call_are_counted(start_gateway: Start
     assert await value(gateway, 'shipway_upstream_attempts_total{upstream="p0/m0",outcome="answered"}') == 1
     assert await value(gateway, 'shipway_connections_open{side="upstream"}') == 1
     assert await value(gateway, 'shipway_connections_open{side="admin"}') == 1
+
+
+USAGE = Usage(input=1, cache_read=2, cache_write=3, audio_input=4, image_input=5, output=6, reasoning=7, audio_output=8)
+CLASSES = {
+    "input": 1, "cached_read": 2, "cached_write": 3, "input_audio": 4, "input_image": 5,
+    "output": 6, "reasoning": 7, "output_audio": 8,
+}  # fmt: skip
+
+
+async def classes(gateway: RunningGateway) -> dict[str, float]:
+    """What was counted of each class that was counted at all."""
+    found = re.findall(r'^shipway_tokens_total\{.*class="(\w+)"\} (\S+)$', await gateway.metrics(), re.MULTILINE)
+    return {name: float(count) for name, count in found}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_tokens_are_counted_in_classes_that_sum_to_the_totals(
+    start_gateway: StartGateway, fake: FakeOpenAI, capfd: pytest.CaptureFixture[str], stream: bool
+) -> None:
+    fake.script(Reply(usage=USAGE), Reply(usage=USAGE))
+    gateway = await start_gateway(model_app(fake))
+    options: dict[str, object] = {"stream_options": {"include_usage": True}} if stream else {}
+    for _ in range(2):
+        await ask(gateway, stream=stream, **options)
+    assert await classes(gateway) == {name: 2 * count for name, count in CLASSES.items()}
+    who = 'gen_ai_operation_name="chat",gen_ai_provider_name="p0",gen_ai_request_model="chat"'
+    sums = [await value(gateway, f'gen_ai_client_token_usage_sum{{{who},gen_ai_token_type="{one}"}}') for one in SIDES]
+    assert sums == [2 * USAGE.all_input, 2 * USAGE.all_output]
+    await asyncio.sleep(0.25)  # more than the log waits before it writes
+    logged = json.loads(capfd.readouterr().out.splitlines()[0])["Attributes"]
+    assert {name: count for name, count in logged.items() if name.startswith("gen_ai.usage.")} == {
+        "gen_ai.usage.input_tokens": USAGE.all_input,
+        "gen_ai.usage.output_tokens": USAGE.all_output,
+        "gen_ai.usage.cache_read.input_tokens": 2,
+        "gen_ai.usage.cache_creation.input_tokens": 3,
+        "gen_ai.usage.audio.input_tokens": 4,
+        "gen_ai.usage.image.input_tokens": 5,
+        "gen_ai.usage.reasoning.output_tokens": 7,
+        "gen_ai.usage.audio.output_tokens": 8,
+    }
+
+
+async def test_usage_that_makes_no_sense_is_unknown_and_breaks_nothing(
+    start_gateway: StartGateway, fake: FakeOpenAI
+) -> None:
+    choice = {"index": 0, "message": {"content": "x"}, "finish_reason": "stop"}
+    told = json.dumps({"choices": [choice], "usage": {"prompt_tokens": -5, "completion_tokens": "many"}}).encode()
+    fake.script(Reply(body=told))
+    gateway = await start_gateway(model_app(fake))
+    assert (await ask(gateway)).content == told
+    assert await classes(gateway) == {"input": 0, "output": 0}
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/completions"])
+@pytest.mark.parametrize("part_bytes", [None, 7])
+async def test_usage_of_a_stream_is_known_without_a_trace_where_the_app_file_wants_it(
+    start_gateway: StartGateway, fake: FakeOpenAI, path: str, part_bytes: int | None
+) -> None:
+    fake.script(*[Reply(usage=USAGE, part_bytes=part_bytes)] * 3)
+    asked = {"model": "m0", "stream": True, "messages": CHAT["messages"], "prompt": "hi"}
+    async with httpx.AsyncClient() as client:
+        plain = (await client.post(f"{fake.base_url}{path.removeprefix('/v1')}", json=asked)).content
+    app = model_app(fake).replace("[gateway]", "stream_usage = true\n[gateway]", 1)
+    gateway = await start_gateway(app)
+    answer = await gateway.http.post(path, json={**asked, "model": "chat"})
+    assert answer.content == plain
+    assert await classes(gateway) == CLASSES
+    wanted = {**asked, "model": "chat", "stream_options": {"include_usage": True}}
+    answer = await gateway.http.post(path, json=wanted)
+    assert b'"usage":{' in answer.content
+    sent = [one.json.get("stream_options") for one in fake.requests]
+    assert sent == [None, {"include_usage": True}, {"include_usage": True}]
 
 
 async def test_failover_retries_and_breakers_are_counted(start_gateway: StartGateway, fake: FakeOpenAI) -> None:

@@ -22,6 +22,7 @@ from shipway.spec.load import load_app
 from shipway.testing.openai_server import FakeOpenAI
 from shipway.testing.running_app import free_ports
 from tests.gateway.conftest import KEY, SECOND_KEY, model_app
+from tests.gateway.embeddings import FakeEmbeddings
 
 pytestmark = [
     pytest.mark.integration,
@@ -80,9 +81,9 @@ async def fake() -> AsyncIterator[FakeOpenAI]:
 
 
 @asynccontextmanager
-async def gateway(folder: Path, fake: FakeOpenAI, address: str) -> AsyncIterator[httpx.AsyncClient]:
+async def gateway(folder: Path, fake: FakeOpenAI, address: str, more: str = "") -> AsyncIterator[httpx.AsyncClient]:
     path = folder / "shipway.toml"
-    path.write_text(model_app(fake, extra='[models.chat.cache]\nttl = "1h"\nstore = "env:CACHE"\n'))
+    path.write_text(model_app(fake, extra='[models.chat.cache]\nttl = "1h"\nstore = "env:CACHE"\n' + more))
     environ = {"SHIPWAY_API_KEYS": f"{KEY},{SECOND_KEY}", "CACHE": address}
     server = GatewayServer(load_app(path), environ, AllottedAddresses(), ServeOptions(port=0, admin_port=0))
     await server.start()
@@ -125,6 +126,25 @@ async def test_what_one_gateway_keeps_another_gives(
         assert other.headers["x-shipway-cache"] == "miss"
     key = redis_server.cli("keys", "*").split()[0]
     assert 3_590_000 < int(redis_server.cli("pttl", key)) <= 3_600_000
+
+
+async def test_similar_question_gets_the_answer_that_redis_keeps_until_it_keeps_it_no_more(
+    redis_server: RedisServer, fake: FakeOpenAI, tmp_path: Path
+) -> None:
+    questions = ("How do I reset it?", "Which way is there to have a new one?", "I forgot mine, what now?")
+    async with FakeEmbeddings() as embeddings:
+        more = (
+            '[models.chat.cache.semantic]\nembeddings = "small"\n[models.small]\nupstreams = ["e/m"]\n'
+            f'[providers.e]\nkind = "openai"\nbase_url = "{embeddings.base_url}"\n'
+        )
+        async with gateway(tmp_path, fake, redis_server.address, more) as client:
+            first = await ask(client, questions[0])
+            await kept(redis_server, 1)
+            similar = await ask(client, questions[1])
+            assert similar.headers["x-shipway-cache-similarity"] == "1.000"
+            assert similar.content == first.content
+            redis_server.cli("flushall")
+            assert (await ask(client, questions[2])).headers["x-shipway-cache"] == "miss"
 
 
 async def test_dead_redis_costs_nothing_and_fails_nothing(

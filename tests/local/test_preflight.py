@@ -128,14 +128,21 @@ def _without(*names: str) -> Callable[[str], ModuleSpec | None]:
 
 
 @pytest.mark.parametrize(
-    ("toml", "reload", "missing"),
+    ("toml", "reload", "missing", "extra"),
     [
-        ('[services.web]\nurl = "http://h"', True, "watchfiles"),
-        ('[models.chat]\nupstreams = ["local/smollm2-135m-instruct"]', False, "xllamacpp"),
+        ('[services.web]\nurl = "http://h"', True, "watchfiles", "local"),
+        ('[models.chat]\nupstreams = ["local/smollm2-135m-instruct"]', False, "xllamacpp", "local"),
+        (
+            '[models.e]\nupstreams = ["openai/e"]\n[models.chat]\nupstreams = ["openai/m"]\n'
+            '[models.chat.cache]\nttl = "1h"\nsemantic = { embeddings = "e" }',
+            False,
+            "numpy",
+            "semantic",
+        ),
     ],
 )
 def test_a_missing_extra_says_the_command(
-    tmp_path: Path, ports: str, monkeypatch: pytest.MonkeyPatch, toml: str, reload: bool, missing: str
+    tmp_path: Path, ports: str, monkeypatch: pytest.MonkeyPatch, toml: str, reload: bool, missing: str, extra: str
 ) -> None:
     monkeypatch.setattr(module, "find_spec", _without(missing))
 
@@ -143,4 +150,4 @@ def test_a_missing_extra_says_the_command(
         preflight(app_of(tmp_path, f"{toml}\n{ports}"), {}, reload=reload)
 
     errors = [caught.value] if isinstance(caught.value, MissingExtraError) else getattr(caught.value, "problems", [])
-    assert "pip install 'shipway[local]'" in [error.hint for error in errors]
+    assert f"pip install 'shipway[{extra}]'" in [error.hint for error in errors]

@@ -214,12 +214,22 @@ class Attempt:
         self._waiting_since_s = perf_counter()
         return answer
 
-    async def read(self, max_bytes: int) -> list[bytes] | None:
-        """The response's body; see `UpstreamConnection.read`. Raises: UpstreamFault."""
+    async def read(self, max_bytes: int, within_s: float | None = None) -> list[bytes] | None:
+        """The response's body; see `UpstreamConnection.read`.
+
+        Args:
+            within_s: How long all of it may take; None: only each silence of the upstream counts.
+
+        Raises:
+            UpstreamFault: it broke off, or took too long.
+        """
         began_s = perf_counter()
         connection = self.connection
         connection.on_piece = self.received
-        self.enter_idle()
+        if within_s is None:
+            self.enter_idle()
+        else:
+            self.enter("idle_timeout", within_s)
         try:
             return await connection.read(max_bytes)
         finally:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from shipway.errors import NoAddressError
+from shipway.errors import NoAddressError, UsageError
 from shipway.gateway.admission import Admission, ApiKeys, Principal, RequestLimit, key_digest
 from shipway.gateway.cache.model_cache import LiveCaches
 from shipway.gateway.dialects.losses import HINTS
@@ -36,6 +36,7 @@ from shipway.gateway.upstreams import Endpoint, Endpoints
 from shipway.secret import Secret, SecretReference
 from shipway.security.rate_limiting.gcra import Quota
 from shipway.spec.app import App
+from shipway.spec.cache import Semantic
 from shipway.spec.health import Health
 from shipway.spec.models import Model, Upstream
 from shipway.spec.providers import Provider as DeclaredProvider
@@ -193,10 +194,11 @@ def _model_target(app: App, name: str, model: Model, around: Surroundings) -> Mo
     if model.cache is None:
         return ModelTarget(name, releases, guards=guards)
     generations = {key: _generation(app, name, key, groups) for key, groups in releases.items()}
+    embeddings = b"" if model.cache.semantic is None else _embeddings(app, name, model.cache.semantic, around)
     address = model.cache.store
     if isinstance(address, SecretReference):
         address = address.resolve(app.root, around.environ).reveal()
-    return ModelTarget(name, releases, around.caches.get(name, model.cache, address, generations), guards)
+    return ModelTarget(name, releases, around.caches.get(name, model.cache, address, generations, embeddings), guards)
 
 
 def _generation(app: App, name: str, release: str, groups: tuple[Group, ...]) -> bytes:
@@ -206,6 +208,20 @@ def _generation(app: App, name: str, release: str, groups: tuple[Group, ...]) ->
     upstreams = [[one.upstream.label, one.endpoint.authority.decode()] for group in groups for one in group.candidates]
     guards = [[repr(use), repr(app.guards[use.name])] for use in model.guards]
     return msgspec.json.encode([app.name, app.environment, name, release, upstreams, sorted(model.may_drop), guards])
+
+
+def _embeddings(app: App, name: str, semantic: Semantic, around: Surroundings) -> bytes:
+    """What makes the vectors of a model's questions. Raises: UsageError, where none of its upstreams makes any."""
+    asked = semantic.embeddings
+    model = app.models[asked]
+    groups = tuple(_group(app, model, group, around) for group in _groups(model.upstreams))
+    upstreams = [one.upstream for group in groups for one in group.candidates]
+    if not any(one.provider.route("embeddings", one.model, stream=False) for one in upstreams):
+        raise UsageError(
+            f"models.{name}.cache.semantic.embeddings: no upstream of {asked!r} answers /v1/embeddings",
+            hint="name a model whose provider speaks OpenAI's API, such as openai, azure or a server of your own",
+        )
+    return _generation(app, asked, ONLY, groups)
 
 
 def _guards(app: App, model: Model, around: Surroundings) -> ModelGuards:
@@ -241,7 +257,7 @@ def _candidates(app: App, model: Model, upstream: Upstream, around: Surroundings
             hint='a local model is served by "shipway up"; elsewhere set base_url of the provider',
         )
     provider = around.providers.get(declared.kind, _settings(app, declared, tuple(urls), around.environ))
-    target = UpstreamTarget(upstream.target, upstream.model, provider, _droppable(model))
+    target = UpstreamTarget(upstream.target, upstream.model, provider, _droppable(model), model.stream_usage)
     urls = provider.base_urls
     weight = (1.0 if upstream.weight is None else upstream.weight) / len(urls)
     tls = _tls(app, declared)

@@ -8,7 +8,6 @@ token send the request on to the next upstream, invisibly to the client.
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from http import HTTPStatus
@@ -17,12 +16,10 @@ from shipway.gateway import refusals
 from shipway.gateway.affinity import affinity_key
 from shipway.gateway.attempt import Attempt, fault_kind
 from shipway.gateway.balancing import by_affinity, by_weight, least_in_flight, lowest_latency
-from shipway.gateway.breaker import DEFAULT_POLICY
 from shipway.gateway.cache.kept_answers import KeptAnswers
 from shipway.gateway.cache.recording import RecordedReader
 from shipway.gateway.call import Call
 from shipway.gateway.delivery import Delivery, delivery_to
-from shipway.gateway.dialects.forms import FormRequest
 from shipway.gateway.dialects.openai import STREAM_CONTENT_TYPE, ModelRequest
 from shipway.gateway.dialects.openai_stream import MAX_EVENT_BYTES
 from shipway.gateway.guards.watch import Watch
@@ -32,23 +29,21 @@ from shipway.gateway.http1.response_head import ResponseHead
 from shipway.gateway.http1.upstream_connection import UpstreamFault
 from shipway.gateway.model_api import AnswerReader, ModelPath, Usage
 from shipway.gateway.model_stream import Heart, ModelStream
+from shipway.gateway.own_calls import OwnCalls
 from shipway.gateway.providers.credentials import NoCredentialError
 from shipway.gateway.providers.provider import field_value
 from shipway.gateway.refusals import JSON_FIELD, Refusal, Refused
-from shipway.gateway.retry_budget import RetryBudget, asked_wait_s
+from shipway.gateway.retry_budget import RetryBudget
 from shipway.gateway.snapshot import ONLY, Candidate, Group
 from shipway.gateway.telemetry import Telemetry
+from shipway.gateway.upstream_refusals import Busy, busy_in_band, refuse_status
 from shipway.gateway.upstreams import Endpoint
 
 MAX_ATTEMPTS = 3
 MAX_HELD_ANSWER_BYTES = 8 * 1024 * 1024
 """An unstreamed answer is held whole up to this size, so that one cut short never reaches a client as a success."""
-MAX_ERROR_BYTES = 64 * 1024
 
 _OK = HTTPStatus.OK.value
-_BUSY = frozenset((429, 503, 529))
-_OUR_FAULT = frozenset((401, 402, 403, 407))
-"""An upstream that does not accept the gateway's own credentials: nothing that a client could mend."""
 
 
 class TryNext(Exception):
@@ -67,7 +62,7 @@ class ModelCalls:
     def __init__(self, budget: RetryBudget, telemetry: Telemetry) -> None:
         self._budget = budget
         self._telemetry = telemetry
-        self._kept = KeptAnswers(telemetry)
+        self._kept = KeptAnswers(telemetry, OwnCalls(self.answer, telemetry).embed)
 
     async def answer(self, call: Call, path: ModelPath) -> None:
         """Answer one call to *path*. Raises: Refused."""
@@ -85,7 +80,8 @@ class ModelCalls:
         body = exchange.whole_body(max_bytes)
         if body is None:
             body = await exchange.read_body(max_bytes)
-        request = FormRequest(body, exchange.head.field(b"content-type")) if path.form else ModelRequest(body)
+        read = path.read_request
+        request = ModelRequest(body) if read is None else read(body, exchange.head.field(b"content-type"))
         model = call.snapshot.models.get(request.model)
         if model is None:
             raise Refused(refusals.unknown_model(request.model))
@@ -114,7 +110,7 @@ class ModelCalls:
                 if delivery is None:
                     delivery = _delivery(candidate, path, kind)
                 if delivery is None:
-                    unsuited = refusals.not_offered(model.name)
+                    unsuited = refusals.not_offered(model.name, path.operation)
                     continue
                 is_retry = True
                 breaker = candidate.endpoint.breaker
@@ -164,7 +160,7 @@ class ModelCalls:
             if delivery.id_fields:
                 call.upstream_request_id = field_value(response.lines, delivery.id_fields) or response.request_id
             if response.status >= 300:
-                await _refuse_status(attempt, response, delivery)
+                await refuse_status(attempt, response, delivery)
             streamed = delivery.content_type
             if not (streamed or delivery.held):
                 if response.content_type.startswith(b"text/html"):
@@ -201,8 +197,8 @@ class ModelCalls:
             outcome = fault.kind
             reason = "deadline" if fault.kind.endswith("_timeout") else "fault"
             raise TryNext(refusals.upstream_failed(fault.kind), fault.kind, reason) from fault
-        except _Busy as busy:
-            outcome = "error_status"
+        except Busy as busy:
+            outcome = busy.outcome
             if busy.wait_s is not None:
                 outcome = ""
                 endpoint.told_to_wait(attempt.now_s(), busy.wait_s, limited=busy.status == HTTPStatus.TOO_MANY_REQUESTS)
@@ -259,16 +255,6 @@ def _pick(policy: str, willing: Sequence[Candidate], now_s: Callable[[], float],
     return least_in_flight(willing)
 
 
-class _Busy(Exception):
-    """The upstream answered with a status that says: not now, or not here."""
-
-    def __init__(self, status: int, wait_s: float | None, refusal: Refusal) -> None:
-        super().__init__(status)
-        self.status = status
-        self.wait_s = wait_s
-        self.refusal = refusal
-
-
 def _whole_answer(
     call: Call, request: ModelRequest, delivery: Delivery, response: ResponseHead, pieces: list[bytes]
 ) -> bytes:
@@ -277,7 +263,7 @@ def _whole_answer(
     try:
         if response.content_encoding:
             body = _inflated(body, response.content_encoding)
-        body, usage = delivery.answer(call, request, body)
+        body, usage = delivery.answer(call, request, response, body)
     except ValueError as error:
         raise UpstreamFault("garbage", str(error)) from error
     _note_usage(call, usage)
@@ -322,7 +308,8 @@ async def _deliver_stream(call: Call, attempt: Attempt, reader: AnswerReader, co
         _note_usage(call, reader.usage)
     if stream.fault is not None:
         if not stream.flowing:
-            raise stream.fault
+            busy = busy_in_band(reader.error_kind, reader.error_wait_s) if reader.failed == "error" else None
+            raise stream.fault if busy is None else busy from stream.fault
         attempt.midway_fault = fault_kind(stream.fault)
 
 
@@ -330,33 +317,7 @@ def _note_usage(call: Call, usage: Usage | None) -> None:
     if usage is not None:
         call.input_tokens = usage.prompt_tokens
         call.output_tokens = usage.completion_tokens
-        if usage.has_parts:
-            call.usage = usage
-
-
-async def _refuse_status(attempt: Attempt, response: ResponseHead, delivery: Delivery) -> None:
-    """Decide what a status that is no success means. Always raises.
-
-    The body is awaited only where it is needed: an upstream that is ill may take its time for it.
-    """
-    status = response.status
-    if status in _BUSY:
-        wait_s = asked_wait_s(response.retry_after, response.retry_after_ms, time.time())
-        if wait_s is not None:
-            wait_s = min(wait_s, DEFAULT_POLICY.longest_wait_s)
-        raise _Busy(status, wait_s, refusals.upstream_busy(status, wait_s))
-    if status >= 500 or status in _OUR_FAULT or status == HTTPStatus.REQUEST_TIMEOUT or status < 400:
-        raise _Busy(status, None, refusals.upstream_failed("error"))
-    try:
-        pieces = await attempt.read(MAX_ERROR_BYTES)
-    except UpstreamFault:  # the status said enough
-        pieces = None
-    refusal = delivery.refusal(response, b"".join(pieces or ()))
-    if refusal.status == HTTPStatus.TOO_MANY_REQUESTS:
-        raise _Busy(refusal.status.value, None, refusals.upstream_busy(refusal.status.value, None))
-    if refusal.status >= 500 or refusal.status in _OUR_FAULT:  # what it says is worse than its status
-        raise _Busy(status, None, refusals.upstream_failed("error"))
-    raise Refused(refusal)
+        call.usage = usage.parts
 
 
 def _all_resting(groups: tuple[Group, ...], now_s: float) -> Refusal:

@@ -261,6 +261,8 @@ class GatewayServer:
         registry.read_at_scrape(metrics.CACHE_BYTES, caches.held_bytes)
         registry.read_at_scrape(metrics.CACHE_EVICTIONS, caches.evictions)
         registry.read_at_scrape(metrics.CACHE_STORE_FAULTS, caches.store_faults)
+        registry.read_at_scrape(metrics.CACHE_VECTOR_BYTES, caches.vector_bytes)
+        registry.read_at_scrape(metrics.CACHE_EMBEDDING_FAULTS, caches.embedding_faults)
 
     def _trim(self, now_s: float) -> None:
         self._main.tick(now_s)

@@ -30,12 +30,14 @@ ONLY = ""
 
 @dataclass(frozen=True, slots=True)
 class UpstreamTarget:
-    """A provider's model: what it is called there, and what of a request it may go without."""
+    """A provider's model: what it is called there, what of a request it may go without, and whether it is asked for the usage
+    of streams whose callers do not ask."""
 
     label: str
     model: str
     provider: Provider = field(repr=False)
     may_drop: frozenset[str] = frozenset()
+    stream_usage: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -15,7 +15,7 @@ from shipway.gateway.snapshot import Snapshot
 from shipway.gateway.upstreams import Endpoint
 from shipway.monitoring import metrics
 from shipway.monitoring.instruments import Counter, Histogram
-from shipway.monitoring.logging import AccessLog, AccessRecord
+from shipway.monitoring.logging import AccessLog, AccessRecord, TokenClasses
 from shipway.monitoring.registry import Registry
 
 _OPERATION_NAMES = {path: model_path.name for path, model_path in PATHS.items()}
@@ -36,19 +36,52 @@ class _Labels(NamedTuple):
     error: str
 
 
+class _Tokens:
+    """The instruments of tokens of one combination of labels."""
+
+    __slots__ = ("_classes", "_registry", "_who", "input", "output", "plain_input", "plain_output")
+
+    def __init__(self, registry: Registry, who: tuple[str, str, str, str]) -> None:
+        self._registry = registry
+        self._who = who
+        self.input = registry.child(metrics.TOKENS, *who, "input")
+        self.output = registry.child(metrics.TOKENS, *who, "output")
+        self.plain_input = registry.child(metrics.TOKEN_CLASSES, *who, "input")
+        self.plain_output = registry.child(metrics.TOKEN_CLASSES, *who, "output")
+        self._classes = {"input": self.plain_input, "output": self.plain_output}
+
+    def count(self, usage: TokenClasses) -> None:
+        """Count each class. The counter of one is made when there is something to count: most classes never have."""
+        for name, tokens in (
+            ("input", usage.input),
+            ("cached_read", usage.cached_read),
+            ("cached_write", usage.cached_write),
+            ("input_audio", usage.input_audio),
+            ("input_image", usage.input_image),
+            ("output", usage.output),
+            ("reasoning", usage.reasoning),
+            ("output_audio", usage.output_audio),
+            ("output_image", usage.output_image),
+        ):
+            if tokens:
+                known = self._classes.get(name)
+                if known is None:
+                    known = self._classes[name] = self._registry.child(metrics.TOKEN_CLASSES, *self._who, name)
+                known.value += tokens
+
+
 class _Bundle:
     """The instruments of one combination of labels."""
 
     __slots__ = (
         "duration",
         "first_token",
-        "input_tokens",
         "output_token",
-        "output_tokens",
         "overhead",
         "refusals",
         "requests",
         "stream",
+        "tokens",
     )
 
     def __init__(self, registry: Registry, labels: _Labels, kind: str) -> None:
@@ -63,15 +96,13 @@ class _Bundle:
         self.duration: Histogram | None = None
         self.first_token: Histogram | None = None
         self.output_token: Histogram | None = None
-        self.input_tokens: Histogram | None = None
-        self.output_tokens: Histogram | None = None
+        self.tokens: _Tokens | None = None
         if kind == "model":
             who = (labels.operation, labels.upstream.partition("/")[0], labels.target, release)
             self.duration = registry.child(metrics.MODEL_DURATION, *who, labels.error)
             self.first_token = registry.child(metrics.FIRST_TOKEN, *who)
             self.output_token = registry.child(metrics.OUTPUT_TOKEN, *who)
-            self.input_tokens = registry.child(metrics.TOKENS, *who, "input")
-            self.output_tokens = registry.child(metrics.TOKENS, *who, "output")
+            self.tokens = _Tokens(registry, who)
             self.stream = registry.child(metrics.STREAMS, _stream_outcome(labels.error))
         elif kind == "service":
             self.duration = registry.child(metrics.SERVICE_DURATION, labels.target, release)
@@ -152,6 +183,10 @@ class Telemetry:
     def looked_up(self, model: str, result: str) -> None:
         """A call of a model with a cache had that *result* (`metrics.CACHE_RESULT`)."""
         self.registry.child(metrics.CACHE_LOOKUPS, model, result).inc()
+
+    def similarity(self, model: str, cosine: float) -> None:
+        """A question was compared, and this is how near the nearest one was."""
+        self.registry.child(metrics.CACHE_SIMILARITY, model).observe(cosine)
 
     def tokens_saved(self, model: str, input_tokens: int | None, output_tokens: int | None) -> None:
         """A kept answer was given again; None is unknown."""
@@ -250,10 +285,19 @@ def _count_answer(record: AccessRecord, bundle: _Bundle) -> None:
     """Tokens, and how a stream went: only streams have a first token."""
     first_s = record.first_token_s
     output = record.output_tokens
-    if record.input_tokens is not None and bundle.input_tokens is not None:
-        bundle.input_tokens.observe(record.input_tokens)
-    if output is not None and bundle.output_tokens is not None:
-        bundle.output_tokens.observe(output)
+    tokens = bundle.tokens
+    if tokens is not None:
+        usage = record.usage
+        if record.input_tokens is not None:
+            tokens.input.observe(record.input_tokens)
+            if usage is None:
+                tokens.plain_input.value += record.input_tokens
+        if output is not None:
+            tokens.output.observe(output)
+            if usage is None:
+                tokens.plain_output.value += output
+        if usage is not None:
+            tokens.count(usage)
     if first_s is not None and bundle.first_token is not None:
         bundle.first_token.observe(first_s)
         if bundle.stream is not None:

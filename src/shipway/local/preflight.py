@@ -62,9 +62,11 @@ def _check_extras(app: App, found: Findings, *, reload: bool) -> None:
         found.errors.append(("", MissingExtraError("--reload", "local")))
     if any(local_targets(app)) and find_spec("xllamacpp") is None:
         found.errors.append(("", MissingExtraError("a local model", "local")))
-    shared = any(model.cache is not None and model.cache.store is not None for model in app.models.values())
-    if shared and find_spec("redis") is None:
+    caches = [model.cache for model in app.models.values() if model.cache is not None]
+    if any(cache.store is not None for cache in caches) and find_spec("redis") is None:
         found.errors.append(("", MissingExtraError("a cache in Redis", "redis")))
+    if any(cache.semantic is not None for cache in caches) and find_spec("numpy") is None:
+        found.errors.append(("", MissingExtraError("a semantic cache", "semantic")))
 
 
 def _check_models(app: App, found: Findings) -> None:

@@ -34,15 +34,27 @@ class GuardNote(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     reason: str = ""
 
 
-class UsageParts(Protocol):
-    """Classes of tokens that are parts of a call's totals; None is unknown."""
+class TokenClasses(Protocol):
+    """Tokens of a call in classes that sum to its totals; None is unknown."""
 
+    @property
+    def input(self) -> int | None: ...
     @property
     def cached_read(self) -> int | None: ...
     @property
     def cached_write(self) -> int | None: ...
     @property
+    def input_audio(self) -> int | None: ...
+    @property
+    def input_image(self) -> int | None: ...
+    @property
+    def output(self) -> int | None: ...
+    @property
     def reasoning(self) -> int | None: ...
+    @property
+    def output_audio(self) -> int | None: ...
+    @property
+    def output_image(self) -> int | None: ...
 
 
 class AccessRecord:
@@ -71,6 +83,7 @@ class AccessRecord:
         "request_id",
         "response_bytes",
         "service",
+        "similarity",
         "stale",
         "status",
         "subject",
@@ -95,8 +108,9 @@ class AccessRecord:
         """Kept connections that had been closed by their upstream, each replaced and tried again."""
         self.first_token_s: float | None = None
         self.input_tokens: int | None = None
-        self.usage: UsageParts | None = None
         self.output_tokens: int | None = None
+        self.usage: TokenClasses | None = None
+        """The classes of these two, where there may be more than one of each."""
         self.guards: list[GuardNote] | None = None
         self.principal: str | None = None
         self.service: str | None = None
@@ -108,6 +122,8 @@ class AccessRecord:
         self.error: str | None = None
         self.cache: bytes | None = None
         """What became of it at the model's cache (`metrics.CACHE_RESULT`)."""
+        self.similarity: float | None = None
+        """Between its question and the one whose answer it was given."""
 
 
 class Out(Protocol):
@@ -235,8 +251,8 @@ def subject_of(method: bytes, path: bytes) -> bytes:
     return _encode(names)[1:-1]
 
 
-def _parts(usage: UsageParts) -> bytes:
-    """Members for the parts that are known and not zero."""
+def _parts(usage: TokenClasses) -> bytes:
+    """Members for the parts that are known and not zero. The first three are OpenTelemetry's, the rest is named like them."""
     return b"".join(
         [
             b',"gen_ai.usage.%b":%d' % (name, count)
@@ -244,6 +260,10 @@ def _parts(usage: UsageParts) -> bytes:
                 (b"cache_read.input_tokens", usage.cached_read),
                 (b"cache_creation.input_tokens", usage.cached_write),
                 (b"reasoning.output_tokens", usage.reasoning),
+                (b"audio.input_tokens", usage.input_audio),
+                (b"image.input_tokens", usage.input_image),
+                (b"audio.output_tokens", usage.output_audio),
+                (b"image.output_tokens", usage.output_image),
             )
             if count
         ]
@@ -275,6 +295,8 @@ class _JsonLines:
             rest += b',"upstream_request_id":%b' % _encode(record.upstream_request_id[:128].decode("latin-1"))
         if record.cache is not None:
             rest += b',"cache":"%b"' % record.cache
+            if record.similarity is not None:
+                rest += b',"cache_similarity":%.3f' % record.similarity
         if record.first_token_s is not None:
             rest += b',"gen_ai.server.time_to_first_token":%.6f' % record.first_token_s
         if record.guards is not None:

@@ -23,6 +23,7 @@ _OUTPUT_TOKEN_S = (0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75
 _TOKENS = tuple(4**n for n in range(14))
 _SERVICE_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _GUARD_S = (0.0001, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
+_SIMILARITY = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.92, 0.94, 0.95, 0.96, 0.97, 0.98, 0.99, 1)
 _OVERHEAD_S = (0.00005, 0.0001, 0.0002, 0.0004, 0.0008, 0.0016, 0.0032, 0.0064, 0.0128, 0.0256, 0.1, 1)
 
 # -- labels; those without values take them from the app file (`Registry.allow`)
@@ -35,6 +36,22 @@ OPERATION = Label(
 PROVIDER = Label("gen_ai_provider_name", "Who answered: a provider of the app file.")
 MODEL = Label("gen_ai_request_model", "The model that was asked for: a model of the app file.")
 TOKEN_TYPE = Label("gen_ai_token_type", "Which side of a call the tokens are on.", ("input", "output"))
+TOKEN_CLASS = Label(
+    "class",
+    "What the tokens were, each in one class: of what went in those read from the provider's cache, written to it, audio, "
+    "images, and the rest (`input`); of what came out thoughts (`reasoning`), audio, images, and the rest (`output`).",
+    (
+        "input",
+        "cached_read",
+        "cached_write",
+        "input_audio",
+        "input_image",
+        "output",
+        "reasoning",
+        "output_audio",
+        "output_image",
+    ),
+)
 ERROR_TYPE = Label("error_type", "Code of the error that ended the call; absent on success.")
 RELEASE = Label("release", "The release that answered, where several share the traffic.")
 KIND = Label(
@@ -85,9 +102,10 @@ STREAM_OUTCOME = Label(
 )
 CACHE_RESULT = Label(
     "result",
-    "Whether a kept answer was given, one that another request was waiting for (`shared`), none that was kept, or none was "
-    "looked for: the request or its client did not want one, or it cannot be kept.",
-    ("hit", "shared", "miss", "bypass"),
+    "Whether a kept answer was given, one to a question of nearly the same meaning (`similar`), one that another request was "
+    "waiting for (`shared`), none that was kept, or none was looked for: the request or its client did not want one, or it "
+    "cannot be kept.",
+    ("hit", "similar", "shared", "miss", "bypass"),
 )
 STORE_FAULT = Label(
     "fault",
@@ -155,6 +173,15 @@ TOKENS = histogram(
     unit="tokens",
     bounds=_TOKENS,
 )
+TOKEN_CLASSES = counter(
+    "shipway_tokens_total",
+    "Tokens of model calls in classes that do not overlap, as upstreams reported them: what each is paid by.",
+    OPERATION,
+    PROVIDER,
+    MODEL,
+    RELEASE,
+    TOKEN_CLASS,
+)
 
 # -- requests
 
@@ -216,6 +243,22 @@ CACHE_EVICTIONS = counter(
 CACHE_STORE_FAULTS = counter(
     "shipway_cache_store_faults_total", "Times that a shared store of answers was of no use.", STORE_FAULT
 )
+CACHE_SIMILARITY = histogram(
+    "shipway_cache_similarity_ratio",
+    "Cosine between a question and the nearest one that was compared with it, whether or not its answer was given.",
+    MODEL,
+    unit="ratio",
+    bounds=_SIMILARITY,
+)
+CACHE_VECTOR_BYTES = gauge(
+    "shipway_cache_vector_bytes", "Memory of the vectors of questions whose answers are kept.", MODEL, unit="bytes"
+)
+CACHE_EMBEDDING_FAULTS = counter(
+    "shipway_cache_embedding_faults_total",
+    "Times that no vector was there to compare a question by.",
+    MODEL,
+    STORE_FAULT,
+)
 # -- guards
 
 GUARD_CHECKS = counter(
@@ -241,7 +284,7 @@ PROCESS_OPEN_FDS = gauge("process_open_fds", "File descriptors in use.")
 PROCESS_MAX_FDS = gauge("process_max_fds", "File descriptors that may be in use.")
 
 TABLE: tuple[tuple[str, tuple[Metric[Any], ...]], ...] = (
-    ("Model calls", (MODEL_DURATION, FIRST_TOKEN, OUTPUT_TOKEN, TOKENS)),
+    ("Model calls", (MODEL_DURATION, FIRST_TOKEN, OUTPUT_TOKEN, TOKENS, TOKEN_CLASSES)),
     (
         "Requests",
         (REQUESTS, SERVICE_DURATION, SERVICE_CUT, OVERHEAD, REFUSALS, STREAMS, RELAYED, IN_FLIGHT, CONNECTIONS),
@@ -250,7 +293,16 @@ TABLE: tuple[tuple[str, tuple[Metric[Any], ...]], ...] = (
     ("Guards", (GUARD_CHECKS, GUARD_DURATION, GUARD_REFUSALS)),
     (
         "Kept answers",
-        (CACHE_LOOKUPS, CACHE_TOKENS_SAVED, CACHE_BYTES, CACHE_EVICTIONS, CACHE_STORE_FAULTS),
+        (
+            CACHE_LOOKUPS,
+            CACHE_TOKENS_SAVED,
+            CACHE_BYTES,
+            CACHE_EVICTIONS,
+            CACHE_STORE_FAULTS,
+            CACHE_SIMILARITY,
+            CACHE_VECTOR_BYTES,
+            CACHE_EMBEDDING_FAULTS,
+        ),
     ),
     (
         "The gateway and its process",

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, PlainSerializer, PlainValidator, WithJsonSchema
 
 from shipway.secret import SecretReference
+from shipway.spec.fields import ModelName
 from shipway.spec.section import Section, mistake
 from shipway.spec.units import Bytes, Seconds
 from shipway.spec.wording import kind_of
@@ -50,6 +51,46 @@ StoreAddress = Annotated[
 """The address of a Redis, or a reference to one that holds a password."""
 
 
+class Semantic(Section):
+    """Answers given again to questions that mean nearly the same, after none was kept for the same request. Needs the extra
+    `semantic`.
+
+    Only the text of the last turn may differ, and there neither numbers, names nor negations. The guide about kept answers says
+    how often it is wrong.
+    """
+
+    embeddings: ModelName = Field(
+        description="Model of this app that turns texts into vectors: its upstreams answer `/v1/embeddings`."
+    )
+    threshold: float = Field(
+        default=0.95,
+        gt=0,
+        le=1,
+        description="Least cosine between the vectors of two questions that get the same answer. What is right depends on the "
+        "model of embeddings; `scripts/bench semantic` measures how often one is wrong.",
+    )
+    timeout: Seconds = Field(
+        default=0.3, gt=0, description="How long a request may wait for its vector; after that its model is asked."
+    )
+    max_text: Bytes = Field(
+        default=512,
+        ge=1,
+        le=64 * 1024,
+        description="Longest question that is compared. In a long text the one word that matters weighs little, and models of "
+        "embeddings read only the beginning.",
+    )
+    entries: int = Field(
+        default=1000,
+        ge=1,
+        le=10_000,
+        description="Most questions that one is compared with: so many of one key with the same request around them.",
+    )
+    size: Bytes = Field(
+        default=16 * 1024 * 1024,
+        description="Memory for this model's vectors in each gateway process; what was not asked for longest makes room.",
+    )
+
+
 class Cache(Section):
     """Answers of a model that are kept and given again to the same request of the same key. Without it none are kept.
 
@@ -70,6 +111,9 @@ class Cache(Section):
     deterministic: bool = Field(
         default=False,
         description="Keep only answers to requests with `temperature = 0`, and those of operations that have no temperature.",
+    )
+    semantic: Semantic | None = Field(
+        default=None, description="Give answers to questions of nearly the same meaning too."
     )
 
     @classmethod

@@ -38,6 +38,7 @@ def check(raw: Mapping[str, Any]) -> list[Finding]:
     providers = raw["providers"].keys() if isinstance(raw.get("providers"), dict) else set[str]()
     guards = raw["guards"].keys() if isinstance(raw.get("guards"), dict) else set[str]()
     findings = [*_routes(services), *_examples(services), *_upstreams(models, providers), *_guards(models, guards)]
+    findings += _embeddings(models, raw.get("models"))
     if not raw.get("services") and not raw.get("models"):
         findings.append(Finding(((),), "the app has neither services nor models", "shipway init"))
     return findings
@@ -136,6 +137,29 @@ def _list_of_upstreams(owner: Mapping[str, Any], at: Location, providers: Set[st
         elif upstream.target in seen:
             yield Finding((place,), f"upstream {quoted(upstream.target)} is listed twice")
         seen.add(upstream.target)
+
+
+def _embeddings(models: Mapping[str, dict[str, Any]], raw: object) -> Iterator[Finding]:
+    """The models that turn questions into vectors; *raw* has the names of all, of invalid ones too."""
+    known = raw.keys() if isinstance(raw, dict) else set[str]()
+    for name, model in models.items():
+        cache = model.get("cache")
+        semantic = cache.get("semantic") if isinstance(cache, dict) else None
+        asked = semantic.get("embeddings") if isinstance(semantic, dict) else None
+        if not isinstance(asked, str):
+            continue
+        place: Location = ("models", name, "cache", "semantic", "embeddings")
+        if asked == name:
+            message = f"{quoted(asked)} is the model itself, whose questions are to become vectors"
+            yield Finding((place,), message, "name a model of embeddings")
+        elif asked not in known:
+            others = sorted(known - {name})
+            hint = f"known: {listed(others, 'and')}" if others else None
+            message = f"unknown model {quoted(asked)}{did_you_mean(asked, others)}"
+            yield Finding((place,), message, hint or f"declare it in a section [models.{asked}]")
+        elif "releases" in models.get(asked, {}):
+            message = f"{quoted(asked)} has releases, whose vectors cannot be compared"
+            yield Finding((place,), message, "name a model with upstreams")
 
 
 def _guards(models: Mapping[str, dict[str, Any]], guards: Set[str]) -> Iterator[Finding]:

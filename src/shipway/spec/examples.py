@@ -167,6 +167,21 @@ upstreams = ["openai/gpt-5-mini"]
 ttl = "1h"
 store = "env:REDIS_URL"
 """,
+    "Semantic": """
+name = "assistant"
+
+[models.chat]
+upstreams = ["openai/gpt-5-mini"]
+
+[models.chat.cache]
+ttl = "1h"
+
+[models.chat.cache.semantic]
+embeddings = "small-embed"
+
+[models.small-embed]
+upstreams = ["openai/text-embedding-3-small"]
+""",
     "Guard": """
 name = "assistant"
 

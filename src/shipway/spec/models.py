@@ -120,6 +120,12 @@ class Model(Section):
         "as `logit_bias` or `messages[].name`; `hints` stands for all without which an answer is the same, but for its price or "
         "place in the provider's records. The answer names them in `x-shipway-dropped`. Any other such field is refused.",
     )
+    stream_usage: bool = Field(
+        default=False,
+        description="Whether the gateway asks for the usage of streams of OpenAI's chat completions and completions whose "
+        "callers do not, which else stays unknown where bytes pass. What the upstream says more for that is taken out again. The "
+        "upstream must know `stream_options`. Other dialects say it always.",
+    )
     cache: Cache | None = Field(default=None, description="Keep answers and give them again to the same request.")
 
     guards: Annotated[tuple[GuardUse, ...], List] = Field(

@@ -55,6 +55,7 @@ _PARTS = (
     _Part("models.NAME.upstreams", "Upstream"),
     _Part("[models.NAME.releases.RELEASE]", "ModelRelease"),
     _Part("[models.NAME.cache]", "Cache"),
+    _Part("[models.NAME.cache.semantic]", "Semantic"),
     _Part("[guards.NAME]", "Guard"),
     _Part("models.NAME.guards", "GuardUse"),
     _Part("[limits]", "Limits"),

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shipway.gateway.dialects.events import Answer, Envelope
+from shipway.gateway.dialects.anthropic.stream import Parser as AnthropicParser
+from shipway.gateway.dialects.events import Answer, Envelope, UsageKnown
+from shipway.gateway.dialects.openai import answer_usage, image_usage, transcript_usage
+from shipway.gateway.dialects.openai_stream import StreamReader
 from shipway.gateway.dialects.registry import DIALECTS, open_dialect
-from shipway.gateway.dialects.usage import NOTHING, TokenUsage, remainder
+from shipway.gateway.dialects.usage import MOST_TOKENS, NOTHING, TokenUsage, counted, remainder
+from shipway.gateway.model_api import Usage
 
 ENVELOPE = Envelope("1", "m", 1)
 ANSWERS: dict[str, dict[str, Any]] = {
@@ -89,6 +95,29 @@ def modality(kind: str, count: int) -> dict[str, Any]:
             },
             TokenUsage(23, 60, None, 20, None, 0, None, None, 20),
         ),
+        (
+            "gemini",
+            {
+                "promptTokenCount": 10,
+                "toolUsePromptTokenCount": 9,
+                "toolUsePromptTokensDetails": [modality("TEXT", 4), modality("IMAGE", 5)],
+            },
+            TokenUsage(14, input_image=5),
+        ),
+        (
+            "openai_chat",
+            {
+                "prompt_tokens": 100,
+                "prompt_tokens_details": {
+                    "cached_tokens": 50,
+                    "cached_tokens_details": {"audio_tokens": 20},
+                    "audio_tokens": 30,
+                },
+                "completion_tokens": 9,
+                "completion_tokens_details": {"image_tokens": 4},
+            },
+            TokenUsage(40, 50, None, 10, None, 5, None, None, 4),
+        ),
     ],
 )
 def test_conventions_become_the_same_classes(name: str, usage: dict[str, Any], expected: TokenUsage) -> None:
@@ -110,6 +139,90 @@ def test_parts_and_their_remainder_always_sum_to_the_total(total: int, parts: li
     assert sum(count or 0 for count in split) == total
     assert all(count is None or count >= 0 for count in split)
     assert [count is None for count in split[1:]] == [part is None for part in parts]
+
+
+MEDIA = [
+    (
+        transcript_usage,
+        {"type": "tokens", "input_tokens": 14, "input_token_details": {"audio_tokens": 10}, "output_tokens": 3},
+        TokenUsage(4, None, None, 10, None, 3),
+    ),
+    (transcript_usage, {"type": "duration", "seconds": 7}, NOTHING),
+    (
+        image_usage,
+        {"input_tokens": 50, "input_tokens_details": {"text_tokens": 10, "image_tokens": 40}, "output_tokens": 9},
+        TokenUsage(10, None, None, None, 40, 0, None, None, 9),
+    ),
+    (
+        image_usage,
+        {"input_tokens": 5, "output_tokens": 9, "output_tokens_details": {"text_tokens": 2, "image_tokens": 7}},
+        TokenUsage(5, output=2, output_image=7),
+    ),
+]
+
+
+@pytest.mark.parametrize(("read", "usage", "expected"), MEDIA)
+def test_what_is_heard_and_drawn_is_told_apart(
+    read: Callable[[bytes], TokenUsage | None], usage: dict[str, Any], expected: TokenUsage
+) -> None:
+    assert read(json.dumps({"data": [], "text": "x", "usage": usage}).encode()) == expected
+
+
+NAMES = (
+    *("prompt_tokens", "completion_tokens", "prompt_tokens_details", "completion_tokens_details", "input_tokens"),
+    *("output_tokens", "input_tokens_details", "output_tokens_details", "cache_read_input_tokens", "cached_tokens"),
+    *("cache_creation_input_tokens", "reasoning_tokens", "thinking_tokens", "audio_tokens", "image_tokens"),
+    *("cache_write_tokens", "cached_tokens_details", "inputTokens", "outputTokens", "cacheReadInputTokens"),
+    *("promptTokenCount", "cachedContentTokenCount", "candidatesTokenCount", "thoughtsTokenCount", "tokenCount"),
+    *("toolUsePromptTokenCount", "promptTokensDetails", "cacheTokensDetails", "candidatesTokensDetails", "modality"),
+    *("cacheWriteInputTokens", "toolUsePromptTokensDetails"),
+)
+nonsense = st.recursive(
+    st.one_of(
+        st.none(), st.booleans(), st.integers(-5, 200), st.integers(), st.floats(allow_nan=False, allow_infinity=False),
+        st.sampled_from(("", "12", "AUDIO", "IMAGE")),
+    ),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=12),
+    max_leaves=30,
+)  # fmt: skip
+"""Whatever might be reported, in the names that are read."""
+
+TOTALS = {  # what is part of what, as the names have it
+    "openai_chat": (("prompt_tokens", "input_tokens"), ("completion_tokens", "output_tokens")),
+    "openai_responses": (("prompt_tokens", "input_tokens"), ("completion_tokens", "output_tokens")),
+}
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+@given(st.dictionaries(st.sampled_from(NAMES), nonsense, max_size=20) | nonsense)
+def test_classes_are_no_nonsense_whatever_is_reported(name: str, reported: object) -> None:
+    field = "usageMetadata" if name == "gemini" else "usage"
+    document = json.dumps(ANSWERS[name] | {field: reported}).encode()
+    usage = open_dialect(name).read_answer(document).usage
+    classes = msgspec.structs.astuple(usage)
+    assert all(count is None or (type(count) is int and 0 <= count <= 3 * MOST_TOKENS) for count in classes)
+    for said, total in zip(TOTALS.get(name, ()), (usage.prompt_tokens, usage.completion_tokens), strict=False):
+        if isinstance(reported, dict):
+            assert total == counted(next((reported[one] for one in said if reported.get(one) is not None), None))
+    other_names = ("input_tokens", "output_tokens", "input_tokens_details", "output_tokens_details")
+    if name == "openai_chat" and not (isinstance(reported, dict) and any(one in reported for one in other_names)):
+        _assert_passed_reads_the_same(document, usage, reported)
+
+
+def _assert_passed_reads_the_same(document: bytes, usage: TokenUsage, reported: object) -> None:
+    """What passes untouched is read by other means, for speed."""
+    read = answer_usage(document)
+    assert _told(read or NOTHING) == _told(usage)
+    reader = StreamReader()
+    event = {"choices": [{"delta": {"content": "x"}, "finish_reason": "stop"}], "usage": reported}
+    stream = b"data: %b\n\ndata: [DONE]\n\n" % json.dumps(event).encode()
+    assert (reader.pass_on(stream), reader.failed, reader.done) == (stream, "", True)
+    assert _told(reader.usage or NOTHING) == _told(usage)
+
+
+def _told(usage: Usage) -> object:
+    """What is counted and logged of it."""
+    return (usage.prompt_tokens, usage.completion_tokens, usage.parts)
 
 
 counts = st.integers(0, 1000)
@@ -137,3 +250,21 @@ def test_every_dialect_tells_the_same_sums(name: str, usage: TokenUsage) -> None
 
 def test_what_is_said_later_in_a_stream_replaces_what_was_known() -> None:
     assert TokenUsage(90, 10, output=1).updated(TokenUsage(output=25)) == TokenUsage(90, 10, output=25)
+
+
+def test_parts_of_two_reports_are_not_mixed() -> None:
+    """The second knows the total alone, so nothing of the first may be added to it."""
+    earlier, later = TokenUsage(50, 50, output=5, reasoning=15), TokenUsage(100, output=20)
+    assert earlier.updated(later) == later
+
+
+def test_anthropics_last_report_need_not_repeat_what_was_cached() -> None:
+    parser = AnthropicParser()
+    started = {"input_tokens": 5, "cache_read_input_tokens": 60, "output_tokens": 1}
+    ended = {"input_tokens": 5, "cache_read_input_tokens": None, "output_tokens": 9}
+    said = [{"type": "message_start", "message": {"usage": started}}, {"type": "message_delta", "usage": ended}]
+    events = [event for one in said for event in parser.read("", json.dumps(one).encode())]
+    assert [event.usage for event in events if isinstance(event, UsageKnown)] == [
+        TokenUsage(5, 60, output=1),
+        TokenUsage(5, 60, output=9),
+    ]

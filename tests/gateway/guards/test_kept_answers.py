@@ -60,3 +60,17 @@ async def test_answer_kept_without_a_guard_is_not_given_once_there_is_one(
     gateway.app_file.write_text(app)
     await gateway.server.reload()
     assert found(await ask(gateway, HELLO)) == ["miss"]
+
+
+async def test_guards_of_the_model_of_embeddings_see_what_a_cache_asks_of_it(
+    start_gateway: StartGateway, fake: FakeOpenAI, hook: Hook
+) -> None:
+    semantic = '[models.chat.cache.semantic]\nembeddings = "small"\n'
+    small = '[models.small]\nupstreams = ["p/small"]\nguards = ["g"]\n'
+    gateway = await start_gateway(guarded(fake.base_url).replace('guards = ["g"]\n', "") + CACHE + semantic + small)
+    hook.refuse_word("secret")
+    texts = ("hello", "what is the secret of that")
+    answers = [await ask(gateway, {"model": "chat", "messages": [{"role": "user", "content": text}]}) for text in texts]
+    assert found(*answers) == ["miss", "miss"]
+    assert [check.model for check in hook.seen] == ["small"]
+    assert [request.path for request in fake.requests] == ["/v1/chat/completions"] * 2

@@ -135,6 +135,35 @@ async def test_trailer_that_comes_too_late_for_its_meaning_is_left_out(
     assert service.requests[0].trailers == [(b"x-good", b"1")]
 
 
+FRAMING = [
+    "Content-Length: 5",
+    "content-length: none",
+    "Content-Length: 1\r\nContent-Length: 2",
+    "Transfer-Encoding: x",
+]
+
+
+@pytest.mark.parametrize("lines", FRAMING)
+async def test_framing_among_the_trailers_of_a_response_is_left_out(
+    gateway: RunningGateway, service: Recorder, lines: str
+) -> None:
+    chunks = f"3\r\nabc\r\n0\r\n{lines}\r\nX-Good: 1\r\n\r\n"
+    service.answer("x", f"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}".encode())
+    request = f"GET /x HTTP/1.1\r\n{HOST}\r\n"
+    answer, _ = await exchange(gateway, request + request)
+    assert answer.count(b"\r\n\r\n3\r\nabc\r\n0\r\nX-Good: 1\r\n\r\n") == 2
+
+
+@pytest.mark.parametrize("lines", FRAMING)
+async def test_framing_among_the_trailers_of_a_request_is_refused(
+    gateway: RunningGateway, service: Recorder, lines: str
+) -> None:
+    """Another reader might frame what follows by it."""
+    request = f"POST /x HTTP/1.1\r\n{HOST}Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n{lines}\r\n\r\n"
+    answer, closed = await exchange(gateway, request)
+    assert (answer.startswith(b"HTTP/1.1 400 "), closed) == (True, True)
+
+
 async def test_chunked_response_is_plain_for_an_old_client_that_would_keep_the_connection(
     gateway: RunningGateway, service: Recorder
 ) -> None:

@@ -48,11 +48,13 @@ FAULTS: dict[str, Fault] = {
     "garbage": Fault(lambda place: Reply(body=b"<html>"), "failed"),
 }
 
-EARLY_FAULTS: dict[str, Reply] = {
-    "error said": Reply(error_after=0),
-    "cut": Reply(cut_after=0),
-    "ended": Reply(end_after=0),
-    "garbage": Reply(insert={0: b"data: {\n\n"}),
+EARLY_FAULTS: dict[str, Fault] = {
+    "limit said": Fault(lambda place: Reply(error_after=0, error_type=place.said[0]), "rate limit", retry_after="1"),
+    "overload said": Fault(lambda place: Reply(error_after=0, error_type=place.said[1]), "overloaded", retry_after="1"),
+    "error said": Fault(lambda place: Reply(error_after=0, error_type=place.said[2]), "failed"),
+    "cut": Fault(lambda place: Reply(cut_after=0), "failed"),
+    "ended": Fault(lambda place: Reply(end_after=0), "failed"),
+    "garbage": Fault(lambda place: Reply(insert={0: b"data: {\n\n"}), "failed"),
 }
 """In a stream before its first token: another upstream is asked, and without one the answer is an error."""
 

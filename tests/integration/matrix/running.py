@@ -17,6 +17,7 @@ from tests.integration.matrix.places import ENVIRON, MODEL, Place
 
 KEY = "sk-caller"
 _TOKENS = re.compile(r'^gen_ai_client_token_usage_sum\{.*gen_ai_token_type="(input|output)".*\} (\S+)$', re.MULTILINE)
+_CLASSES = re.compile(r'^shipway_tokens_total\{.*class="(\w+)"\} (\S+)$', re.MULTILINE)
 
 
 @dataclass
@@ -33,27 +34,44 @@ class Setting:
 
     async def tokens(self) -> dict[str, float]:
         """What the metrics say was used, by `input` and `output`."""
+        return {kind: float(value) for kind, value in _TOKENS.findall(await self._metrics())}
+
+    async def classes(self) -> dict[str, float]:
+        """What the metrics say was used, by the classes that are not 0."""
+        counts = _CLASSES.findall(await self._metrics())
+        return {name: count for name, value in counts if (count := float(value))}
+
+    async def count(self, series: str) -> float:
+        """The value of one series, written as in the scrape; 0.0 where it is not in it."""
+        found = re.search(rf"^{re.escape(series)} (.+)$", await self._metrics(), re.MULTILINE)
+        return float(found[1]) if found else 0.0
+
+    async def _metrics(self) -> str:
         async with httpx.AsyncClient(verify=False) as client:
-            text = (await client.get(f"http://127.0.0.1:{self.server.admin_port}/metrics")).text
-        return {kind: float(value) for kind, value in _TOKENS.findall(text)}
+            return (await client.get(f"http://127.0.0.1:{self.server.admin_port}/metrics")).text
 
 
-def app_file(place: Place, fake: FakeServer, spare: FakeOpenAI, may_drop: Sequence[str] = ()) -> str:
+def app_file(
+    place: Place, fake: FakeServer, spare: FakeOpenAI, may_drop: Sequence[str] = (), patience: str = "300ms"
+) -> str:
     address = "" if place.local else f'base_url = "{getattr(fake, place.url)}"\n'
     return (
         f'name = "app"\n[providers.first]\n{address}{place.settings}'
         f'[providers.spare]\nkind = "openai"\nbase_url = "{spare.base_url}"\n'
-        f'[models.m]\nupstreams = ["first/{MODEL}"]\nmay_drop = {list(may_drop)}\n'
-        f'[models.pair]\nupstreams = ["first/{MODEL}", "spare/{MODEL}"]\n'
-        '[gateway]\ndrain = "1s"\ngrace = "1ms"\n[gateway.timeouts]\nfirst_byte = "300ms"\nfirst_token = "300ms"\n'
-        'idle = "300ms"\n'
+        f'[models.m]\nupstreams = ["first/{place.model}"]\nmay_drop = {list(may_drop)}\n'
+        f'[models.pair]\nupstreams = ["first/{place.model}", "spare/{MODEL}"]\n'
+        '[gateway]\ndrain = "1s"\ngrace = "1ms"\n[gateway.timeouts]\n'
+        f'first_byte = "{patience}"\nfirst_token = "{patience}"\nidle = "{patience}"\n'
     )
 
 
 @asynccontextmanager
-async def setting(place: Place, folder: Path, may_drop: Sequence[str] = ()) -> AsyncIterator[Setting]:
+async def setting(
+    place: Place, folder: Path, may_drop: Sequence[str] = (), patience: str = "300ms"
+) -> AsyncIterator[Setting]:
+    """*patience*: how long the gateway waits for whatever it waits for."""
     async with place.fake() as fake, FakeOpenAI(models=[MODEL]) as spare:
-        (folder / "shipway.toml").write_text(app_file(place, fake, spare, may_drop))
+        (folder / "shipway.toml").write_text(app_file(place, fake, spare, may_drop, patience))
         environ = {"SHIPWAY_API_KEYS": KEY, **ENVIRON}
         # As `shipway up` tells of the models that it runs.
         allotted = AllottedAddresses(models={f"first/{MODEL}": (getattr(fake, place.url),)} if place.local else {})

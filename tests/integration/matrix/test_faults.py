@@ -26,7 +26,8 @@ async def test_fault(fault_name: str, caller_name: str, place_name: str, stream:
             await caller.call(here.url, KEY, {"model": "m", **arguments}, stream)
         error: Any = caught.value
         assert (type(error), error.status_code) == (exception, status)
-        assert error.response.headers.get("retry-after") == fault.retry_after
+        retry_after = place.quota_wait if fault_name == "out of quota" else fault.retry_after
+        assert error.response.headers.get("retry-after") == retry_after
         assert error.request_id.startswith("req-")
         assert fault.says in str(error)
         # No text, key or address of the provider.
@@ -42,15 +43,16 @@ async def test_fault(fault_name: str, caller_name: str, place_name: str, stream:
 
 @pytest.mark.parametrize("fault_name", EARLY_FAULTS)
 async def test_fault_before_the_first_token(fault_name: str, caller_name: str, place_name: str, tmp_path: Path) -> None:
-    caller = CALLERS[caller_name]
-    exception, status = caller.errors["failed"]
+    fault, caller, place = EARLY_FAULTS[fault_name], CALLERS[caller_name], PLACES[place_name]
+    exception, status = caller.errors[fault.kind]
     arguments = caller.arguments(Ask())
-    async with setting(PLACES[place_name], tmp_path) as here:
-        here.fake.script(EARLY_FAULTS[fault_name], EARLY_FAULTS[fault_name])
+    async with setting(place, tmp_path) as here:
+        here.fake.script(fault.reply(place), fault.reply(place))
         with pytest.raises(exception) as caught:
             await caller.call(here.url, KEY, {"model": "m", **arguments}, True)
         error: Any = caught.value
-        assert error.status_code == status
+        assert (type(error), error.status_code) == (exception, status)
+        assert error.response.headers.get("retry-after") == fault.retry_after
         heard = await caller.call(here.url, KEY, {"model": "pair", **arguments}, True)
         assert (heard.text, len(here.fake.requests), len(here.spare.requests)) == ("This is a fake answer.", 2, 1)
 

@@ -1,6 +1,8 @@
 """What the log says of a call: tokens as they were served, the provider's own request id, and nothing of its text."""
 
+import asyncio
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +11,32 @@ import pytest
 from shipway.testing.script import Reply, Usage
 from tests.integration.matrix.asks import Ask, Counts
 from tests.integration.matrix.callers import CALLERS
-from tests.integration.matrix.cases import CASES
+from tests.integration.matrix.cases import CASES, COUNTS
 from tests.integration.matrix.places import PLACES
 from tests.integration.matrix.running import KEY, setting
+
+PARTS = {
+    "cache_read.input_tokens": "cache_read",
+    "cache_creation.input_tokens": "cache_write",
+    "audio.input_tokens": "audio_input",
+    "image.input_tokens": "image_input",
+    "reasoning.output_tokens": "reasoning",
+    "audio.output_tokens": "audio_output",
+    "image.output_tokens": "image_output",
+}
+"""What the log calls the fakes' classes."""
+CLASSES = {
+    "input": "input",
+    "cached_read": "cache_read",
+    "cached_write": "cache_write",
+    "input_audio": "audio_input",
+    "input_image": "image_input",
+    "output": "output",
+    "reasoning": "reasoning",
+    "output_audio": "audio_output",
+    "output_image": "image_output",
+}
+"""What the metrics call them."""
 
 pytestmark = pytest.mark.integration
 
@@ -26,6 +51,7 @@ async def test_line_has_the_tokens_that_were_served_and_the_providers_request_id
         with pytest.raises(caller.errors["bad request"][0]):
             await caller.call(here.url, KEY, {"model": "m", **caller.arguments(Ask())}, stream)
         served = here.fake.requests[0].reported
+        counted = await here.classes()
     text = capfd.readouterr().out  # written, as the gateway has ended
     assert served is not None
     good, bad = (_attributes(line) for line in text.splitlines())
@@ -33,12 +59,9 @@ async def test_line_has_the_tokens_that_were_served_and_the_providers_request_id
         served.all_input,
         served.all_output,
     )
-    parts = ("cache_read.input_tokens", "cache_creation.input_tokens", "reasoning.output_tokens")
-    assert tuple(good.get(f"gen_ai.usage.{name}", 0) for name in parts) == (
-        served.cache_read,
-        served.cache_write,
-        served.reasoning,
-    )
+    told = {name: good[f"gen_ai.usage.{name}"] for name in PARTS if f"gen_ai.usage.{name}" in good}
+    assert told == {name: count for name, part in PARTS.items() if (count := getattr(served, part))}
+    assert counted == {name: count for name, part in CLASSES.items() if (count := getattr(served, part))}
     assert (good["upstream"], good["upstream_request_id"]) == ("first/m", "req_fake_1")
     assert (bad["http.response.status_code"], bad["upstream_request_id"]) == (400, "req_fake_2")
     assert "canary" not in text
@@ -53,6 +76,29 @@ async def test_stream_of_chat_that_was_not_asked_for_usage(place_name: str, tmp_
         served = (None if "chat" in place.speaks else here.fake.requests[0].reported) or Usage()
         assert await here.tokens() == {"input": served.all_input, "output": served.all_output}
     assert heard.usage == Counts()
+
+
+async def test_tokens_of_a_stream_whose_client_leaves_are_those_reported_until_then(
+    caller_name: str, place_name: str, tmp_path: Path
+) -> None:
+    """Where nothing was reported yet they stay unknown: OpenAI reports at the end alone."""
+    caller, place = CALLERS[caller_name], PLACES[place_name]
+    async with setting(place, tmp_path, patience="10s") as here:
+        here.fake.script(Reply(text="word " * 200, token_delay_s=0.03, usage=COUNTS))
+        call = asyncio.ensure_future(caller.call(here.url, KEY, {"model": "m", **caller.arguments(Ask())}, True))
+        async with asyncio.timeout(5):
+            while not here.fake.requests:  # noqa: ASYNC110 - a list to be read
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.25)  # some words
+            call.cancel()
+            with suppress(asyncio.CancelledError):
+                await call
+            while not await here.count('shipway_streams_total{outcome="client_left"}'):  # noqa: ASYNC110 - likewise
+                await asyncio.sleep(0.01)
+        served = here.fake.requests[0].reported or Usage()
+        counted = await here.classes()
+    assert counted == {name: count for name, part in CLASSES.items() if (count := getattr(served, part))}
+    assert bool(counted) == (place_name in ("anthropic", "gemini"))
 
 
 def _attributes(line: str) -> dict[str, Any]:

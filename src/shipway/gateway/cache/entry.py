@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import msgspec
 
 
@@ -26,6 +28,17 @@ class Entry(msgspec.Struct, frozen=True, gc=False, array_like=True):
     def age_s(self, wall_s: float) -> float:
         """How old it is; clocks of several machines differ, so never less than nothing."""
         return max(0.0, wall_s - self.stored_s)
+
+
+class Found(NamedTuple):
+    """An entry for a request.
+
+    Attributes:
+        similarity: The cosine between what is asked and what the entry was an answer to; None where they are the same.
+    """
+
+    entry: Entry
+    similarity: float | None = None
 
 
 class _Kept(msgspec.Struct, frozen=True, gc=False, array_like=True):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import islice
 
-from shipway.gateway.cache.entry import Entry
+from shipway.gateway.cache.entry import Found
 from shipway.gateway.http1.running import Waiter
 
 MAX_IMPATIENT = 4
@@ -27,34 +27,34 @@ class Flight:
         self._over = over
         self._asking = 1
         self._round = 0
-        self._seats: dict[Waiter[Entry | None], None] = {}
+        self._seats: dict[Waiter[Found | None], None] = {}
 
     @property
     def waiting(self) -> int:
         return len(self._seats)
 
-    def take_seat(self) -> Waiter[Entry | None]:
+    def take_seat(self) -> Waiter[Found | None]:
         """For one that waits: settled with the answer, or with None when it is to ask itself."""
-        seat: Waiter[Entry | None] = Waiter()
+        seat: Waiter[Found | None] = Waiter()
         self._seats[seat] = None
         return seat
 
-    def leave(self, seat: Waiter[Entry | None]) -> None:
+    def leave(self, seat: Waiter[Found | None]) -> None:
         """It waits no longer, whatever the reason."""
         self._seats.pop(seat, None)
 
-    def lost_patience(self, seat: Waiter[Entry | None]) -> None:
+    def lost_patience(self, seat: Waiter[Found | None]) -> None:
         """It has waited long enough to ask beside the others, if they are not too many."""
         if self._asking < MAX_IMPATIENT:
             self._let_ask(seat)
 
-    def landed(self, entry: Entry) -> None:
+    def landed(self, found: Found) -> None:
         """One that asked has the answer: so have all."""
         self._asking -= 1
         self._over(self)
         seats, self._seats = self._seats, {}
         for seat in seats:
-            seat.set(entry)
+            seat.set(found)
 
     def failed(self) -> None:
         """One that asked has no answer to share. Once no other asks any more, more may than before."""
@@ -73,7 +73,7 @@ class Flight:
         for seat in released:
             seat.set(None)
 
-    def _let_ask(self, seat: Waiter[Entry | None]) -> None:
+    def _let_ask(self, seat: Waiter[Found | None]) -> None:
         self._asking += 1
         del self._seats[seat]
         seat.set(None)

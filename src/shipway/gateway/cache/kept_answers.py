@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from time import perf_counter
 
-from shipway.gateway.cache.entry import Entry
+from shipway.gateway.cache.entry import Found
 from shipway.gateway.cache.flights import Flight
 from shipway.gateway.cache.model_cache import ModelCache
+from shipway.gateway.cache.question import question_of
 from shipway.gateway.cache.recording import Recording
 from shipway.gateway.cache.request import key_of, may_be_kept, wishes
+from shipway.gateway.cache.semantic import Embedded, Placed, Semantic
 from shipway.gateway.call import Call
 from shipway.gateway.dialects.openai import ModelRequest
 from shipway.gateway.http1.deadlines import NEVER
@@ -21,12 +24,16 @@ from shipway.gateway.telemetry import Telemetry
 
 _OK = HTTPStatus.OK.value
 
+Embedder = Callable[[Call, str, list[str], float], Awaitable[Embedded | None]]
+"""(the call for which it is done, the model of embeddings, texts, seconds) → what it answered, None where it did not."""
+
 
 class KeptAnswers:
     """Looks for what is kept, for all models of the process."""
 
-    def __init__(self, telemetry: Telemetry) -> None:
+    def __init__(self, telemetry: Telemetry, embed: Embedder) -> None:
         self._telemetry = telemetry
+        self._embed = embed
 
     async def answer(self, call: Call, path: ModelPath, request: ModelRequest, cache: ModelCache, release: str) -> bool:
         """Answer an admitted call with what is kept, if there is something.
@@ -48,12 +55,13 @@ class KeptAnswers:
         if max_age_s < 0:  # wants an answer made now, which others may have
             self._note(call, b"bypass")
             call.recording = Recording(call, cache, key, None, stream=request.stream)
+            call.recording.placed = _placed(call, path, request, cache.semantic, release)
             return False
         began_s = perf_counter()
         entry = await cache.store.get(key)
         call.waited_s += perf_counter() - began_s
         if entry is not None and entry.stream == request.stream and entry.age_s(cache.wall_s()) <= max_age_s:
-            self._give(call, cache, entry, b"hit")
+            self._give(call, cache, Found(entry), b"hit")
             return True
         flight, leads = cache.flights.join(key)
         if not leads:
@@ -61,16 +69,52 @@ class KeptAnswers:
             if shared is not None:
                 self._give(call, cache, shared, b"shared")
                 return True
-        call.recording = Recording(call, cache, key, flight, stream=request.stream)
+        recording = call.recording = Recording(call, cache, key, flight, stream=request.stream)
+        if cache.semantic is not None:
+            recording.placed = placed = _placed(call, path, request, cache.semantic, release)
+            similar = None if placed is None else await self._similar(call, cache, cache.semantic, placed, max_age_s)
+            if similar is not None:
+                recording.found(similar)
+                self._give(call, cache, similar, b"similar")
+                return True
         self._note(call, b"miss")
         return False
 
-    def _give(self, call: Call, cache: ModelCache, entry: Entry, result: bytes) -> None:
+    async def _similar(
+        self, call: Call, cache: ModelCache, semantic: Semantic, placed: Placed, max_age_s: float
+    ) -> Found | None:
+        """The answer to the most similar question that has one which may be given."""
+
+        def embed(texts: list[str], within_s: float) -> Awaitable[Embedded | None]:
+            return self._embed(call, semantic.embeddings, texts, within_s)
+
+        began_s = perf_counter()
+        try:
+            near = await semantic.index.nearest(
+                placed, embed, threshold=semantic.threshold, within_s=semantic.timeout_s
+            )
+            if placed.nearest is not None:
+                self._telemetry.similarity(call.model or "", placed.nearest)
+            for key, similarity in near:
+                entry = await cache.store.get(key)
+                if entry is None:
+                    semantic.index.forget(placed, key)
+                elif entry.age_s(cache.wall_s()) <= max_age_s:
+                    return Found(entry, similarity)
+            return None
+        finally:
+            call.waited_s += perf_counter() - began_s
+
+    def _give(self, call: Call, cache: ModelCache, found: Found, result: bytes) -> None:
         exchange = call.exchange
+        entry = found.entry
         if exchange.ended:  # refused meanwhile, since the gateway stops
             return
         call.cache = result
         call.fields += b"x-shipway-cache: hit\r\nAge: %d\r\n%b" % (entry.age_s(cache.wall_s()), entry.dropped)
+        if found.similarity is not None:
+            call.similarity = found.similarity
+            call.fields += b"x-shipway-cache-similarity: %.3f\r\n" % found.similarity
         model = call.model or ""
         self._telemetry.looked_up(model, result.decode())
         self._telemetry.tokens_saved(model, entry.input_tokens, entry.output_tokens)
@@ -88,7 +132,17 @@ class KeptAnswers:
         self._telemetry.looked_up(call.model or "", result.decode())
 
 
-async def _wait(call: Call, flight: Flight, *, stream: bool) -> Entry | None:
+def _placed(
+    call: Call, path: ModelPath, request: ModelRequest, semantic: Semantic | None, release: str
+) -> Placed | None:
+    """The request's question, to be compared with others; None where it is not to be."""
+    if semantic is None:
+        return None
+    question = question_of(call, path, request, semantic.generations[release], max_bytes=semantic.max_text_bytes)
+    return None if question is None else Placed(question)
+
+
+async def _wait(call: Call, flight: Flight, *, stream: bool) -> Found | None:
     """The answer that another call is getting; None when this one is to ask itself, which it then must report to *flight*.
 
     While it waits a client of a stream is sent comments, as it would be while it waits for the model. They come with the
@@ -98,7 +152,7 @@ async def _wait(call: Call, flight: Flight, *, stream: bool) -> Entry | None:
     now_s = exchange.connection.server.loop.time
     heart = Heart(call) if stream else None
     patience_s = call.snapshot.deadlines.first_token_s
-    seat: Waiter[Entry | None] = flight.take_seat()
+    seat: Waiter[Found | None] = flight.take_seat()
     patient_until_s = call.now_s + patience_s
 
     def next_deadline() -> None:

@@ -6,17 +6,22 @@ whose client left, one that a guard refused.
 
 from __future__ import annotations
 
-from shipway.gateway.cache.entry import Entry
+from shipway.gateway.cache.entry import Entry, Found
 from shipway.gateway.cache.flights import Flight
 from shipway.gateway.cache.model_cache import ModelCache
+from shipway.gateway.cache.semantic import Placed
 from shipway.gateway.call import Call
 from shipway.gateway.model_api import AnswerReader, Usage
 
 
 class Recording:
-    """Of one call's answer. Whoever began it must `end` it; until then others wait for it in *flight*."""
+    """Of one call's answer. Whoever began it must `end` it; until then others wait for it in *flight*.
 
-    __slots__ = ("_bytes", "_cache", "_call", "_flight", "_key", "_pieces", "_stream", "_whole")
+    Attributes:
+        placed: The question that it answers, where it is to be found by what that means.
+    """
+
+    __slots__ = ("_bytes", "_cache", "_call", "_flight", "_key", "_pieces", "_stream", "_whole", "placed")
 
     def __init__(self, call: Call, cache: ModelCache, key: bytes, flight: Flight | None, *, stream: bool) -> None:
         self._call = call
@@ -27,6 +32,7 @@ class Recording:
         self._pieces: list[bytes] = []
         self._bytes = 0
         self._whole = False
+        self.placed: Placed | None = None
 
     def begin(self) -> None:
         """An attempt's stream begins; nothing that an earlier one said counts."""
@@ -73,9 +79,15 @@ class Recording:
             call.output_tokens,
         )
         self._cache.store.put(self._key, entry, self._cache.ttl_s)
+        if self.placed is not None and self._cache.semantic is not None:
+            self._cache.semantic.index.add(self.placed, self._key)
+        self.found(Found(entry))
+
+    def found(self, found: Found) -> None:
+        """Those who wait have their answer, be it this one or one that was kept."""
         flight, self._flight = self._flight, None
         if flight is not None:
-            flight.landed(entry)
+            flight.landed(found)
 
     def _let_go(self) -> None:
         flight, self._flight = self._flight, None
@@ -85,6 +97,9 @@ class Recording:
 
 class RecordedReader:
     """Follows a stream as the reader that it is given, and writes down what goes to the client."""
+
+    repeated = None
+    """What is written down is read."""
 
     def __init__(self, reader: AnswerReader, recording: Recording) -> None:
         self._reader = reader
@@ -102,6 +117,14 @@ class RecordedReader:
     @property
     def failed(self) -> str:
         return self._reader.failed
+
+    @property
+    def error_kind(self) -> str:
+        return self._reader.error_kind
+
+    @property
+    def error_wait_s(self) -> float | None:
+        return self._reader.error_wait_s
 
     @property
     def over(self) -> bool:

@@ -24,8 +24,10 @@ def _exact(number: str) -> float | msgspec.Raw:
     return msgspec.Raw(number.encode())
 
 
-_decode = msgspec.json.Decoder(float_hook=_exact).decode  # with which integers are exact too
-_encode = msgspec.json.Encoder(order="sorted").encode
+decode = msgspec.json.Decoder(float_hook=_exact).decode  # with which integers are exact too
+encode = msgspec.json.Encoder(order="sorted").encode
+UNREADABLE = (msgspec.MsgspecError, ValueError, OverflowError, RecursionError)
+"""What the two raise for bodies of which nothing can be said."""
 
 _SHAPES_ANSWERS = (b"anthropic-", b"openai-", b"x-goog-", b"x-amzn-bedrock-")
 """Beginnings of header names that say which version or beta of a provider's API is wanted."""
@@ -49,13 +51,18 @@ def key_of(call: Call, path: ModelPath, request: ModelRequest, generation: bytes
     Returns:
         None where that cannot be said: nobody was admitted, or the body is nested too deeply.
     """
-    if call.caller is None:
-        return None
     try:
-        document = _decode(request.body)
+        document = decode(request.body)
         document.pop("stream", None)  # absent, null and false are one
-        said = _encode(document)
-    except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
+        said = encode(document)
+    except UNREADABLE:
+        return None
+    return digest_of(call, path, request, generation, said)
+
+
+def digest_of(call: Call, path: ModelPath, request: ModelRequest, generation: bytes, *said: bytes) -> bytes | None:
+    """32 bytes for what was *said* and all that keeps answers apart whatever is said; None where nobody was admitted."""
+    if call.caller is None:
         return None
     headers = sorted(
         (name, value) for name, _, value in call.exchange.head.passed_on if name.startswith(_SHAPES_ANSWERS)
@@ -66,7 +73,7 @@ def key_of(call: Call, path: ModelPath, request: ModelRequest, generation: bytes
         path.name.encode(),
         b"stream" if request.stream else b"whole",
         *(part for header in headers for part in header),
-        said,
+        *said,
     )
     digest = hashlib.sha256()
     for part in parts:  # each with its length, so that no two lists of parts read alike

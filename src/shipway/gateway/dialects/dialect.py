@@ -74,6 +74,7 @@ class Dialect:
         status: The status with which this dialect's SDKs raise the right class for a refusal.
         stream_error: The in-band error that ends a stream whose status is spent.
         framing: How streams are cut into messages.
+        read_wait: How many seconds the body of a refusal says to wait; None where that is said in a header or not at all.
         error_statuses: What errors mean whose names, in a header of the provider's, say more than their status.
     """
 
@@ -89,4 +90,5 @@ class Dialect:
     stream_error: Callable[[Refusal], bytes]
     status: Callable[[Refusal], int] = lambda refusal: refusal.status.value
     framing: Callable[[], Framing] = EventSplitter
+    read_wait: Callable[[bytes], float | None] | None = None
     error_statuses: Mapping[str, int] = field(default_factory=dict)

@@ -91,9 +91,11 @@ class Ended(_Event, frozen=True):
 
 
 class Failed(_Event, frozen=True):
-    """The upstream said an error in-band; *kind* is what Refusal calls it (`rate_limit_error`, `api_error`, …)."""
+    """The upstream said an error in-band; *kind* is what Refusal calls it (`rate_limit_error`, `api_error`, …), *wait_s* how long
+    it wants to be left alone."""
 
     kind: str = "api_error"
+    wait_s: float | None = None
 
 
 Event = (

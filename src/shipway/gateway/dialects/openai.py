@@ -7,21 +7,26 @@ level also settles repeated keys, which two parsers could otherwise read differe
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
 from shipway.gateway.affinity import SEARCHED_BYTES, affinity_key
 from shipway.gateway.dialects.errors import CONTEXT_LENGTH, TOO_LONG
+from shipway.gateway.dialects.openai_usage import classes_of, read_image_usage, read_usage
+from shipway.gateway.dialects.usage import MOST_TOKENS, TokenUsage, members
 from shipway.gateway.refusals import JSON_FIELD, Refusal, Refused, bad_field, extra_fields
 
 if TYPE_CHECKING:
     from shipway.gateway.dialects.conversation import Conversation
+    from shipway.gateway.dialects.embeddings import Request
     from shipway.gateway.dialects.losses import Losses
 
 _decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_text = msgspec.json.Decoder(str).decode
+_decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
 STREAM_CONTENT_TYPE = b"text/event-stream"
@@ -32,15 +37,8 @@ ABSENT = msgspec.Raw(b"")
 """`Raw | None` would be read as null alone, so absence has a value of its own."""
 
 
-class _Details(msgspec.Struct, gc=False):
-    """Parts of a total."""
-
-    cached_tokens: int | None = None
-    cache_write_tokens: int | None = None
-    reasoning_tokens: int | None = None
-
-
-_decode_details = msgspec.json.Decoder(_Details | None).decode
+Count = Annotated[int, msgspec.Meta(ge=0, le=MOST_TOKENS)]
+"""Tokens as they should be reported; whoever reads them falls back on `openai_usage` where they are not."""
 
 
 class Usage(msgspec.Struct, gc=False):
@@ -49,44 +47,57 @@ class Usage(msgspec.Struct, gc=False):
     The details are read when they are asked for: their form differs from server to server, and the totals count without them.
     """
 
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
+    prompt_tokens: Count | None = None
+    completion_tokens: Count | None = None
     prompt_tokens_details: msgspec.Raw = ABSENT
     completion_tokens_details: msgspec.Raw = ABSENT
 
     @property
-    def has_parts(self) -> bool:
-        return self.prompt_tokens_details is not ABSENT or self.completion_tokens_details is not ABSENT
-
-    @property
-    def cached_read(self) -> int | None:
-        return _details(self.prompt_tokens_details).cached_tokens
-
-    @property
-    def cached_write(self) -> int | None:
-        return _details(self.prompt_tokens_details).cache_write_tokens
-
-    @property
-    def reasoning(self) -> int | None:
-        return _details(self.completion_tokens_details).reasoning_tokens
+    def parts(self) -> TokenUsage | None:
+        """The tokens in classes, where there are others than two plain ones."""
+        given, made = self.prompt_tokens_details, self.completion_tokens_details
+        if (given is ABSENT or _tells_nothing(given)) and (made is ABSENT or _tells_nothing(made)):
+            return None
+        return classes_of(self.prompt_tokens, self.completion_tokens, decoded(given), decoded(made)).parts
 
 
-def _details(raw: msgspec.Raw) -> _Details:
+class _Details(msgspec.Struct, gc=False):
+    """Parts of a total, as far as they make a class of their own."""
+
+    cached_tokens: Count | None = None
+    cache_write_tokens: Count | None = None
+    audio_tokens: Count | None = None
+    image_tokens: Count | None = None
+    reasoning_tokens: Count | None = None
+
+
+_decode_details = msgspec.json.Decoder(_Details).decode
+
+
+def _tells_nothing(details: msgspec.Raw) -> bool:
+    """Whether they are all zeros, as mostly: OpenAI always sends them."""
     try:
-        return (_decode_details(raw) if raw is not ABSENT else None) or _NO_DETAILS
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return _NO_DETAILS
+        told = _decode_details(details)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return not (
+        told.cached_tokens or told.cache_write_tokens or told.audio_tokens or told.image_tokens or told.reasoning_tokens
+    )
 
 
-_NO_DETAILS = _Details()
-_decode_usage = msgspec.json.Decoder(Usage | None).decode
+def decoded(raw: msgspec.Raw) -> object:
+    """The value of *raw*; None where it is absent, or can only be skipped and not read."""
+    try:
+        return _decode(raw) if raw is not ABSENT else None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 class ModelRequest:
     """A model call: its model and whether a stream is wanted, over the untouched rest.
 
     Attributes:
-        read: The conversation that it is, with what was lost in reading it, once that had to be known.
+        read: What it asks (a conversation, texts to be embedded), with what was lost in reading it, once that had to be known.
     """
 
     __slots__ = ("body", "fields", "model", "read", "stream")
@@ -105,7 +116,7 @@ class ModelRequest:
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise Refused(bad_field("model", "The field 'model' must be a string.")) from None
         self.body = body
-        self.read: tuple[Conversation, Losses] | None = None
+        self.read: tuple[Conversation | Request, Losses] | None = None
         self.stream = False
         raw_stream = fields.get("stream")
         if raw_stream is not None:
@@ -172,35 +183,40 @@ class _Answer(_Bare, gc=False):
     usage: Usage | None = None
 
 
+class _OddAnswer(_Bare, gc=False):
+    usage: msgspec.Raw = ABSENT
+
+
 _decode_answer = msgspec.json.Decoder(_Answer).decode
-_decode_bare = msgspec.json.Decoder(_Bare).decode
+_decode_odd_answer = msgspec.json.Decoder(_OddAnswer).decode
 
 
-def answer_usage(body: bytes, embeddings: bool = False) -> Usage | None:
+def answer_usage(body: bytes, embeddings: bool = False) -> Usage | TokenUsage | None:
     """The usage that a whole answer reports; None when it says nothing of it.
 
     Raises:
-        ValueError: it is not an answer: no JSON object, one without choices (or else embeddings), or an error under a good
-            status.
+        ValueError: it is not an answer: no JSON object, one without any choice (or else embedding), or an error under a
+            good status.
     """
-    usage = None
+    usage: Usage | TokenUsage | None
     answer: _Bare
     try:
         try:
             answer = whole = _decode_answer(body)
             usage = whole.usage
         except msgspec.ValidationError:  # usage in a form of its own makes no answer worthless
-            answer = _decode_bare(body)
+            answer = odd = _decode_odd_answer(body)
+            usage = read_usage(decoded(odd.usage))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError("not an answer of this dialect") from error
     if answer.error is not ABSENT and bytes(answer.error) != b"null":
         raise ValueError("an error with a good status")
-    if (answer.data if embeddings else answer.choices) is None:
-        raise ValueError("an answer to something else")
+    if not (answer.data if embeddings else answer.choices):
+        raise ValueError("an answer to something else, or none")
     return usage
 
 
-def any_usage(body: bytes, saying: str = "") -> Usage | None:
+def any_usage(body: bytes, saying: str = "", read: Callable[[object], TokenUsage] = read_usage) -> TokenUsage | None:
     """The usage of a document of which no more is known than that it has the field *saying*.
 
     Raises:
@@ -212,13 +228,15 @@ def any_usage(body: bytes, saying: str = "") -> Usage | None:
         raise ValueError("not an answer of this dialect") from error
     if bytes(fields.get("error", b"null")) != b"null" or (saying and saying not in fields):
         raise ValueError("an error with a good status, or no answer")
-    try:
-        return _decode_usage(fields["usage"]) if "usage" in fields else None
-    except msgspec.ValidationError:
-        return None
+    return read(decoded(fields["usage"])) if "usage" in fields else None
 
 
-def transcript_usage(body: bytes) -> Usage | None:
+def image_usage(body: bytes) -> TokenUsage | None:
+    """The usage of images that were made or changed. Raises: ValueError, as `any_usage`."""
+    return any_usage(body, read=read_image_usage)
+
+
+def transcript_usage(body: bytes) -> TokenUsage | None:
     """The usage of a transcript, which may be plain text. Raises: ValueError, for an error or a page of HTML."""
     begins = body.lstrip()[:1]
     if begins == b"{":
@@ -261,6 +279,40 @@ def refused_by_model(status: int, body: bytes) -> Refusal:
     )
 
 
+class _SaidInBand(msgspec.Struct, gc=False):
+    error: object = None
+    type: object = None
+    code: object = None
+
+
+_decode_in_band = msgspec.json.Decoder(_SaidInBand).decode
+
+
+def in_band_kind(document: bytes) -> str:
+    """What `Refusal` calls an error said in a stream: in an object of its own, or by the document itself.
+
+    Its type and its code are looked at, which some have for a word and some for a status.
+    """
+    try:
+        said = _decode_in_band(document)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return "api_error"
+    detail = members(said.error) or {"type": said.type, "code": said.code}
+    return kind_of_words(detail.get("type"), detail.get("code"))
+
+
+def kind_of_words(*words: object) -> str:
+    """What `Refusal` calls an error with this type and code."""
+    said = {str(word).lower().replace("_", "") for word in words if isinstance(word, str | int)}
+    if any(word == "429" or word.startswith(_LIMITED) for word in said):
+        return "rate_limit_error"
+    if any(word in ("503", "529") or "overloaded" in word or word.startswith(_UNAVAILABLE) for word in said):
+        return "overloaded_error"
+    return "api_error"
+
+
+_LIMITED = ("ratelimit", "toomanyrequests", "insufficientquota", "resourceexhausted", "throttl")
+_UNAVAILABLE = ("serviceunavailable", "slowdown", "unavailable")
 _KNOWN_STATUSES = frozenset(HTTPStatus)
 
 

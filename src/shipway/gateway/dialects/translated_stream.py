@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from shipway.gateway.dialects.dialect import Dialect
 from shipway.gateway.dialects.events import Ended, Envelope, Event, Failed, Started, Stopped, UsageKnown
+from shipway.gateway.dialects.repeated_event import RepeatedEvent
 from shipway.gateway.dialects.surrogates import PairJoiner
 from shipway.gateway.dialects.usage import NOTHING, TokenUsage
 
@@ -21,7 +22,13 @@ class TranslatedStream:
             (`garbage`), an end before the stop reason (`cut`). Nothing is passed on from there.
         over: It is done or has failed.
         error_kind: `Refusal.kind` of an error said in-band; "" without one.
+        error_wait_s: For how long it asked to be left alone.
     """
+
+    @property
+    def repeated(self) -> RepeatedEvent | None:
+        """Never: what is translated has to be read."""
+        return None
 
     def __init__(self, source: Dialect, target: Dialect, envelope: Envelope) -> None:
         self.begun = False
@@ -29,6 +36,7 @@ class TranslatedStream:
         self.failed = ""
         self.over = False
         self.error_kind = ""
+        self.error_wait_s: float | None = None
         self._usage = NOTHING
         self._stopped = False
         self._pairs = PairJoiner()
@@ -83,7 +91,7 @@ class TranslatedStream:
         if isinstance(event, UsageKnown):
             self._usage = self._usage.updated(event.usage)
         elif isinstance(event, Failed):
-            self.error_kind = event.kind
+            self.error_kind, self.error_wait_s = event.kind, event.wait_s
             self._fail("error")
             return b""
         elif isinstance(event, Ended):

@@ -3,13 +3,23 @@
 Providers count differently: OpenAI's and Gemini's details are part of their totals, Anthropic's and Bedrock's cached tokens
 come on top of `input_tokens`, Gemini's thoughts come on top of its candidates. Their dialects convert; nobody else needs to
 know.
+
+A token that is of two kinds is in one class, the first of: read from a cache, written to one, audio, image, plain; for what
+came out: reasoning, audio, image, plain. A cache comes first as its price replaces the other. Where a provider tells how many
+of the cached tokens were audio, those are taken from the audio; where it does not, nobody knows and both counts stand, as far
+as the total has room for them.
+
+What a provider reports is not to be trusted: no number, a negative one or one beyond reason is unknown.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
 
 import msgspec
+
+MOST_TOKENS = 10**12
+"""More than any call has. Larger numbers would one day not fit where they are added up."""
 
 
 class TokenUsage(msgspec.Struct, frozen=True, gc=False):
@@ -25,8 +35,19 @@ class TokenUsage(msgspec.Struct, frozen=True, gc=False):
     output_audio: int | None = None
     output_image: int | None = None
 
-    has_parts: ClassVar[bool] = True
-    """Whether it is worth looking for parts of the totals."""
+    @property
+    def parts(self) -> TokenUsage | None:
+        """Itself, where there is more to it than two totals."""
+        told = (
+            self.cached_read
+            or self.cached_write
+            or self.input_audio
+            or self.input_image
+            or self.reasoning
+            or self.output_audio
+            or self.output_image
+        )
+        return self if told else None
 
     @property
     def prompt_tokens(self) -> int | None:
@@ -43,19 +64,40 @@ class TokenUsage(msgspec.Struct, frozen=True, gc=False):
         return _sum(self.prompt_tokens, self.completion_tokens)
 
     def updated(self, later: TokenUsage) -> TokenUsage:
-        """With what *later* knows in its place: providers repeat their counts in a stream, they do not add up."""
+        """With what *later* knows in its place: providers repeat their counts in a stream, they do not add up.
+
+        What went in and what came out are each taken from one report: parts of two need not sum to the total of either.
+        """
         if self is NOTHING:
             return later
-        return TokenUsage(  # written out, since some say it with every token
-            self.input if later.input is None else later.input,
-            self.cached_read if later.cached_read is None else later.cached_read,
-            self.cached_write if later.cached_write is None else later.cached_write,
-            self.input_audio if later.input_audio is None else later.input_audio,
-            self.input_image if later.input_image is None else later.input_image,
-            self.output if later.output is None else later.output,
-            self.reasoning if later.reasoning is None else later.reasoning,
-            self.output_audio if later.output_audio is None else later.output_audio,
-            self.output_image if later.output_image is None else later.output_image,
+        given, made = later, later
+        if (
+            later.input is None
+            and later.cached_read is None
+            and later.cached_write is None
+            and later.input_audio is None
+            and later.input_image is None
+        ):
+            given = self
+        if (
+            later.output is None
+            and later.reasoning is None
+            and later.output_audio is None
+            and later.output_image is None
+        ):
+            made = self
+        if given is made:
+            return given
+        return TokenUsage(
+            given.input,
+            given.cached_read,
+            given.cached_write,
+            given.input_audio,
+            given.input_image,
+            made.output,
+            made.reasoning,
+            made.output_audio,
+            made.output_image,
         )
 
 
@@ -65,6 +107,25 @@ NOTHING = TokenUsage()
 def _sum(*counts: int | None) -> int | None:
     known = [count for count in counts if count is not None]
     return sum(known) if known else None
+
+
+def counted(said: object) -> int | None:
+    """A number of tokens as reported; None for what is none."""
+    if type(said) is int:
+        return said if 0 <= said <= MOST_TOKENS else None
+    if type(said) is float and said.is_integer():  # some write 12.0
+        return counted(int(said))
+    return None
+
+
+def members(said: object) -> Mapping[str, object]:
+    """The members of an object as reported; none of what is no object."""
+    return said if isinstance(said, dict) else {}
+
+
+def repeated(earlier: Mapping[str, object], later: object) -> Mapping[str, object]:
+    """A report of a stream with what *later* says anew, for providers that leave out what has not changed."""
+    return {**earlier, **{name: said for name, said in members(later).items() if said is not None}}
 
 
 def remainder(total: int | None, *parts: int | None) -> tuple[int | None, ...]:
@@ -77,6 +138,8 @@ def remainder(total: int | None, *parts: int | None) -> tuple[int | None, ...]:
     """
     if total is None:
         return (None,) * (1 + len(parts))
+    if not any(parts):  # as mostly
+        return (total, *parts)
     left = total
     split: list[int | None] = []
     for part in parts:
@@ -87,6 +150,11 @@ def remainder(total: int | None, *parts: int | None) -> tuple[int | None, ...]:
         left -= part
         split.append(part)
     return (left, *split)
+
+
+def less(whole: int | None, part: int | None) -> int | None:
+    """What is left of *whole* without *part*, if that is known; never below 0."""
+    return whole if whole is None or part is None else max(0, whole - part)
 
 
 def plus(first: int | None, second: int | None) -> int | None:

@@ -100,12 +100,21 @@ class HeadFields:
         self.complete = True
 
 
-def read_trailers(section: bytes) -> Fields:
+_FRAMING_LINE = re.compile(rb"^(?:content-length|transfer-encoding):[^\r\n]*\r\n", re.IGNORECASE | re.MULTILINE)
+
+
+def read_trailers(section: bytes, *, of_response: bool = False) -> Fields:
     """The fields of a trailer section, given with the empty line that ends it.
+
+    Args:
+        of_response: Those that would frame the message are left out unread then, as they came too late to mean anything
+            (RFC 9110 section 6.5.1). In a request they are a contradiction that another reader may see otherwise.
 
     Raises:
         ValueError: it is malformed.
     """
+    if of_response:
+        section = _FRAMING_LINE.sub(b"", section)
     read = HeadFields()
     try:
         # The coding makes a length among the trailers the contradiction that it is.

@@ -191,7 +191,7 @@ class ResponseReader:
         if head.bodiless or self._method == b"HEAD" or (length == 0 and not head.chunked):
             self.end()
         elif head.chunked:
-            self.chunks = ChunkedBody(MAX_HEAD_BYTES)
+            self.chunks = ChunkedBody(MAX_HEAD_BYTES, of_response=True)
             self._phase = _CHUNKS
         elif length is not None:
             self._left_bytes = length

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 from msgspec import Raw
 
@@ -12,7 +14,7 @@ from shipway.gateway.dialects.errors import kind_of, one_word, refused_by_model
 from shipway.gateway.dialects.events import Answer, AnswerPart, Envelope, StopReason
 from shipway.gateway.dialects.losses import object_text
 from shipway.gateway.dialects.signatures import opened_from, sealed_for
-from shipway.gateway.dialects.usage import TokenUsage, plus, remainder
+from shipway.gateway.dialects.usage import TokenUsage, counted, members, plus, remainder
 from shipway.gateway.refusals import JSON_FIELD, Refusal, extra_fields
 
 _READ_STOPS: dict[str, StopReason] = {
@@ -39,26 +41,16 @@ class _Read(msgspec.Struct, gc=False):
     """A part of what an upstream says; fields that are not declared are not needed."""
 
 
-class _OutputDetails(_Read):
-    thinking_tokens: int | None = None
-
-
-class UsageRead(_Read):
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cache_creation_input_tokens: int | None = None
-    cache_read_input_tokens: int | None = None
-    output_tokens_details: _OutputDetails | None = None
-
-
-def read_usage(usage: UsageRead) -> TokenUsage:
-    """Cached tokens come on top of `input_tokens`; thoughts are part of `output_tokens`."""
-    details = usage.output_tokens_details
-    output, reasoning = remainder(usage.output_tokens, None if details is None else details.thinking_tokens)
+def read_usage(said: object) -> TokenUsage:
+    """The classes of a report, which may be anything. Cached tokens come on top of `input_tokens`; thoughts are part of
+    `output_tokens`."""
+    usage = members(said)
+    thought = counted(members(usage.get("output_tokens_details")).get("thinking_tokens"))
+    output, reasoning = remainder(counted(usage.get("output_tokens")), thought)
     return TokenUsage(
-        usage.input_tokens,
-        usage.cache_read_input_tokens,
-        usage.cache_creation_input_tokens,
+        counted(usage.get("input_tokens")),
+        counted(usage.get("cache_read_input_tokens")),
+        counted(usage.get("cache_creation_input_tokens")),
         output=output,
         reasoning=reasoning,
     )
@@ -153,7 +145,7 @@ class _ToolUse(_Read, tag_field="type", tag="tool_use"):
 class _Message(_Read):
     content: list[_Text | _Thinking | _Redacted | _ToolUse]
     stop_reason: str
-    usage: UsageRead
+    usage: Any
     id: str = ""
     model: str = ""
     stop_sequence: str | None = None

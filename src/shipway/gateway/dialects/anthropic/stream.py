@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import msgspec
 
 from shipway.gateway.dialects.anthropic.answer import (
     CitationRead,
     ErrorDetail,
-    UsageRead,
     read_citation,
     read_stop,
     read_usage,
@@ -37,7 +39,7 @@ from shipway.gateway.dialects.events import (
     UsageKnown,
 )
 from shipway.gateway.dialects.signatures import opened_from, sealed_for
-from shipway.gateway.dialects.usage import NOTHING
+from shipway.gateway.dialects.usage import NOTHING, repeated
 
 
 class _Read(msgspec.Struct, gc=False):
@@ -47,7 +49,7 @@ class _Read(msgspec.Struct, gc=False):
 class _Message(_Read):
     id: str = ""
     model: str = ""
-    usage: UsageRead | None = None
+    usage: Any = None
 
 
 class _Block(_Read):
@@ -76,7 +78,7 @@ class _Said(_Read):
     message: _Message | None = None
     content_block: _Block | None = None
     delta: _Delta | None = None
-    usage: UsageRead | None = None
+    usage: Any = None
     error: ErrorDetail | None = None
 
 
@@ -91,6 +93,7 @@ class Parser:
         self._call: int | None = None
         self._called_with_nothing = False
         self._signature = ""
+        self._usage: Mapping[str, object] = {}
 
     def read(self, name: str, data: bytes) -> list[Event]:
         event = _read(data)
@@ -102,11 +105,10 @@ class Parser:
         if kind == "content_block_stop":
             return self._block_ended()
         if kind == "message_delta":
-            return _message_delta(event)
+            return self._message_delta(event)
         if kind == "message_start":
             message = event.message or _Message()
-            known = [] if message.usage is None else [UsageKnown(read_usage(message.usage))]
-            return [Started(message.id, message.model), *known]
+            return [Started(message.id, message.model), *self._known(message.usage)]
         if kind == "message_stop":
             return [ENDED]
         if kind == "error":
@@ -115,6 +117,20 @@ class Parser:
 
     def end(self) -> list[Event]:
         return []
+
+    def _message_delta(self, event: _Said) -> list[Event]:
+        events: list[Event] = []
+        delta = event.delta
+        if delta is not None and delta.stop_reason is not None:
+            events.append(Stopped(read_stop(delta.stop_reason), delta.stop_sequence))
+        return events + self._known(event.usage)
+
+    def _known(self, usage: object) -> list[Event]:
+        """What a report says together with those before it: the last may be of the output alone."""
+        if usage is None:
+            return []
+        self._usage = repeated(self._usage, usage)
+        return [UsageKnown(read_usage(self._usage))]
 
     def _delta(self, delta: _Delta) -> list[Event]:
         kind = delta.type
@@ -163,16 +179,6 @@ class Parser:
             events.append(ToolArguments(self._call, "{}"))
         self._call = None
         return events
-
-
-def _message_delta(event: _Said) -> list[Event]:
-    events: list[Event] = []
-    delta = event.delta
-    if delta is not None and delta.stop_reason is not None:
-        events.append(Stopped(read_stop(delta.stop_reason), delta.stop_sequence))
-    if event.usage is not None:
-        events.append(UsageKnown(read_usage(event.usage)))
-    return events
 
 
 _encode = msgspec.json.Encoder().encode

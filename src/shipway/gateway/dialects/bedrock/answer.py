@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 from msgspec import Raw
 
@@ -12,7 +14,7 @@ from shipway.gateway.dialects.errors import refused_by_model
 from shipway.gateway.dialects.events import Answer, AnswerPart, Envelope, StopReason
 from shipway.gateway.dialects.losses import object_text
 from shipway.gateway.dialects.signatures import opened_from, sealed_for
-from shipway.gateway.dialects.usage import TokenUsage, plus
+from shipway.gateway.dialects.usage import TokenUsage, counted, members, plus
 from shipway.gateway.refusals import JSON_FIELD, Refusal, extra_fields
 
 _READ_STOPS: dict[str, StopReason] = {
@@ -40,17 +42,15 @@ class _Read(msgspec.Struct, gc=False):
     """A part of what an upstream says; fields that are not declared are not needed."""
 
 
-class UsageRead(_Read):
-    inputTokens: int | None = None
-    outputTokens: int | None = None
-    cacheReadInputTokens: int | None = None
-    cacheWriteInputTokens: int | None = None
-
-
-def read_usage(usage: UsageRead) -> TokenUsage:
-    """Cached tokens come on top of `inputTokens`; thoughts are part of `outputTokens` and not told apart."""
+def read_usage(said: object) -> TokenUsage:
+    """The classes of a report, which may be anything. Cached tokens come on top of `inputTokens`; thoughts are part of
+    `outputTokens` and not told apart."""
+    usage = members(said)
     return TokenUsage(
-        usage.inputTokens, usage.cacheReadInputTokens, usage.cacheWriteInputTokens, output=usage.outputTokens
+        counted(usage.get("inputTokens")),
+        counted(usage.get("cacheReadInputTokens")),
+        counted(usage.get("cacheWriteInputTokens")),
+        output=counted(usage.get("outputTokens")),
     )
 
 
@@ -169,7 +169,7 @@ class _Output(_Read):
 class _Converse(_Read):
     output: _Output
     stopReason: str
-    usage: UsageRead
+    usage: Any
 
 
 _read = document_reader(_Converse)
@@ -295,6 +295,8 @@ KINDS = {
     "throttlingException": "rate_limit_error",
     "validationException": "invalid_request_error",
     "serviceUnavailableException": "overloaded_error",
+    "modelNotReadyException": "overloaded_error",
+    "modelTimeoutException": "timeout_error",
 }
 
 

@@ -5,12 +5,13 @@ Source: https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Conv
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from shipway.gateway.dialects.bedrock.answer import (
     KINDS,
     CitationRead,
-    UsageRead,
     exception,
     read_citation,
     read_stop,
@@ -97,7 +98,7 @@ class _Payload(_Read):
     start: _Start | None = None
     delta: _Delta | None = None
     stopReason: str | None = None
-    usage: UsageRead | None = None
+    usage: Any = None
 
 
 _read = document_reader(_Payload)

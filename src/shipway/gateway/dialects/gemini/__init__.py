@@ -1,7 +1,8 @@
 """Gemini's generateContent and streamGenerateContent."""
 
 from shipway.gateway.dialects.dialect import Dialect
-from shipway.gateway.dialects.gemini.answer import read_answer, read_error, stream_error, write_answer, write_error
+from shipway.gateway.dialects.gemini.answer import read_answer, write_answer
+from shipway.gateway.dialects.gemini.errors import read_error, read_wait, stream_error, write_error
 from shipway.gateway.dialects.gemini.request_reader import read_request
 from shipway.gateway.dialects.gemini.request_writer import write_request
 from shipway.gateway.dialects.gemini.stream import Parser, Writer
@@ -17,4 +18,5 @@ DIALECT = Dialect(
     read_error,
     write_error,
     stream_error,
+    read_wait=read_wait,
 )

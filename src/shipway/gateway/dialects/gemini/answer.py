@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from shipway.gateway.dialects.conversation import Citation, Image, Reasoning, Text, ToolCall
 from shipway.gateway.dialects.dialect import document_reader
-from shipway.gateway.dialects.errors import one_word, refused_by_model
 from shipway.gateway.dialects.events import Answer, AnswerPart, Envelope, StopReason
 from shipway.gateway.dialects.gemini.wire import FAMILY
 from shipway.gateway.dialects.losses import object_text
 from shipway.gateway.dialects.signatures import opened_from, sealed_for
-from shipway.gateway.dialects.usage import NOTHING, TokenUsage, plus, remainder
-from shipway.gateway.refusals import JSON_FIELD, Refusal, extra_fields
+from shipway.gateway.dialects.usage import NOTHING, TokenUsage, counted, less, members, plus, remainder
 
 _READ_STOPS: dict[str, StopReason] = {
     "STOP": "end",
@@ -47,49 +46,44 @@ class _Read(msgspec.Struct, gc=False):
     """A part of what an upstream says; fields that are not declared are not needed."""
 
 
-class _Count(_Read):
-    modality: str = ""
-    tokenCount: int = 0
+_NOT_TOLD: tuple[int | None, int | None] = (None, None)
 
 
-class UsageRead(_Read):
-    promptTokenCount: int | None = None
-    cachedContentTokenCount: int | None = None
-    candidatesTokenCount: int | None = None
-    thoughtsTokenCount: int | None = None
-    toolUsePromptTokenCount: int | None = None
-    totalTokenCount: int | None = None
-    promptTokensDetails: list[_Count] | None = None
-    cacheTokensDetails: list[_Count] | None = None
-    candidatesTokensDetails: list[_Count] | None = None
+def _media(counts: object) -> tuple[int | None, int | None]:
+    """Tokens of audio and of images in a list by modality; None where they are not told apart."""
+    audio, image = _NOT_TOLD
+    if isinstance(counts, list):
+        for one in counts:
+            kind = members(one).get("modality")
+            if kind == "AUDIO":
+                audio = plus(audio, counted(one.get("tokenCount")))
+            elif kind == "IMAGE":
+                image = plus(image, counted(one.get("tokenCount")))
+    return audio, image
 
 
-def _of(counts: list[_Count] | None, modality: str) -> int | None:
-    """None where this modality is not told apart."""
-    if not counts:
-        return None
-    found = [count.tokenCount for count in counts if count.modality == modality]
-    return sum(found) if found else None
+def read_usage(said: object) -> TokenUsage:
+    """The classes of a report, which may be anything.
 
-
-def _fresh(usage: UsageRead, modality: str) -> int | None:
-    """Tokens of a modality that did not come from the cache."""
-    counted = _of(usage.promptTokensDetails, modality)
-    return None if counted is None else counted - (_of(usage.cacheTokensDetails, modality) or 0)
-
-
-def read_usage(usage: UsageRead) -> TokenUsage:
-    """Cached tokens are part of the prompt's, thoughts come on top of the candidates'; what tools read is input."""
-    fresh, cached, audio, image = remainder(
-        usage.promptTokenCount, usage.cachedContentTokenCount, _fresh(usage, "AUDIO"), _fresh(usage, "IMAGE")
+    Cached tokens are part of the prompt's, thoughts come on top of the candidates', and what tools read on top of the prompt.
+    """
+    told = members(said).get
+    audio, image = _media(told("promptTokensDetails"))
+    if audio or image:
+        cached_audio, cached_image = _media(told("cacheTokensDetails"))
+        audio, image = less(audio, cached_audio), less(image, cached_image)
+    fresh, read, audio, image = remainder(
+        counted(told("promptTokenCount")), counted(told("cachedContentTokenCount")), audio, image
     )
+    for_tools = counted(told("toolUsePromptTokenCount"))
+    if for_tools is not None:
+        tool_text, tool_audio, tool_image = remainder(for_tools, *_media(told("toolUsePromptTokensDetails")))
+        fresh, audio, image = plus(fresh, tool_text), plus(audio, tool_audio), plus(image, tool_image)
     output, output_audio, output_image = remainder(
-        usage.candidatesTokenCount,
-        _of(usage.candidatesTokensDetails, "AUDIO"),
-        _of(usage.candidatesTokensDetails, "IMAGE"),
+        counted(told("candidatesTokenCount")), *_media(told("candidatesTokensDetails"))
     )
-    fresh = plus(fresh, usage.toolUsePromptTokenCount)
-    return TokenUsage(fresh, cached, None, audio, image, output, usage.thoughtsTokenCount, output_audio, output_image)
+    thoughts = counted(told("thoughtsTokenCount"))
+    return TokenUsage(fresh, read, None, audio, image, output, thoughts, output_audio, output_image)
 
 
 def written_usage(usage: TokenUsage) -> dict[str, object]:
@@ -186,7 +180,7 @@ class _Feedback(_Read):
 
 class ResponseRead(_Read):
     candidates: list[CandidateRead] | None = None
-    usageMetadata: UsageRead | None = None
+    usageMetadata: Any = None
     promptFeedback: _Feedback | None = None
     responseId: str = ""
     modelVersion: str = ""
@@ -342,68 +336,3 @@ def response(envelope: Envelope, candidates: list[dict[str, object]], usage: Tok
     if usage is not NOTHING:
         written["usageMetadata"] = written_usage(usage)
     return written | {"modelVersion": envelope.model, "responseId": envelope.id}
-
-
-STATUSES = {
-    400: "INVALID_ARGUMENT",
-    401: "UNAUTHENTICATED",
-    403: "PERMISSION_DENIED",
-    404: "NOT_FOUND",
-    429: "RESOURCE_EXHAUSTED",
-    500: "INTERNAL",
-    503: "UNAVAILABLE",
-    504: "DEADLINE_EXCEEDED",
-}
-KINDS = {
-    "RESOURCE_EXHAUSTED": "rate_limit_error",
-    "INVALID_ARGUMENT": "invalid_request_error",
-    "UNAVAILABLE": "overloaded_error",
-    "DEADLINE_EXCEEDED": "timeout_error",
-}
-
-
-_BAD_KEY = frozenset(("API_KEY_INVALID", "API_KEY_EXPIRED"))
-
-
-class _Reason(_Read):
-    reason: str | None = None
-
-
-class ErrorDetail(_Read):
-    status: str | None = None
-    message: str | None = None
-    details: list[_Reason] | None = None
-
-
-class _Error(_Read):
-    error: ErrorDetail | None = None
-
-
-_read_error = document_reader(_Error)
-_read_errors = document_reader(list[_Error])
-
-
-def read_error(status: int, body: bytes) -> Refusal:
-    """An error of a stream comes in a list. A key that is not known is a 400 there."""
-    try:
-        found = _read_errors(body)[:1] if body.lstrip().startswith(b"[") else [_read_error(body)]
-        detail = (found[0].error if found else None) or ErrorDetail()
-    except ValueError:
-        detail = ErrorDetail()
-    if any(one.reason in _BAD_KEY for one in detail.details or ()):
-        status = 401
-    return refused_by_model(status, one_word(detail.status), detail.message or "")
-
-
-def error_document(refusal: Refusal) -> bytes:
-    code = refusal.status.value
-    name = STATUSES.get(code) or ("INTERNAL" if code >= 500 else "INVALID_ARGUMENT")
-    return _encode({"error": {"code": code, "message": refusal.message, "status": name}})
-
-
-def write_error(refusal: Refusal, request_id: str) -> tuple[bytes, bytes]:
-    return JSON_FIELD + extra_fields(refusal), error_document(refusal)
-
-
-def stream_error(refusal: Refusal) -> bytes:
-    return b"data: %b\n\n" % error_document(refusal)

@@ -26,8 +26,6 @@ from shipway.gateway.dialects.events import (
     UsageKnown,
 )
 from shipway.gateway.dialects.gemini.answer import (
-    KINDS,
-    ErrorDetail,
     ResponseRead,
     read_citations,
     read_parts,
@@ -38,6 +36,7 @@ from shipway.gateway.dialects.gemini.answer import (
     written_sources,
     written_stop,
 )
+from shipway.gateway.dialects.gemini.errors import KINDS, ErrorDetail, wait_s
 from shipway.gateway.dialects.sse import framed
 from shipway.gateway.dialects.usage import NOTHING
 
@@ -57,7 +56,8 @@ class Parser:
     def read(self, name: str, data: bytes) -> list[Event]:
         answer = _read(data)
         if bytes(answer.error) != b"null":
-            return [Failed(KINDS.get(_read_detail(bytes(answer.error)).status or "", "api_error"))]
+            detail = _read_detail(bytes(answer.error))
+            return [Failed(KINDS.get(detail.status or "", "api_error"), wait_s(detail))]
         events: list[Event] = []
         if not self._started:
             self._started = True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from shipway.gateway.dialects.conversation import Citation, Image, Reasoning, Text, ToolCall
@@ -11,7 +13,8 @@ from shipway.gateway.dialects.media import image_from, image_url
 from shipway.gateway.dialects.openai_chat.request_reader import thoughts
 from shipway.gateway.dialects.openai_chat.request_writer import detail_of
 from shipway.gateway.dialects.openai_chat.wire import ReasoningDetail
-from shipway.gateway.dialects.usage import NOTHING, TokenUsage, remainder
+from shipway.gateway.dialects.openai_usage import read_usage
+from shipway.gateway.dialects.usage import NOTHING, TokenUsage
 
 _READ_STOPS: dict[str, StopReason] = {
     "stop": "end",
@@ -35,42 +38,6 @@ class _Read(msgspec.Struct, gc=False):
     """A part of what an upstream says; fields that are not declared are not needed."""
 
 
-class _PromptDetails(_Read):
-    cached_tokens: int | None = None
-    cache_write_tokens: int | None = None
-    audio_tokens: int | None = None
-    image_tokens: int | None = None
-
-
-class _CompletionDetails(_Read):
-    reasoning_tokens: int | None = None
-    audio_tokens: int | None = None
-
-
-class UsageRead(_Read):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    prompt_tokens_details: _PromptDetails | None = None
-    completion_tokens_details: _CompletionDetails | None = None
-
-
-_NO_PROMPT_DETAILS = _PromptDetails()
-_NO_COMPLETION_DETAILS = _CompletionDetails()
-
-
-def read_usage(usage: UsageRead) -> TokenUsage:
-    """Details are parts of the totals."""
-    prompt = usage.prompt_tokens_details or _NO_PROMPT_DETAILS
-    completion = usage.completion_tokens_details or _NO_COMPLETION_DETAILS
-    fresh, cached, written, audio, image = remainder(
-        usage.prompt_tokens, prompt.cached_tokens, prompt.cache_write_tokens, prompt.audio_tokens, prompt.image_tokens
-    )
-    output, reasoning, output_audio = remainder(
-        usage.completion_tokens, completion.reasoning_tokens, completion.audio_tokens
-    )
-    return TokenUsage(fresh, cached, written, audio, image, output, reasoning, output_audio)
-
-
 def written_usage(usage: TokenUsage) -> dict[str, object] | None:
     """None where nothing is known; a detail that is unknown is left out."""
     prompt, completion = usage.prompt_tokens, usage.completion_tokens
@@ -89,7 +56,11 @@ def written_usage(usage: TokenUsage) -> dict[str, object] | None:
     }
     if known := {name: count for name, count in details.items() if count is not None}:
         written["prompt_tokens_details"] = known
-    details = {"reasoning_tokens": usage.reasoning, "audio_tokens": usage.output_audio}
+    details = {
+        "reasoning_tokens": usage.reasoning,
+        "audio_tokens": usage.output_audio,
+        "image_tokens": usage.output_image,
+    }
     if known := {name: count for name, count in details.items() if count is not None}:
         written["completion_tokens_details"] = known
     return written
@@ -144,7 +115,7 @@ class _Completion(_Read):
     choices: list[_Choice]
     id: str = ""
     model: str = ""
-    usage: UsageRead | None = None
+    usage: Any = None
 
 
 _read = document_reader(_Completion)

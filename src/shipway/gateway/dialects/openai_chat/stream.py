@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 from msgspec import Raw
 
@@ -25,19 +27,19 @@ from shipway.gateway.dialects.events import (
     UsageKnown,
 )
 from shipway.gateway.dialects.media import image_from
+from shipway.gateway.dialects.openai import in_band_kind
 from shipway.gateway.dialects.openai_chat.answer import (
     Annotation,
     ImageRead,
-    UsageRead,
     read_citation,
     read_stop,
-    read_usage,
     written_citation,
     written_image,
     written_stop,
     written_usage,
 )
 from shipway.gateway.dialects.openai_chat.wire import FAMILY, ReasoningDetail
+from shipway.gateway.dialects.openai_usage import read_usage
 from shipway.gateway.dialects.signatures import opened_from, sealed_for
 from shipway.gateway.dialects.usage import NOTHING
 
@@ -76,7 +78,7 @@ class _Choice(_Read):
 
 class _Chunk(_Read):
     choices: list[_Choice] | None = None
-    usage: UsageRead | None = None
+    usage: Any = None
     id: str = ""
     model: str = ""
     object: str | None = None
@@ -101,7 +103,7 @@ class Parser:
             return [ENDED]
         chunk = _read(data)
         if name == "error" or chunk.object == "error" or bytes(chunk.error) != b"null":
-            return [Failed()]
+            return [Failed(in_band_kind(data))]
         events: list[Event] = []
         if not self._started:
             self._started = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 
@@ -10,37 +11,13 @@ from shipway.gateway.dialects.conversation import Citation, Image, Reasoning, Te
 from shipway.gateway.dialects.dialect import document_reader
 from shipway.gateway.dialects.events import Answer, AnswerPart, Envelope, StopReason
 from shipway.gateway.dialects.openai_responses.wire import FAMILY
+from shipway.gateway.dialects.openai_usage import read_usage
 from shipway.gateway.dialects.signatures import opened_from, sealed_for
-from shipway.gateway.dialects.usage import NOTHING, TokenUsage, remainder
+from shipway.gateway.dialects.usage import NOTHING, TokenUsage
 
 
 class _Read(msgspec.Struct, gc=False):
     """A part of what an upstream says; fields that are not declared are not needed."""
-
-
-class _InputDetails(_Read):
-    cached_tokens: int | None = None
-    cache_write_tokens: int | None = None
-
-
-class _OutputDetails(_Read):
-    reasoning_tokens: int | None = None
-
-
-class UsageRead(_Read):
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    input_tokens_details: _InputDetails | None = None
-    output_tokens_details: _OutputDetails | None = None
-
-
-def read_usage(usage: UsageRead) -> TokenUsage:
-    """Details are parts of the totals."""
-    read = usage.input_tokens_details or _InputDetails()
-    fresh, cached, written = remainder(usage.input_tokens, read.cached_tokens, read.cache_write_tokens)
-    details = usage.output_tokens_details
-    output, reasoning = remainder(usage.output_tokens, None if details is None else details.reasoning_tokens)
-    return TokenUsage(fresh, cached, written, output=output, reasoning=reasoning)
 
 
 def written_usage(usage: TokenUsage) -> dict[str, object] | None:
@@ -111,7 +88,7 @@ class ResponseRead(_Read):
     model: str = ""
     status: str | None = None
     output: list[ItemRead] = []
-    usage: UsageRead | None = None
+    usage: Any = None
     incomplete_details: _Details | None = None
     error: ErrorRead | None = None
 

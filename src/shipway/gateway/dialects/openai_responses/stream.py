@@ -24,6 +24,7 @@ from shipway.gateway.dialects.events import (
     ToolCallStarted,
     UsageKnown,
 )
+from shipway.gateway.dialects.openai import kind_of_words
 from shipway.gateway.dialects.openai_responses.answer import (
     AnnotationRead,
     ItemRead,
@@ -31,14 +32,14 @@ from shipway.gateway.dialects.openai_responses.answer import (
     read_citation,
     read_proof,
     read_stop,
-    read_usage,
     response,
     written_citation,
     written_item,
     written_message,
     written_text,
 )
-from shipway.gateway.dialects.usage import NOTHING
+from shipway.gateway.dialects.openai_usage import read_usage
+from shipway.gateway.dialects.usage import NOTHING, members
 from shipway.gateway.refusals import Refusal
 
 
@@ -51,10 +52,12 @@ class _Said(msgspec.Struct, gc=False):
     item: ItemRead | None = None
     response: ResponseRead | None = None
     annotation: AnnotationRead | None = None
+    code: object = None
+    error: object = None
 
 
 _read = document_reader(_Said)
-_KINDS = {"rate_limit_exceeded": "rate_limit_error", "invalid_prompt": "invalid_request_error"}
+_KINDS = {"invalid_prompt": "invalid_request_error"}
 _THOUGHTS = frozenset(("response.reasoning_summary_text.delta", "response.reasoning_text.delta"))
 _FINISHED = frozenset(("response.completed", "response.incomplete", "response.failed"))
 
@@ -79,6 +82,9 @@ class Parser:
             return [ToolArguments(self._calls[said.output_index], said.delta)] if said.delta else []
         if kind in _THOUGHTS:
             return [ReasoningDelta(said.delta)]
+        if kind == "error":  # its own `type` says no more than that
+            error = members(said.error)
+            return [Failed(kind_of_words(error.get("type"), error.get("code"), said.code))]
         return self._rare(kind, said)
 
     def end(self) -> list[Event]:
@@ -102,7 +108,7 @@ class Parser:
             return [] if cited is None else [Cited(cited)]
         if kind in _FINISHED and whole is not None:
             return self._finished(kind, whole)
-        return [Failed()] if kind == "error" else []
+        return []
 
     def _item_done(self, item: ItemRead, output_index: int) -> list[Event]:
         if item.type == "reasoning":
@@ -115,7 +121,8 @@ class Parser:
 
     def _finished(self, kind: str, whole: ResponseRead) -> list[Event]:
         if kind == "response.failed":
-            return [Failed(_KINDS.get(whole.error.code or "" if whole.error else "", "api_error"))]
+            code = whole.error.code if whole.error is not None else None
+            return [Failed(_KINDS.get(code or "") or kind_of_words(code))]
         events: list[Event] = [Stopped(read_stop(whole, bool(self._calls), self._refused))]
         if whole.usage is not None:
             events.append(UsageKnown(read_usage(whole.usage)))
