@@ -27,6 +27,13 @@ upstreams = ["openai/gpt-5-mini", "bedrock/nova"]
 [providers.bedrock]
 region = "eu-central-1"
 """
+SEMANTIC = """
+[models.chat]
+upstreams = ["openai/gpt-5-mini"]
+cache = { ttl = "1h", semantic = { embeddings = "vectors", threshold = 0.9 } }
+[models.vectors]
+upstreams = ["openai/text-embedding-3-small"]
+"""
 KEY = AWS + 'api_key = "env:BEDROCK_KEY"\n'
 
 
@@ -41,6 +48,7 @@ def test_the_gateway_s_image_has_the_extras_that_the_app_file_needs_and_no_other
     assert {"msgspec", "uvloop"} <= without
     assert _packages(tmp_path, REDIS) - without == {"redis"}
     assert _packages(tmp_path, AWS) - without >= {"botocore", "jmespath", "urllib3"}
+    assert _packages(tmp_path, SEMANTIC) - without == {"numpy"}
     assert _packages(tmp_path, KEY) == without
 
 

@@ -89,12 +89,18 @@ def gateway_parts(app: App) -> Iterator[str]:
     """What of the app the gateway has an optional part for, of `EXTRAS`."""
     if any(model.cache is not None and model.cache.store is not None for model in app.models.values()):
         yield "a cache in Redis"
+    if any(model.cache is not None and model.cache.semantic is not None for model in app.models.values()):
+        yield "a semantic cache"
     used = {upstream.provider for model in app.models.values() for upstream in model.upstreams_by_place.values()}
     if any(app.providers[name].kind == "bedrock" and app.providers[name].api_key is None for name in used):
         yield "the AWS credential chain"
 
 
-EXTRAS = {"a cache in Redis": ("redis", "redis"), "the AWS credential chain": ("aws", "botocore")}
+EXTRAS = {
+    "a cache in Redis": ("redis", "redis"),
+    "a semantic cache": ("semantic", "numpy"),
+    "the AWS credential chain": ("aws", "botocore"),
+}
 """For each optional part of the gateway its extra and the package that this brings."""
 
 
