@@ -10,7 +10,14 @@ from shipway.deploy.operations import abort, deploy, destroying, promote, resume
 from shipway.deploy.proposals import propose_deploy
 from shipway.deploy.steps import Hold, Shift
 from shipway.deploy.verdict import Outcome, Verdict
-from shipway.errors import LeaseLostError, NotReadyError, RolledBackError, SecretError, UnknownReleaseError
+from shipway.errors import (
+    LeaseLostError,
+    NewerStateError,
+    NotReadyError,
+    RolledBackError,
+    SecretError,
+    UnknownReleaseError,
+)
 from shipway.testing.fake_target import World
 from tests.deploy.conftest import APP, MakeStage, Stage, judged
 
@@ -99,6 +106,7 @@ def test_a_canary_moves_in_steps_that_are_judged(make_stage: MakeStage) -> None:
         "judge v2 until there is a verdict: at least 1m and 100 requests",
         "traffic: v2 100 %",
         "watch v2 for 10s",
+        "verify that v2 is healthy, within 1m",
         "configure the gateway for v2, v1 beside it",
         "note v2 as the current release",
         "drain v1, at most 30s",
@@ -450,6 +458,18 @@ def test_after_everything_was_removed_a_deploy_begins_anew(make_stage: MakeStage
     assert list(stage.site().archive.all("prod")) == [1, 2]
 
 
+@pytest.mark.parametrize("record", ["journal", "standing"])
+def test_nothing_is_removed_where_a_later_shipway_is_at_work(make_stage: MakeStage, record: str) -> None:
+    stage = make_stage()
+    deploy(stage.site())
+    key = f"{stage.site().folder}/{record}"
+    entry = stage.store.get(key)
+    assert entry is not None
+    stage.store.put(key, b'{"schema": 2, "value": {}}', entry.version)
+    with pytest.raises(NewerStateError), destroying(stage.site()):
+        pytest.fail("it began")
+
+
 def test_there_may_be_nothing_to_resume_or_abort(make_stage: MakeStage) -> None:
     stage = make_stage()
     deploy(stage.site())
@@ -475,3 +495,24 @@ def test_a_standby_that_died_is_left_out(make_stage: MakeStage) -> None:
     del stage.world.running[1]
     done = deploy(stage.site())
     assert (done.kind, stage.world.layout().front) == ("repair", (2,))
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_release_that_dies_unnoticed_while_it_is_watched_does_not_replace_the_old_one(
+    make_stage: MakeStage, strategy: str
+) -> None:
+    stage = make_stage(strategy)
+    stage.judge = judged(Outcome.PROMOTE)
+    deploy(stage.site())
+    before = stage.world.layout()
+    stage.change("replicas = 2", "replicas = 3")
+
+    def moment(name: str) -> None:
+        if name == "while looking":
+            stage.world.running[2]["api"] = 0
+
+    stage.world.moment = moment
+    with pytest.raises(NotReadyError):
+        deploy(stage.site())
+    stage.world.moment = lambda name: None
+    assert (stage.world.layout(), stage.site().standing.current) == (before, 1)

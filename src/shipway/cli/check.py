@@ -31,6 +31,8 @@ def check(
 
     All problems of all environments come at once. Secrets and model files that are not here are warnings, and prices that an
     objective needs.
+
+    Example: `shipway check`
     """
     from shipway.cli.findings import (
         missing_modules,

@@ -106,7 +106,7 @@ class FakeTarget:
                 self._need(step.release in world.installed, f"{step} without an install")
                 world.running.setdefault(step.release, {})[step.service] = step.replicas
             case Verify():
-                if step.release in world.sick:
+                if step.release in world.sick or not all(world.running.get(step.release, {}).values()):
                     raise NotReadyError(
                         f"v{step.release} is not healthy after {step.within_s:g} s\nlast lines: no luck"
                     )
