@@ -104,7 +104,7 @@ async def tls_model(folder: Path, name: str, *, client_ca: Path | None = None) -
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             await reader.readuntil(b"\r\n\r\n")
-            body = b'{"choices":[]}'
+            body = b'{"choices":[{}]}'
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body))
             writer.write(body)
             await writer.drain()
