@@ -51,6 +51,8 @@ class Reading:
 
 
 class _Sink:
+    shortcut = None
+
     def __init__(self, seen: Reading) -> None:
         self.piece = seen.piece
         self._seen = seen

@@ -42,12 +42,18 @@ def test_only_the_model_is_replaced() -> None:
     assert request.body_for(b'"other"') == form(FILE, part(b"model", b"other"), part(b"prompt", b"x"))  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(("value", "stream"), [(b"true", True), (b"True", True), (b"false", False), (b"", False)])
+def test_whether_a_stream_is_wanted_is_read(value: bytes, stream: bool) -> None:
+    assert FormRequest(form(part(b"stream", value), part(b"model", b"m")), TYPE).stream is stream
+
+
 @pytest.mark.parametrize(
     ("body", "content_type"),
     [
         (form(FILE), TYPE),
         (form(part(b"model", b"a"), part(b"model", b"b")), TYPE),
-        (form(part(b"model", b"a"), part(b"stream", b"true")), TYPE),
+        (form(part(b"model", b"a"), part(b"stream", b"1")), TYPE),
+        (form(part(b"model", b"a"), part(b"stream", b"true"), part(b"stream", b"false")), TYPE),
         (form(part(b"model", b"a", b'; name="x"')), TYPE),
         (form(part(b"x", b"a", b"; name*=utf-8''model"), part(b"model", b"b")), TYPE),
         (form(part(b"model", b"a\r\n--b0x")), TYPE),

@@ -8,29 +8,30 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Protocol
+from dataclasses import replace
+from typing import Generic, Protocol, TypeVar, cast
 
 import msgspec
 
 from shipway.gateway.call import Call
-from shipway.gateway.dialects import token_counts, unasked_usage
+from shipway.gateway.dialects import embeddings, token_counts, unasked_usage
 from shipway.gateway.dialects.conversation import Conversation
 from shipway.gateway.dialects.dialect import Dialect
+from shipway.gateway.dialects.errors import CONTEXT_LENGTH
 from shipway.gateway.dialects.events import Envelope
 from shipway.gateway.dialects.losses import Losses
 from shipway.gateway.dialects.openai import STREAM_CONTENT_TYPE, ModelRequest
-from shipway.gateway.dialects.registry import OPERATIONS, open_dialect
+from shipway.gateway.dialects.registry import OPERATIONS, open_dialect, open_embeddings
 from shipway.gateway.dialects.translated_stream import TranslatedStream
-from shipway.gateway.dialects.usage import NOTHING
-from shipway.gateway.http1.fields import CREDENTIALS, Fields, as_lines, without
+from shipway.gateway.dialects.usage import NOTHING, TokenUsage
+from shipway.gateway.http1.fields import as_lines
 from shipway.gateway.http1.response_head import ResponseHead
 from shipway.gateway.model_api import AnswerReader, ModelPath, Usage
 from shipway.gateway.providers import event_stream
-from shipway.gateway.providers.provider import Framing, Outgoing, Provider, Route, field_value
+from shipway.gateway.providers.provider import Framing, Operation, Route, field_value
 from shipway.gateway.refusals import JSON_FIELD, Refusal
+from shipway.gateway.request_heads import RequestHeads
 from shipway.gateway.snapshot import Candidate
-
-_VIA_1_0, _VIA_1_1 = b"Via: 1.0 shipway\r\n", b"Via: 1.1 shipway\r\n"
 
 
 class Delivery(Protocol):
@@ -54,60 +55,13 @@ class Delivery(Protocol):
     def reader(self, call: Call, request: ModelRequest) -> AnswerReader:
         """For one stream."""
 
-    def answer(self, call: Call, request: ModelRequest, body: bytes) -> tuple[bytes, Usage | None]:
+    def answer(
+        self, call: Call, request: ModelRequest, response: ResponseHead, body: bytes
+    ) -> tuple[bytes, Usage | None]:
         """What the client gets for a whole answer, and its usage. Raises: ValueError, for what is no answer."""
 
     def refusal(self, response: ResponseHead, body: bytes) -> Refusal:
         """What the client is told of an upstream's refusal of its request."""
-
-
-class RequestHeads:
-    """Writes the heads of requests to one route of an upstream."""
-
-    __slots__ = ("_authority", "_beginning", "_default_names", "_defaults", "_own", "_plain", "_provider", "_target")
-
-    def __init__(self, candidate: Candidate, route: Route) -> None:
-        endpoint, provider = candidate.endpoint, candidate.upstream.provider
-        self._provider: Provider | None = provider if provider.held is not None else None
-        self._target = endpoint.address.base_path + route.target
-        self._authority = endpoint.authority
-        own = provider.fields + route.fields
-        self._beginning = b"POST %b HTTP/1.1\r\nHost: %b\r\nAccept-Encoding: identity\r\n%b" % (
-            self._target,
-            endpoint.authority,
-            own,
-        )
-        # Credentials of clients are not passed on anyway.
-        self._own = _names(own) - CREDENTIALS
-        self._defaults = provider.defaults
-        self._default_names = _names(provider.defaults)
-        self._plain = not (self._own or self._defaults or provider.held)
-
-    def message(self, call: Call, body: bytes, fields: bytes | None = None) -> bytes:
-        """A whole request, with *fields* in place of the client's where they are given. Raises: NoCredentialError."""
-        head = call.exchange.head
-        lines = head.lines if fields is None else fields
-        if not self._plain:
-            lines = self._with_own(lines, head.passed_on if fields is None else [], body)
-        via = _VIA_1_0 if head.http_1_0 else _VIA_1_1
-        length = b"Content-Length: %d\r\n\r\n" % len(body)
-        return b"".join((self._beginning, lines, via, call.id_field, length, body))
-
-    def _with_own(self, lines: bytes, passed_on: Fields, body: bytes) -> bytes:
-        """*lines* with what the provider adds; of the client's fields those give way that it has itself."""
-        if passed_on:
-            passed_on = without(passed_on, self._own)
-            lines = as_lines(passed_on)
-        if not self._default_names & {field[0] for field in passed_on}:
-            lines += self._defaults
-        return lines + self._signed(body)
-
-    def _signed(self, body: bytes) -> bytes:
-        if self._provider is None:
-            return b""
-        return self._provider.sign(
-            Outgoing("POST", self._target.decode("ascii"), self._authority.decode("ascii"), body, time.time())
-        )
 
 
 class Passed:
@@ -131,7 +85,9 @@ class Passed:
     def reader(self, call: Call, request: ModelRequest) -> AnswerReader:
         return self._path.stream_reader()
 
-    def answer(self, call: Call, request: ModelRequest, body: bytes) -> tuple[bytes, Usage | None]:
+    def answer(
+        self, call: Call, request: ModelRequest, response: ResponseHead, body: bytes
+    ) -> tuple[bytes, Usage | None]:
         return body, self._path.read_usage(body)
 
     def refusal(self, response: ResponseHead, body: bytes) -> Refusal:
@@ -155,11 +111,13 @@ class PassedForUsage(Passed):
         return unasked_usage.UnaskedUsage()
 
 
-class Translated:
-    """The upstream speaks another dialect than the caller."""
+Asked = TypeVar("Asked", Conversation, embeddings.Request)
+
+
+class _Rewritten(Generic[Asked]):
+    """The upstream is asked in another format: what the caller asks is read, as *Asked*, and written anew."""
 
     __slots__ = (
-        "_caller",
         "_error_type_field",
         "_heads",
         "_may_drop",
@@ -172,12 +130,12 @@ class Translated:
         "translated",
     )
 
-    def __init__(self, candidate: Candidate, caller: Dialect, upstream: Dialect, route: Route) -> None:
+    def __init__(self, candidate: Candidate, upstream: Dialect, route: Route) -> None:
+        """*upstream* is at least what errors are read by."""
         self._heads = RequestHeads(candidate, route)
         self._model = candidate.upstream.model
         self._may_drop = candidate.upstream.may_drop
         self._error_type_field = candidate.upstream.provider.error_type_field
-        self._caller = caller
         self._upstream = upstream
         self.content_type = _STREAM_TYPES.get(route.framing, b"")
         self.held = self.translated = True
@@ -185,24 +143,13 @@ class Translated:
         self.id_fields = _id_fields(candidate)
 
     def message(self, call: Call, request: ModelRequest) -> bytes:
-        conversation, losses = self._read(request)
+        asked, losses = self._read(request)
         losses = losses.again()
-        body = self._body(conversation, losses)
+        body = self._body(asked, losses)
         call.note_dropped(losses.header_value())
         head = call.exchange.head
         traced = as_lines([field for field in head.passed_on if field[0] in _FOR_ANYBODY])
         return self._heads.message(call, body, JSON_FIELD + traced)
-
-    def reader(self, call: Call, request: ModelRequest) -> AnswerReader:
-        conversation, _ = self._read(request)
-        return TranslatedStream(
-            self._upstream, self._caller, _envelope(call, request, include_usage=conversation.include_usage)
-        )
-
-    def answer(self, call: Call, request: ModelRequest, body: bytes) -> tuple[bytes, Usage | None]:
-        answer = self._upstream.read_answer(body)
-        usage = None if answer.usage is NOTHING else answer.usage
-        return self._caller.write_answer(answer, _envelope(call, request, include_usage=True)), usage
 
     def refusal(self, response: ResponseHead, body: bytes) -> Refusal:
         status = response.status
@@ -212,15 +159,47 @@ class Translated:
             status = self._upstream.error_statuses.get(name.partition(b":")[0].decode("latin-1"), status)
         return self._upstream.read_error(status, body)
 
-    def _body(self, conversation: Conversation, losses: Losses) -> bytes:
-        return self._upstream.write_request(conversation, self._model, losses)
-
-    def _read(self, request: ModelRequest) -> tuple[Conversation, Losses]:
-        """The conversation, read once for all that the request is tried on, and what was lost in reading it."""
+    def _read(self, request: ModelRequest) -> tuple[Asked, Losses]:
+        """What is asked, read once for all that the request is tried on, and what was lost in reading it."""
         if request.read is None:
             losses = Losses(self._may_drop)
-            request.read = (self._caller.read_request(request.body, losses), losses)
-        return request.read
+            request.read = (self._parsed(request.body, losses), losses)
+        return cast("tuple[Asked, Losses]", request.read)
+
+    def _parsed(self, body: bytes, losses: Losses) -> Asked:
+        raise NotImplementedError
+
+    def _body(self, asked: Asked, losses: Losses) -> bytes:
+        raise NotImplementedError
+
+
+class Translated(_Rewritten[Conversation]):
+    """The upstream speaks another dialect than the caller."""
+
+    __slots__ = ("_caller",)
+
+    def __init__(self, candidate: Candidate, caller: Dialect, upstream: Dialect, route: Route) -> None:
+        super().__init__(candidate, upstream, route)
+        self._caller = caller
+
+    def reader(self, call: Call, request: ModelRequest) -> AnswerReader:
+        conversation, _ = self._read(request)
+        return TranslatedStream(
+            self._upstream, self._caller, _envelope(call, request, include_usage=conversation.include_usage)
+        )
+
+    def answer(
+        self, call: Call, request: ModelRequest, response: ResponseHead, body: bytes
+    ) -> tuple[bytes, Usage | None]:
+        answer = self._upstream.read_answer(body)
+        usage = None if answer.usage is NOTHING else answer.usage
+        return self._caller.write_answer(answer, _envelope(call, request, include_usage=True)), usage
+
+    def _parsed(self, body: bytes, losses: Losses) -> Conversation:
+        return self._caller.read_request(body, losses)
+
+    def _body(self, asked: Conversation, losses: Losses) -> bytes:
+        return self._upstream.write_request(asked, self._model, losses)
 
 
 class Counted(Translated):
@@ -228,11 +207,49 @@ class Counted(Translated):
 
     __slots__ = ()
 
-    def answer(self, call: Call, request: ModelRequest, body: bytes) -> tuple[bytes, Usage | None]:
+    def answer(
+        self, call: Call, request: ModelRequest, response: ResponseHead, body: bytes
+    ) -> tuple[bytes, Usage | None]:
         return token_counts.write_answer(token_counts.read_answer(body)), None
 
-    def _body(self, conversation: Conversation, losses: Losses) -> bytes:
-        return token_counts.write_request(conversation, self._upstream.name, self._model, losses)
+    def _body(self, asked: Conversation, losses: Losses) -> bytes:
+        return token_counts.write_request(asked, self._upstream.name, self._model, losses)
+
+
+class Embedded(_Rewritten[embeddings.Request]):
+    """Texts for a provider whose embeddings have another format than OpenAI's."""
+
+    __slots__ = ("_format",)
+
+    def __init__(self, candidate: Candidate, operation: Operation, route: Route) -> None:
+        super().__init__(candidate, open_dialect(OPERATIONS[operation]), route)
+        self._format = open_embeddings(operation)
+
+    def refusal(self, response: ResponseHead, body: bytes) -> Refusal:
+        refusal = super().refusal(response, body)
+        if refusal.code == CONTEXT_LENGTH:
+            return replace(refusal, message="A text is longer than the model takes.", param="input")
+        return refusal
+
+    def reader(self, call: Call, request: ModelRequest) -> AnswerReader:
+        raise NotImplementedError("vectors do not come in a stream, so a request for one was refused")
+
+    def answer(
+        self, call: Call, request: ModelRequest, response: ResponseHead, body: bytes
+    ) -> tuple[bytes, Usage | None]:
+        asked, _ = self._read(request)
+        vectors = embeddings.read_answer(body, asked, self._format)
+        if vectors.tokens is None and self._format.tokens_field:
+            count = field_value(response.lines, (self._format.tokens_field,)) or b""
+            vectors = vectors._replace(tokens=int(count) if count.isdigit() else None)
+        usage = None if vectors.tokens is None else TokenUsage(vectors.tokens)
+        return embeddings.write_answer(vectors, asked, _envelope(call, request, include_usage=True)), usage
+
+    def _parsed(self, body: bytes, losses: Losses) -> embeddings.Request:
+        return embeddings.read_request(body, losses)
+
+    def _body(self, asked: embeddings.Request, losses: Losses) -> bytes:
+        return embeddings.write_request(asked, self._format, self._model, losses)
 
 
 _STREAM_TYPES: dict[Framing, bytes] = {"sse": STREAM_CONTENT_TYPE, "event-stream": event_stream.CONTENT_TYPE}
@@ -256,6 +273,8 @@ def delivery_to(candidate: Candidate, path: ModelPath, *, stream: bool) -> Deliv
     if route is not None:
         asks = stream and upstream.stream_usage and path.operation in ("chat_completions", "completions")
         return (PassedForUsage if asks else Passed)(candidate, path, route)
+    if path.operation == "embeddings":
+        return _embedded(candidate)
     counting = path.operation == "count_tokens"
     operation = provider.counts_in if counting else provider.converses_in
     route = None if operation is None else provider.route(operation, upstream.model, stream=stream)
@@ -265,5 +284,10 @@ def delivery_to(candidate: Candidate, path: ModelPath, *, stream: bool) -> Deliv
     return (Counted if counting else Translated)(candidate, *dialects, route)
 
 
-def _names(lines: bytes) -> frozenset[bytes]:
-    return frozenset(line.partition(b":")[0].lower() for line in lines.split(b"\r\n") if line)
+def _embedded(candidate: Candidate) -> Delivery | None:
+    upstream = candidate.upstream
+    for operation in upstream.provider.embeds_in:
+        route = upstream.provider.route(operation, upstream.model, stream=False)
+        if route is not None:
+            return Embedded(candidate, operation, route)
+    return None

@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
 
-from shipway.gateway.dialects import openai
+from shipway.gateway.dialects import openai, openai_media
 from shipway.gateway.dialects.anthropic.models import REQUEST_ID as ANTHROPIC_ID
+from shipway.gateway.dialects.forms import FormRequest
+from shipway.gateway.dialects.openai import ModelRequest
 from shipway.gateway.dialects.openai_stream import StreamReader
 from shipway.gateway.dialects.registry import open_dialect
+from shipway.gateway.dialects.repeated_event import RepeatedEvent
 from shipway.gateway.dialects.usage import NOTHING, TokenUsage
 from shipway.gateway.passed_stream import PassedStream
 from shipway.gateway.providers.provider import Operation
@@ -37,6 +40,9 @@ class Usage(Protocol):
 
 class AnswerReader(Protocol):
     """Follows a stream on its way; see `openai_stream.StreamReader`."""
+
+    @property
+    def repeated(self) -> RepeatedEvent | None: ...
 
     @property
     def begun(self) -> bool: ...
@@ -64,7 +70,7 @@ class ModelPath:
 
     Attributes:
         name: What metrics call the operation.
-        form: Whether it is asked with a form, that is an upload.
+        read_request: (body, Content-Type) → what is asked; None where it is a JSON object that says `stream`. Raises Refused.
         conversation: Name of the dialect in which it is a conversation that can be translated; "" where it is none.
         id_name: Header in which this dialect's clients look for the request id, where it is another than `x-request-id`.
         read_usage: Of a whole answer; raises ValueError for what is none.
@@ -73,7 +79,7 @@ class ModelPath:
 
     operation: Operation
     name: str
-    form: bool = False
+    read_request: Callable[[bytes, bytes | None], ModelRequest] | None = None
     conversation: str = ""
     id_name: bytes = b""
     write_refusal: Writer = openai.as_openai_error
@@ -82,6 +88,15 @@ class ModelPath:
     stream_reader: Callable[[], AnswerReader] = StreamReader
     read_usage: Callable[[bytes], Usage | None] = openai.answer_usage
     read_error: Callable[[int, bytes], Refusal] = openai.refused_by_model
+
+    @property
+    def form(self) -> bool:
+        """Whether it is asked with a form, that is an upload."""
+        return self.read_request is FormRequest
+
+
+def _read_speech(body: bytes, content_type: bytes | None) -> ModelRequest:
+    return openai_media.SpeechRequest(body)
 
 
 def _read_by_parser(name: str, content: str) -> dict[str, Any]:
@@ -110,6 +125,15 @@ def _read_by_parser(name: str, content: str) -> dict[str, Any]:
 
 
 _ANTHROPIC = {**_read_by_parser("anthropic", "content"), "id_name": ANTHROPIC_ID}
+_PICTURES: dict[str, Any] = {
+    "stream_reader": openai_media.MediaStream,
+    "read_usage": openai.image_usage,
+}
+_HEARD: dict[str, Any] = {
+    "read_request": FormRequest,
+    "stream_reader": openai_media.MediaStream,
+    "read_usage": openai.transcript_usage,
+}
 _CONVERSATIONS = ModelPath("chat_completions", "chat", conversation="openai_chat")
 
 PATHS: dict[bytes, ModelPath] = {
@@ -121,14 +145,12 @@ PATHS: dict[bytes, ModelPath] = {
     b"/v1/messages/count_tokens": ModelPath(
         "count_tokens", "count_tokens", **{**_ANTHROPIC, "read_usage": openai.any_usage}
     ),
-    b"/v1/images/generations": ModelPath("images", "image_generation", read_usage=openai.image_usage),
-    b"/v1/audio/speech": ModelPath("speech", "speech", read_usage=openai.any_usage),
-    b"/v1/images/edits": ModelPath("image_edits", "image_generation", form=True, read_usage=openai.image_usage),
-    b"/v1/audio/transcriptions": ModelPath(
-        "transcriptions", "transcription", form=True, read_usage=openai.transcript_usage
+    b"/v1/images/generations": ModelPath("images", "image_generation", **_PICTURES),
+    b"/v1/images/edits": ModelPath("image_edits", "image_generation", read_request=FormRequest, **_PICTURES),
+    b"/v1/audio/speech": ModelPath(
+        "speech", "speech", read_request=_read_speech, stream_reader=openai_media.MediaStream
     ),
-    b"/v1/audio/translations": ModelPath(
-        "translations", "transcription", form=True, read_usage=openai.transcript_usage
-    ),
-    b"/v1/rerank": ModelPath("rerank", "rerank", read_usage=openai.any_usage),
+    b"/v1/audio/transcriptions": ModelPath("transcriptions", "transcription", **_HEARD),
+    b"/v1/audio/translations": ModelPath("translations", "transcription", **_HEARD),
+    b"/v1/rerank": ModelPath("rerank", "rerank", read_usage=openai_media.ranking_usage),
 }

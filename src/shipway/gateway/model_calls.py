@@ -20,7 +20,6 @@ from shipway.gateway.cache.kept_answers import KeptAnswers
 from shipway.gateway.cache.recording import RecordedReader
 from shipway.gateway.call import Call
 from shipway.gateway.delivery import Delivery, delivery_to
-from shipway.gateway.dialects.forms import FormRequest
 from shipway.gateway.dialects.openai import STREAM_CONTENT_TYPE, ModelRequest
 from shipway.gateway.dialects.openai_stream import MAX_EVENT_BYTES
 from shipway.gateway.guards.watch import Watch
@@ -80,7 +79,8 @@ class ModelCalls:
         body = exchange.whole_body(max_bytes)
         if body is None:
             body = await exchange.read_body(max_bytes)
-        request = FormRequest(body, exchange.head.field(b"content-type")) if path.form else ModelRequest(body)
+        read = path.read_request
+        request = ModelRequest(body) if read is None else read(body, exchange.head.field(b"content-type"))
         model = call.snapshot.models.get(request.model)
         if model is None:
             raise Refused(refusals.unknown_model(request.model))
@@ -109,7 +109,7 @@ class ModelCalls:
                 if delivery is None:
                     delivery = _delivery(candidate, path, kind)
                 if delivery is None:
-                    unsuited = refusals.not_offered(model.name)
+                    unsuited = refusals.not_offered(model.name, path.operation)
                     continue
                 is_retry = True
                 breaker = candidate.endpoint.breaker
@@ -262,7 +262,7 @@ def _whole_answer(
     try:
         if response.content_encoding:
             body = _inflated(body, response.content_encoding)
-        body, usage = delivery.answer(call, request, body)
+        body, usage = delivery.answer(call, request, response, body)
     except ValueError as error:
         raise UpstreamFault("garbage", str(error)) from error
     _note_usage(call, usage)

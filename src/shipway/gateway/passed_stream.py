@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from shipway.gateway.dialects.dialect import Dialect
-from shipway.gateway.dialects.events import Envelope, Event
+from shipway.gateway.dialects.events import Envelope, Event, TextDelta
 from shipway.gateway.dialects.openai_stream import MAX_EVENT_BYTES
+from shipway.gateway.dialects.repeated_event import MAX_UNLIKE, RepeatedEvent
 from shipway.gateway.dialects.translated_stream import TranslatedStream
 
 
@@ -20,21 +21,41 @@ class PassedStream(TranslatedStream):
         super().__init__(dialect, dialect, Envelope("", "", 0))
         self._writer = _NobodyToWriteTo()
         self._rest = b""
+        self._only_text = False
+        """Whether nothing was read but texts that go on."""
+        self._unlike = 0
+        self._repeated: RepeatedEvent | None = None
+
+    @property
+    def repeated(self) -> RepeatedEvent | None:
+        """See `openai_stream.StreamReader`."""
+        return self._repeated
 
     def pass_on(self, data: bytes) -> bytes:
         """What of *data* (with what was held before it) goes to the client now: whole events only."""
-        if self._rest:
-            data = self._rest + data
+        alone = not self._rest
+        data = self._rest + data
         at = 0
+        self._only_text = self.begun
+        self._repeated = None
         while not self.over and (end := _end_of_event(data, at)):
             super().pass_on(data[at:end])
             if self.failed:
                 break
+            alone = alone and not at
             at = end
         self._rest = data[at:]
         if len(self._rest) > MAX_EVENT_BYTES:
             self._fail("garbage")
+        if self._only_text and alone and at and not (self._rest or self.over) and self._unlike < MAX_UNLIKE:
+            self._unlike += 1
+            self._repeated = RepeatedEvent.of(data)
         return data[:at]
+
+    def _said(self, event: Event) -> bytes:
+        if type(event) is not TextDelta:
+            self._only_text = False
+        return super()._said(event)
 
     def finish(self) -> bytes | None:
         if self._rest.strip() and not self.over:

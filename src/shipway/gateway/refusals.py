@@ -170,11 +170,11 @@ def unknown_model(name: str) -> Refusal:
     )
 
 
-def not_offered(name: str) -> Refusal:
+def not_offered(name: str, operation: str) -> Refusal:
     return Refusal(
         HTTPStatus.BAD_REQUEST,
         "not_offered",
-        f"What answers for the model {name!r} does not offer this operation.",
+        f"What answers for the model {name!r} does not offer this operation ({operation.replace('_', ' ')}).",
         param="model",
     )
 

@@ -70,6 +70,8 @@ class Pace(Protocol):
 class Download:
     """A response body on its way to the client, as it is."""
 
+    shortcut = None
+
     def __init__(self, exchange: Exchange, pace: Pace) -> None:
         self.done: Waiter[None] = Waiter()
         self.fault: Exception | None = None

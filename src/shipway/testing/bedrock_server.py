@@ -1,4 +1,5 @@
-"""A fake of Amazon Bedrock's runtime: Converse, ConverseStream in event-stream framing, CountTokens, signatures checked.
+"""A fake of Amazon Bedrock's runtime: Converse, ConverseStream in event-stream framing, CountTokens, InvokeModel for
+embeddings, signatures checked.
 
     async with FakeBedrock(keys={"AKIDFAKE": "secret"}) as fake:
         fake.script(Reply(text="Hello there."), Reply(status=429), Reply(error_after=3, error_type="ThrottlingException"))
@@ -14,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 from urllib.parse import unquote
 
-from shipway.testing import bedrock_request
+from shipway.testing import bedrock_embeddings, bedrock_request
 from shipway.testing import bedrock_wire as wire
 from shipway.testing.answers import Streamed, Whole
 from shipway.testing.bedrock_frames import signature_fault
@@ -24,7 +25,7 @@ from shipway.testing.script import ReceivedRequest, Reply
 
 __all__ = ["FakeBedrock"]
 
-_PATH: Final = re.compile(r"/model/([^/]+)/(converse|converse-stream|count-tokens)")
+_PATH: Final = re.compile(r"/model/([^/]+)/(converse|converse-stream|count-tokens|invoke)")
 _TYPE_OF: Final = {status: kind for kind, status in reversed(wire.STATUS_OF.items())}
 
 
@@ -67,7 +68,10 @@ class FakeBedrock(FakeServer):
             return _error("ValidationException", "The request body is not valid JSON.")
         if self.models is not None and unquote(match[1]) not in self.models:
             return _error("ValidationException", "The provided model identifier is invalid.")
-        fault = bedrock_request.fault(body, counting=match[2] == "count-tokens")
+        if match[2] == "invoke":
+            fault = bedrock_embeddings.fault(body, unquote(match[1]))
+        else:
+            fault = bedrock_request.fault(body, counting=match[2] == "count-tokens")
         return None if fault is None else _error("ValidationException", fault)
 
     def unscripted(self, request: ReceivedRequest) -> Whole | None:
@@ -78,6 +82,10 @@ class FakeBedrock(FakeServer):
 
     def answer(self, request: ReceivedRequest, reply: Reply) -> Whole | Streamed:
         body: Any = request.json
+        if request.path.endswith("/invoke"):
+            document, usage = bedrock_embeddings.answer(body, unquote(request.path.split("/")[2]))
+            counted = {bedrock_embeddings.TOKENS_FIELD: str(usage.input)}
+            return Whole(body=json.dumps(document).encode(), headers=counted, usage=usage)
         config = body.get("inferenceConfig") or {}
         heard = said(
             reply,

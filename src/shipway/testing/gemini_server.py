@@ -1,4 +1,5 @@
-"""A fake of Google's Gemini API: content generated whole and streamed in both framings, functions called, tokens counted.
+"""A fake of Google's Gemini API: content generated whole and streamed in both framings, functions called, tokens counted, texts
+embedded.
 
     async with FakeGemini(models=["gemini-x"]) as fake:
         fake.script(Reply(text="Hello there."), Reply(status=503))
@@ -12,7 +13,7 @@ import json
 import re
 from typing import Any, Final
 
-from shipway.testing import gemini_request
+from shipway.testing import gemini_embeddings, gemini_request
 from shipway.testing import gemini_wire as wire
 from shipway.testing.answers import Streamed, Whole
 from shipway.testing.fake_server import FakeServer
@@ -22,7 +23,7 @@ from shipway.testing.script import ReceivedRequest, Reply
 __all__ = ["FakeGemini"]
 
 _PATH: Final = re.compile(r"/v1(?:beta)?/(?:models|tunedModels)/([^/:]+):(\w+)")
-_METHODS: Final = {"generateContent", "streamGenerateContent", "countTokens"}
+_METHODS: Final = {"generateContent", "streamGenerateContent", "countTokens", *gemini_embeddings.METHODS}
 _NAME_OF: Final = {status: name for name, status in wire.STATUS_OF.items()}
 _RETRY: Final = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "7s"}
 _BAD_KEY: Final = {
@@ -56,7 +57,10 @@ class FakeGemini(FakeServer):
             return _error("INVALID_ARGUMENT", "Invalid JSON payload received.")
         if self.models is not None and match[1] not in self.models:
             return _error("NOT_FOUND", f"models/{match[1]} is not found for API version v1beta.")
-        fault = gemini_request.fault(body, counting=match[2] == "countTokens")
+        if match[2] in gemini_embeddings.METHODS:
+            fault = gemini_embeddings.fault(body, match[2], match[1])
+        else:
+            fault = gemini_request.fault(body, counting=match[2] == "countTokens")
         return None if fault is None else _error("INVALID_ARGUMENT", fault)
 
     def unscripted(self, request: ReceivedRequest) -> Whole | None:
@@ -69,6 +73,11 @@ class FakeGemini(FakeServer):
 
     def answer(self, request: ReceivedRequest, reply: Reply) -> Whole | Streamed:
         body: Any = gemini_request.camel(request.json)
+        match = _PATH.fullmatch(request.path)
+        model, method = match.groups() if match else ("", "")
+        if method in gemini_embeddings.METHODS:
+            document, usage = gemini_embeddings.answer(body, method)
+            return Whole(body=json.dumps(document).encode(), usage=usage)
         config: Any = body.get("generationConfig") or {}
         heard = said(
             reply,
@@ -80,8 +89,6 @@ class FakeGemini(FakeServer):
         heard = told_apart(
             heard, "cache_read", "audio_input", "image_input", "reasoning", "audio_output", "image_output"
         )
-        match = _PATH.fullmatch(request.path)
-        model, method = match.groups() if match else ("", "")
         if method == "generateContent":
             return Whole(body=json.dumps(wire.response(body, heard, model)).encode(), usage=heard.usage)
         name = reply.error_type or "UNAVAILABLE"

@@ -31,7 +31,7 @@ def embeddings(body: Mapping[str, Any]) -> tuple[Json, Usage]:
     texts = body.get("input", "")
     batch = texts if isinstance(texts, list) and not all(isinstance(token, int) for token in texts) else [texts]
     dimensions = body.get("dimensions") or DEFAULT_DIMENSIONS
-    vectors = [_vector(json.dumps(text), dimensions) for text in batch]
+    vectors = [vector(json.dumps(text), dimensions) for text in batch]
     encoded = [_base64(vector) if body.get("encoding_format") == "base64" else vector for vector in vectors]
     data = [{"object": "embedding", "index": index, "embedding": vector} for index, vector in enumerate(encoded)]
     count = sum(len(pieces(text)) if isinstance(text, str) else len(text) for text in batch)
@@ -68,8 +68,8 @@ def speech_events(body: Mapping[str, Any]) -> tuple[list[Json], Usage]:
     return [*events, {"type": "speech.audio.done", "usage": usage}], spoken
 
 
-def image_events(body: Mapping[str, Any]) -> tuple[list[Json], Usage]:
-    """Build the events of a picture that is shown while it is drawn."""
+def image_events(body: Mapping[str, Any], kind: str) -> tuple[list[Json], Usage]:
+    """Build the events of a picture that is shown while it is drawn; *kind* begins their types."""
     whole, drawn = images({**body, "n": 1})
     common = {
         "b64_json": whole["data"][0]["b64_json"],
@@ -80,10 +80,10 @@ def image_events(body: Mapping[str, Any]) -> tuple[list[Json], Usage]:
         "size": "1024x1024",
     }
     partial = [
-        {"type": "image_generation.partial_image", "partial_image_index": index, **common}
-        for index in range(body.get("partial_images") or 0)
+        {"type": f"{kind}.partial_image", "partial_image_index": index, **common}
+        for index in range(int(body.get("partial_images") or 0))
     ]
-    return [*partial, {"type": "image_generation.completed", "usage": whole["usage"], **common}], drawn
+    return [*partial, {"type": f"{kind}.completed", "usage": whole["usage"], **common}], drawn
 
 
 def images(body: Mapping[str, Any]) -> tuple[Json, Usage]:
@@ -125,7 +125,8 @@ def png(colour: bytes) -> bytes:
     )
 
 
-def _vector(text: str, dimensions: int) -> list[float]:
+def vector(text: str, dimensions: int) -> list[float]:
+    """Numbers from -1 to 1, each of which four bytes hold exactly."""
     digest = hashlib.shake_128(text.encode()).digest(dimensions)
     return [byte / 128 - 1 for byte in digest]
 

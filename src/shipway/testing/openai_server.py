@@ -135,7 +135,9 @@ class FakeOpenAI(FakeServer):
             case "audio/speech" if body.get("stream_format") == "sse":
                 return _typed(*openai_media.speech_events(body))
             case "images/generations" if body.get("stream"):
-                return _typed(*openai_media.image_events(body))
+                return _typed(*openai_media.image_events(body, "image_generation"))
+            case "images/edits" if body.get("stream") == "true":
+                return _typed(*openai_media.image_events(body, "image_edit"))
             case "audio/speech":
                 sound, kind = openai_media.speech(body)
                 return Whole(body=sound, content_type=kind)
@@ -194,7 +196,7 @@ class FakeOpenAI(FakeServer):
     def _transcription(self, request: ReceivedRequest, body: wire.Json, reply: Reply) -> Whole | Streamed:
         document, usage = openai_media.transcription(request.form, reply.text)
         if body.get("response_format") == "text":
-            return Whole(body=f"{reply.text}\n".encode(), content_type="text/plain; charset=utf-8", usage=usage)
+            return Whole(body=f"{reply.text}\n".encode(), content_type="text/plain; charset=utf-8")
         if body.get("stream") != "true":
             return _whole(200, document, usage)
         deltas = [{"type": "transcript.text.delta", "delta": piece} for piece in pieces(reply.text)]

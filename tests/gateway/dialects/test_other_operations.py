@@ -1,17 +1,15 @@
-"""Legacy completions, embeddings and counts of tokens, asked of providers of other dialects."""
+"""Legacy completions and counts of tokens, asked of providers of other dialects."""
 
 from __future__ import annotations
 
-import base64
 import json
-import struct
 from typing import Any
 
 import pytest
 
-from shipway.gateway.dialects import embeddings, token_counts
+from shipway.gateway.dialects import token_counts
 from shipway.gateway.dialects.conversation import Reasoning, Text
-from shipway.gateway.dialects.events import Answer, Envelope, unfold
+from shipway.gateway.dialects.events import Answer, Envelope, fold, unfold
 from shipway.gateway.dialects.losses import Losses
 from shipway.gateway.dialects.registry import open_dialect
 from shipway.gateway.dialects.translated_stream import TranslatedStream
@@ -42,6 +40,36 @@ def test_a_prompt_is_a_users_turn_and_its_answer_a_text() -> None:
     }
 
 
+def test_one_prompt_may_be_in_a_list_and_what_says_nothing_is_left_out() -> None:
+    neutral = {
+        "suffix": "",
+        "logprobs": None,
+        "echo": False,
+        "best_of": 1,
+        "stream_options": {"include_obfuscation": True},
+    }
+    losses = Losses()
+    conversation = open_dialect("completions").read_request(encoded({"model": "m", "prompt": ["a"], **neutral}), losses)
+    assert conversation.turns[0].parts == (Text("a"),)
+    assert losses.dropped == []
+
+
+def test_what_is_written_is_read_back_whole_and_streamed() -> None:
+    dialect = open_dialect("completions")
+    expected = Answer((Text("Once upon a time"),), "length", usage=TokenUsage(3, output=4), id="cmpl-1", model="m")
+    assert dialect.read_answer(dialect.write_answer(ANSWER, ENVELOPE)) == expected
+    writer, framing, parser = dialect.stream_writer(ENVELOPE), dialect.framing(), dialect.stream_parser()
+    written = b"".join([writer.write(event) for event in unfold(ANSWER)])
+    events = [event for name, data in framing.feed(written) for event in parser.read(name, data)]
+    assert fold(events) == Answer(expected.parts, "length", usage=expected.usage)
+
+
+@pytest.mark.parametrize("document", [{"choices": []}, {"choices": [{"text": "a"}] * 2}, {"error": {}}, {}])
+def test_several_choices_and_errors_are_no_answer(document: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="not one choice"):
+        open_dialect("completions").read_answer(encoded(document))
+
+
 def test_a_streamed_completion_ends_with_usage_and_done() -> None:
     upstream = open_dialect("gemini")
     writer = upstream.stream_writer(ENVELOPE)
@@ -53,37 +81,22 @@ def test_a_streamed_completion_ends_with_usage_and_done() -> None:
     assert (told[-1]["usage"]["total_tokens"], done) == (7, "data: [DONE]")
 
 
-@pytest.mark.parametrize(("more", "field"), [({"prompt": ["a", "b"]}, "prompt"), ({"suffix": "x"}, "suffix")])
+@pytest.mark.parametrize(
+    ("more", "field"),
+    [
+        *[({"prompt": prompt}, "prompt") for prompt in (["a", "b"], [], [1, 2], [[1, 2]], ["a", 1], 7)],
+        ({"suffix": "x"}, "suffix"),
+        ({"echo": True}, "echo"),
+        ({"logprobs": 0}, "logprobs"),
+        ({"n": 2}, "n"),
+        ({"best_of": 2}, "best_of"),
+        ({"logit_bias": {"5": 1}}, "logit_bias"),
+    ],
+)
 def test_what_a_completion_cannot_say_elsewhere_is_refused_by_name(more: dict[str, Any], field: str) -> None:
     with pytest.raises(Refused) as refused:
         open_dialect("completions").read_request(encoded({"model": "m", "prompt": "x"} | more), Losses())
     assert refused.value.refusal.param == field
-
-
-def test_embeddings_are_asked_of_gemini_in_one_batch() -> None:
-    body = encoded({"model": "m", "input": ["a", "b"], "dimensions": 2, "encoding_format": "base64"})
-    request = embeddings.read_request(body, Losses())
-    assert json.loads(embeddings.write_gemini_request(request, "gemini-embedding-001", Losses())) == {
-        "requests": [
-            {
-                "model": "models/gemini-embedding-001",
-                "outputDimensionality": 2,
-                "content": {"parts": [{"text": text}]},
-            }
-            for text in ("a", "b")
-        ]
-    }
-    vectors = embeddings.read_gemini_answer(b'{"embeddings":[{"values":[0.5,1]},{"values":[2,3]}]}', request)
-    told = json.loads(embeddings.write_answer(vectors, request, ENVELOPE))
-    assert [struct.unpack("<2f", base64.b64decode(one["embedding"])) for one in told["data"]] == [(0.5, 1), (2, 3)]
-    with pytest.raises(ValueError, match="vectors"):
-        embeddings.read_gemini_answer(b'{"embeddings":[{"values":[1]}]}', request)
-
-
-def test_tokens_in_place_of_text_are_refused() -> None:
-    with pytest.raises(Refused) as refused:
-        embeddings.read_request(encoded({"model": "m", "input": [1, 2]}), Losses())
-    assert (refused.value.refusal.param or "").startswith("input")
 
 
 COUNTED = encoded({"model": "m", "system": "s", "messages": [{"role": "user", "content": "Hello"}]})

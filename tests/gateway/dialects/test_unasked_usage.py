@@ -98,3 +98,14 @@ def test_usage_is_asked_for_where_the_caller_does_not(more: dict[str, Any], opti
         assert body == {"model": "there", "stream": True, "stream_options": options}
         plain = {"model": "there", "stream": True, **more}
         assert json.loads(sent.body_for(msgspec.Raw(b'"there"'))) == plain  # elsewhere it goes as it came
+
+
+def test_an_event_that_has_to_be_changed_is_not_remembered_as_one_that_passes() -> None:
+    words = [{"choices": [{"index": 0, "delta": {"content": "word"}, "finish_reason": None}]}] * 2
+    remembered = []
+    for more in ({}, {"usage": None}):
+        reader = UnaskedUsage()
+        for word in words:
+            reader.pass_on(stream([json.dumps({**word, **more}).encode()], b"\n"))
+        remembered.append(reader.repeated is not None)
+    assert remembered == [True, False]

@@ -25,6 +25,8 @@ class PerTurn:
         self.over = asyncio.Event()
         self._new = True
 
+    shortcut = None
+
     def piece(self, data: bytes) -> None:
         if self._new:
             self._new = False

@@ -15,6 +15,7 @@ def check(kind: str, settings: Settings) -> Provider:
     assert all(not url.endswith("/") for url in provider.base_urls)
     assert provider.route(provider.converses_in, "a model/of:mine", stream=False) is not None
     assert provider.counts_in is None or provider.route(provider.counts_in, "m", stream=False) is not None
+    assert provider.converses_in not in provider.embeds_in
     for operation in get_args(Operation):
         for stream in (False, True):
             route = provider.route(operation, "a model/of:mine", stream=stream)

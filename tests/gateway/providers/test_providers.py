@@ -99,6 +99,27 @@ def test_bedrock_encodes_the_model_and_asks_for_frames() -> None:
     assert arn.target == b"/model/arn%3Aaws%3Abedrock%3Aeu-central-1%3A1%3Ainference-profile%2Fx/converse"
 
 
+@pytest.mark.parametrize(
+    ("model", "operation"),
+    [
+        ("amazon.titan-embed-text-v2:0", "titan_embeddings"),
+        ("us.amazon.titan-embed-text-v2:0", "titan_embeddings"),
+        ("arn:aws:bedrock:us-east-1::foundation-model/amazon.titan-embed-text-v2:0", "titan_embeddings"),
+        ("cohere.embed-multilingual-v3", "cohere_embeddings"),
+        ("global.cohere.embed-v4:0", "cohere_embeddings"),
+        ("amazon.titan-embed-text-v1", None),
+        ("amazon.titan-embed-image-v1", None),
+        ("cohere.command-r-v1:0", None),
+        ("mycohere.embed-v4:0/other", None),
+    ],
+)
+def test_bedrock_knows_what_embeds_by_the_models_name(model: str, operation: str | None) -> None:
+    provider = check(*SETTINGS["bedrock, keys"])
+    routes = {one: provider.route(one, model, stream=False) for one in provider.embeds_in}
+    assert [one for one, route in routes.items() if route is not None] == ([] if operation is None else [operation])
+    assert {route.target.rpartition(b"/")[2] for route in routes.values() if route is not None} <= {b"invoke"}
+
+
 def test_bedrock_signs_each_request_unless_it_has_an_api_key() -> None:
     outgoing = Outgoing("POST", "/model/m/converse", "bedrock-runtime.eu-central-1.amazonaws.com", b"{}", 1.44e9)
     lines = check(*SETTINGS["bedrock, keys"]).sign(outgoing)

@@ -37,7 +37,7 @@ class Caller:
     in_band: type[Exception]
 
 
-def _options(key: str) -> Json:
+def options(key: str) -> Json:
     """Without the certificates of authorities, which take longer to load than a test to run."""
     return {"api_key": key, "max_retries": 0, "http_client": httpx2.AsyncClient(verify=False)}
 
@@ -81,7 +81,7 @@ def chat_arguments(ask: Ask) -> Json:
 async def call_chat(url: str, key: str, arguments: Json, stream: bool) -> Heard:
     if stream:
         arguments = {"stream_options": {"include_usage": True}, **arguments, "stream": True}
-    async with openai.AsyncOpenAI(base_url=f"{url}/v1", **_options(key)) as client:
+    async with openai.AsyncOpenAI(base_url=f"{url}/v1", **options(key)) as client:
         response: Any = await client.chat.completions.with_raw_response.create(**arguments)
         heard = Heard(fields=response.headers)
         answer = response.parse()
@@ -95,6 +95,7 @@ async def call_chat(url: str, key: str, arguments: Json, stream: bool) -> Heard:
 
 
 def _hear_chat(heard: Heard, answer: Any, choice: Any, said: Any) -> None:
+    heard.finish = (choice and choice.finish_reason) or heard.finish
     if said is not None:
         heard.text += said.content or said.refusal or ""
         heard.reasoning += getattr(said, "reasoning_content", None) or ""
@@ -102,7 +103,6 @@ def _hear_chat(heard: Heard, answer: Any, choice: Any, said: Any) -> None:
             if call.id:
                 heard.calls.append([call.id, call.function.name, ""])
             heard.calls[getattr(call, "index", -1)][2] += call.function.arguments or ""
-        heard.finish = choice.finish_reason or heard.finish
     if answer.usage is not None:
         inputs, outputs = answer.usage.prompt_tokens_details, answer.usage.completion_tokens_details
         heard.usage = Counts(
@@ -153,7 +153,7 @@ def responses_arguments(ask: Ask) -> Json:
 
 
 async def call_responses(url: str, key: str, arguments: Json, stream: bool) -> Heard:
-    async with openai.AsyncOpenAI(base_url=f"{url}/v1", **_options(key)) as client:
+    async with openai.AsyncOpenAI(base_url=f"{url}/v1", **options(key)) as client:
         response: Any = await client.responses.with_raw_response.create(**arguments, stream=stream)
         answer = response.parse()
         streamed = Heard()
@@ -243,7 +243,7 @@ def messages_arguments(ask: Ask) -> Json:
 
 
 async def call_messages(url: str, key: str, arguments: Json, stream: bool) -> Heard:
-    async with anthropic.AsyncAnthropic(base_url=url, **_options(key)) as client:
+    async with anthropic.AsyncAnthropic(base_url=url, **options(key)) as client:
         if not stream:
             response: Any = await client.messages.with_raw_response.create(**arguments)
             heard = Heard(fields=response.headers)
@@ -298,7 +298,35 @@ def _hear_message(heard: Heard, answer: Any, inputs: list[str]) -> None:
     )
 
 
-_OPENAI_ERRORS: Mapping[str, tuple[type[Exception], int]] = {
+# --- OpenAI: completions
+
+
+def completions_arguments(ask: Ask) -> Json:
+    (turn,) = ask.turns
+    assert isinstance(turn, User)
+    arguments: Json = {"prompt": turn.text}
+    if ask.stop:
+        arguments["stop"] = list(ask.stop)
+    if ask.max_tokens is not None:
+        arguments["max_tokens"] = ask.max_tokens
+    return arguments
+
+
+async def call_completions(url: str, key: str, arguments: Json, stream: bool) -> Heard:
+    if stream:
+        arguments = {"stream_options": {"include_usage": True}, **arguments, "stream": True}
+    async with openai.AsyncOpenAI(base_url=f"{url}/v1", **options(key)) as client:
+        response: Any = await client.completions.with_raw_response.create(**arguments)
+        heard = Heard(fields=response.headers)
+        answer = response.parse()
+        for part in [part async for part in answer] if stream else [answer]:
+            for choice in part.choices:
+                heard.text += choice.text
+            _hear_chat(heard, part, part.choices[0] if part.choices else None, None)
+        return heard
+
+
+OPENAI_ERRORS: Mapping[str, tuple[type[Exception], int]] = {
     "bad request": (openai.BadRequestError, 400),
     "not found": (openai.NotFoundError, 404),
     "too large": (openai.APIStatusError, 413),
@@ -321,7 +349,7 @@ CALLERS: dict[str, Caller] = {
             "content_filter": "content_filter",
             "refusal": "content_filter",
         },
-        errors=_OPENAI_ERRORS,
+        errors=OPENAI_ERRORS,
         in_band=openai.APIError,
     ),
     "responses": Caller(
@@ -334,7 +362,20 @@ CALLERS: dict[str, Caller] = {
             "content_filter": "content_filter",
             "refusal": "completed",
         },
-        errors=_OPENAI_ERRORS,
+        errors=OPENAI_ERRORS,
+        in_band=openai.APIError,
+    ),
+    "completions": Caller(
+        arguments=completions_arguments,
+        call=call_completions,
+        finishes={
+            "stop": "stop",
+            "length": "length",
+            "stop_sequence": "stop",
+            "content_filter": "content_filter",
+            "refusal": "content_filter",
+        },
+        errors=OPENAI_ERRORS,
         in_band=openai.APIError,
     ),
     "messages": Caller(
@@ -360,3 +401,6 @@ CALLERS: dict[str, Caller] = {
         in_band=anthropic.APIStatusError,
     ),
 }
+
+CONVERSATIONS = ("chat", "responses", "messages")
+"""Callers with everything that a conversation can have."""

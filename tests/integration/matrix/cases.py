@@ -9,6 +9,7 @@ from typing import Literal
 
 from shipway.testing.script import Reply, ToolCall, Usage
 from tests.integration.matrix.asks import CALLED_TWICE, Ask, Assistant, User
+from tests.integration.matrix.callers import CONVERSATIONS
 from tests.integration.matrix.places import PLACES
 from tests.integration.sdks.questions import ARGUMENTS
 
@@ -97,6 +98,12 @@ REASONS: Mapping[tuple[str, str], Mapping[str, Reason]] = {
     },
 }
 """By caller and case, then by provider."""
+
+CASES_OF: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys(CONVERSATIONS, tuple(CASES)),
+    "completions": ("text", "stop sequences", "limit of tokens", "content filter", "usage in every class"),
+}
+"""Those that a caller can ask."""
 
 CANNOT_COUNT = tuple(name for name in PLACES if name not in ("anthropic", "bedrock", "gemini"))
 """Providers that cannot be asked how many tokens a conversation has: the question is refused with status 400."""

@@ -18,11 +18,13 @@ class Field:
     sends: Arguments of the caller's SDK, which replace those of a plain question.
     name: What the refusal names, and `x-shipway-dropped` where `may_drop` allows it.
     refused: Providers for which it is refused. Others are told it, by the same name or another.
+    may_drop: Whether the app file can allow its loss; without it nothing would be asked.
     """
 
     sends: Mapping[str, Any]
     name: str
     refused: tuple[str, ...] = _TRANSLATED
+    may_drop: bool = True
 
     @property
     def path(self) -> str:
@@ -45,6 +47,7 @@ FIELDS: dict[str, dict[str, Field]] = {
         "`n`": Field({"n": 2}, "n"),
         "`logit_bias`": Field({"logit_bias": {"5": 1}}, "logit_bias"),
         "`logprobs`": Field({"logprobs": True}, "logprobs"),
+        "`top_logprobs`": Field({"top_logprobs": 3}, "top_logprobs"),
         "`seed`": Field({"seed": 7}, "seed", ("anthropic", "bedrock")),
         "`presence_penalty`": Field({"presence_penalty": 0.5}, "presence_penalty", ("anthropic", "bedrock")),
         "`frequency_penalty`": Field({"frequency_penalty": 0.5}, "frequency_penalty", ("anthropic", "bedrock")),
@@ -72,7 +75,22 @@ FIELDS: dict[str, dict[str, Field]] = {
         ),
         "a field that nobody knows": Field({"extra_body": {"nonsense": 1}}, "nonsense"),
     },
+    "completions": {
+        "one prompt in a list": Field({"prompt": ["Say three words."]}, "prompt", ()),
+        "several prompts": Field({"prompt": ["Say three words.", "Say four."]}, "prompt", may_drop=False),
+        "tokens in place of text": Field({"prompt": [1, 2, 3]}, "prompt", may_drop=False),
+        "`suffix`": Field({"suffix": "The end."}, "suffix"),
+        "`echo`": Field({"echo": True}, "echo"),
+        "`logprobs`": Field({"logprobs": 1}, "logprobs"),
+        "`n`": Field({"n": 2}, "n"),
+        "`best_of`": Field({"best_of": 2}, "best_of"),
+        "`logit_bias`": Field({"logit_bias": {"5": 1}}, "logit_bias"),
+        "`seed`": Field({"seed": 7}, "seed", ("anthropic", "bedrock")),
+        "`presence_penalty`": Field({"presence_penalty": 0.5}, "presence_penalty", ("anthropic", "bedrock")),
+        "`user`": Field({"user": "somebody"}, "user", ("bedrock", "gemini")),
+    },
     "responses": {
+        "`top_logprobs`": Field({"top_logprobs": 3}, "top_logprobs"),
         "`previous_response_id`": Field({"previous_response_id": "resp_fake"}, "previous_response_id"),
         '`truncation = "auto"`': Field({"truncation": "auto"}, "truncation"),
         "`include`": Field({"include": ["message.output_text.logprobs"]}, "include"),

@@ -1,7 +1,7 @@
 """The providers of the matrix: of each kind its fake, and what it needs in the app file."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shipway.testing.anthropic_server import FakeAnthropic
 from shipway.testing.azure_server import FakeAzure
@@ -30,6 +30,7 @@ class Place:
     Attributes:
         url: Which of its fake's addresses is its base URL.
         settings: Lines of its section.
+        model: What its model is called, where that says something.
         speaks: Callers whose dialect is its own, so that bytes pass.
         raw_arguments: Whether it sends a tool's arguments as the text that the model wrote: always, in streams, or never.
         names_stop: Whether it says that a stop sequence ended the text, and which one.
@@ -46,6 +47,7 @@ class Place:
     fake: Callable[[], FakeServer]
     url: str
     settings: str
+    model: str = MODEL
     speaks: frozenset[str] = frozenset()
     raw_arguments: str = "never"
     names_stop: str = "no"
@@ -73,7 +75,7 @@ _OPENAI_TOO_LONG = Reply(
     body=b'{"error":{"message":"This model\'s maximum context length is 128000 tokens.","type":"invalid_request_error",'
     b'"param":"messages","code":"context_length_exceeded"}}',
 )
-_CHAT_AND_RESPONSES = frozenset(("chat", "responses"))
+_OPENAIS = frozenset(("chat", "responses", "completions", "embeddings"))
 
 
 def _openai(kind: str, *, url: str = "base_url", more: str = KEY_LINE) -> Place:
@@ -82,7 +84,7 @@ def _openai(kind: str, *, url: str = "base_url", more: str = KEY_LINE) -> Place:
         fake=lambda: fake(models=[MODEL], api_key=KEY if more else None),
         url=url,
         settings=f'kind = "{kind}"\n{more}',
-        speaks=_CHAT_AND_RESPONSES,
+        speaks=_OPENAIS,
         raw_arguments="always",
         too_long=_OPENAI_TOO_LONG,
         said=("rate_limit_exceeded", "service_unavailable_error", "server_error"),
@@ -136,3 +138,17 @@ PLACES: dict[str, Place] = {
     ),
     "local": _openai("local", more=""),
 }
+
+
+def _of_bedrock(model: str) -> Place:
+    return replace(
+        PLACES["bedrock"], fake=lambda: FakeBedrock(models=[model], keys={"AKIDFAKE": "secret"}), model=model
+    )
+
+
+EMBEDDERS: dict[str, Place] = {
+    **{name: place for name, place in PLACES.items() if name != "bedrock"},
+    "bedrock, Titan": _of_bedrock("amazon.titan-embed-text-v2:0"),
+    "bedrock, Cohere": _of_bedrock("eu.cohere.embed-v4:0"),
+}
+"""Who is asked for embeddings: at Bedrock each family of models has a format of its own."""

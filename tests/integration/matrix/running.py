@@ -58,8 +58,8 @@ def app_file(
     return (
         f'name = "app"\n[providers.first]\n{address}{place.settings}'
         f'[providers.spare]\nkind = "openai"\nbase_url = "{spare.base_url}"\n'
-        f'[models.m]\nupstreams = ["first/{MODEL}"]\nmay_drop = {list(may_drop)}\n'
-        f'[models.pair]\nupstreams = ["first/{MODEL}", "spare/{MODEL}"]\n'
+        f'[models.m]\nupstreams = ["first/{place.model}"]\nmay_drop = {list(may_drop)}\n'
+        f'[models.pair]\nupstreams = ["first/{place.model}", "spare/{MODEL}"]\n'
         '[gateway]\ndrain = "1s"\ngrace = "1ms"\n[gateway.timeouts]\n'
         f'first_byte = "{patience}"\nfirst_token = "{patience}"\nidle = "{patience}"\n'
     )

@@ -7,11 +7,12 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from tests.integration.matrix.callers import CALLERS
-from tests.integration.matrix.cases import CANNOT_COUNT, CASES, REASONS
+from tests.integration.matrix.callers import CALLERS, CONVERSATIONS
+from tests.integration.matrix.cases import CANNOT_COUNT, CASES_OF, REASONS
 from tests.integration.matrix.faults import FAULTS
 from tests.integration.matrix.fields import FIELDS
-from tests.integration.matrix.places import PLACES
+from tests.integration.matrix.operations import EMBEDDINGS, NO_EMBEDDINGS, OPERATIONS, WHY, Embedding
+from tests.integration.matrix.places import EMBEDDERS, PLACES
 
 PAGE = "guides/providers.md"
 BEGIN = (
@@ -21,6 +22,7 @@ END = "<!-- The end of the matrix. -->"
 _TITLES = {
     "chat": "OpenAI's SDK, chat completions",
     "responses": "OpenAI's SDK, responses",
+    "completions": "OpenAI's SDK, completions",
     "messages": "Anthropic's SDK, messages",
 }
 _BY = {"gateway": "400", "provider": "400 by the provider", "SDK": "not in the SDK"}
@@ -40,7 +42,7 @@ def _block() -> Iterator[str]:
         yield f"### {title}"
         yield ""
         yield from _rows(["", *PLACES])
-        for case in CASES:
+        for case in CASES_OF[caller]:
             yield _row([case, *(_case_cell(caller, case, place) for place in PLACES)])
         for name, field in FIELDS[caller].items():
             yield _row([name, *(f"400 `{field.name}`" if place in field.refused else "yes" for place in PLACES)])
@@ -50,13 +52,42 @@ def _block() -> Iterator[str]:
         whys = {(case, reason.why) for (who, case), by in REASONS.items() if who == caller for reason in by.values()}
         yield from (f"- {case}: {why}." for case, why in sorted(whys))
         yield from [""] * bool(whys)
+    yield from _operations()
     yield "### Errors"
     yield ""
-    yield from _rows(["the provider", *_TITLES.values(), "another upstream is asked"])
+    titles = [_TITLES[caller] for caller in CONVERSATIONS]
+    yield from _rows(["the provider", *titles, "another upstream is asked"])
     for name, fault in FAULTS.items():
-        errors = [caller.errors[fault.kind] for caller in CALLERS.values()]
+        errors = [CALLERS[caller].errors[fault.kind] for caller in CONVERSATIONS]
         raised = [f"`{exception.__name__}`, {status}" for exception, status in errors]
         yield _row([name, *raised, "yes" if fault.elsewhere else "no"])
+    yield ""
+    yield "All else that OpenAI's SDK asks (completions, embeddings, audio, images) raises what chat completions do."
+
+
+def _operations() -> Iterator[str]:
+    yield "### OpenAI's SDK, embeddings"
+    yield ""
+    yield from _rows(["", *EMBEDDERS])
+    for name, case in EMBEDDINGS.items():
+        yield _row([name, *(_embedding_cell(case, place) for place in EMBEDDERS)])
+    yield ""
+    yield "- What passes untouched is for the server to judge: OpenAI's own knows no `input_type`, for one."
+    yield ""
+    yield "### OpenAI's SDK, audio, images and rerank"
+    yield ""
+    yield from _rows(["", *PLACES])
+    for name, operation in OPERATIONS.items():
+        yield _row([name, *("`not_offered`" if place in operation.lacking else "yes" for place in PLACES)])
+    yield ""
+    yield from (f"- {place} {why}." for place, why in WHY.items())
+    yield ""
+
+
+def _embedding_cell(case: Embedding, place: str) -> str:
+    if place in NO_EMBEDDINGS:
+        return "`not_offered`"
+    return f"400 `{case.refused[place]}`" if place in case.refused else "yes"
 
 
 def _case_cell(caller: str, case: str, place: str) -> str:

@@ -9,14 +9,16 @@ import pytest
 from shipway.testing.script import ReceivedRequest, Usage
 from tests.integration.matrix.asks import Called, Heard
 from tests.integration.matrix.callers import CALLERS, Caller
-from tests.integration.matrix.cases import CASES, REASONS, Case, Reason
+from tests.integration.matrix.cases import CASES, CASES_OF, REASONS, Case, Reason
 from tests.integration.matrix.places import PLACES, Place
 from tests.integration.matrix.running import KEY, Setting, setting
 from tests.integration.sdks.questions import ARGUMENTS, PIXEL
 
 pytestmark = pytest.mark.integration
 
-EVERY_CASE = pytest.mark.parametrize("case_name", CASES)
+EVERY_CASE = pytest.mark.parametrize(
+    ("caller_name", "case_name"), [(caller, case) for caller, cases in CASES_OF.items() for case in cases]
+)
 
 
 @EVERY_CASE

@@ -268,3 +268,47 @@ async def test_stream_that_ends_in_order_but_early_is_not_noticed(fake: FakeBedr
     answer = await asked(client, True)
     assert answer["output"]["message"]["content"] == [{"text": "One two"}]
     assert "stopReason" not in answer
+
+
+TITAN, COHERE = "amazon.titan-embed-text-v2:0", "cohere.embed-v4:0"
+
+
+async def _embedded(client: Any, model: str, body: dict[str, Any]) -> tuple[dict[str, Any], int]:
+    """The answer of a model, and how many tokens the response says went in."""
+    answer = await asyncio.to_thread(client.invoke_model, modelId=model, body=json.dumps(body))
+    tokens = answer["ResponseMetadata"]["HTTPHeaders"]["x-amzn-bedrock-input-token-count"]
+    return json.loads(answer["body"].read()), int(tokens)
+
+
+async def test_texts_are_embedded_by_titan_and_cohere() -> None:
+    async with FakeBedrock(models=[TITAN, COHERE], keys=KEYS) as fake:
+        with closing(client_of(fake)) as client:
+            one, tokens = await _embedded(client, TITAN, {"inputText": "two words", "dimensions": 256})
+            assert (len(one["embedding"]), one["inputTextTokenCount"], tokens) == (256, 2, 2)
+            assert one["embedding"] == one["embeddingsByType"]["float"]
+            asked = {"texts": ["two words", "x"], "input_type": "search_query", "output_dimension": 256}
+            floats, tokens = await _embedded(client, COHERE, asked)
+            assert (floats["response_type"], len(floats["embeddings"]), tokens) == ("embeddings_floats", 2, 3)
+            named, _ = await _embedded(client, COHERE, {**asked, "embedding_types": ["float"]})
+            assert (named["response_type"], named["embeddings"]) == (
+                "embeddings_by_type",
+                {"float": floats["embeddings"]},
+            )
+            assert [request.reported for request in fake.requests] == [Usage(input=2), *[Usage(input=3)] * 2]
+
+
+@pytest.mark.parametrize(
+    ("model", "body"),
+    [
+        (TITAN, {"inputText": ""}),
+        (TITAN, {"inputText": "x", "dimensions": 3}),
+        (TITAN, {"inputText": ["x", "y"]}),
+        (COHERE, {"texts": ["x"]}),
+        (COHERE, {"texts": ["x"] * 97, "input_type": "clustering"}),
+        (MODEL, {"inputText": "x"}),
+    ],
+)
+async def test_what_an_embedding_model_does_not_take_is_refused(model: str, body: dict[str, Any]) -> None:
+    async with FakeBedrock(keys=KEYS) as fake:
+        with closing(client_of(fake)) as client, pytest.raises(ClientError, match="ValidationException"):
+            await _embedded(client, model, body)

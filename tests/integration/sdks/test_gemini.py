@@ -207,3 +207,38 @@ async def test_without_server_sent_events_a_stream_is_one_json_array(fake: FakeG
         *("This", " is", " a", " fake", " answer."),
         "",
     ]
+
+
+EMBEDDING_MODEL = "gemini-embedding-001"
+"""Of others the client sends several texts as one content."""
+
+
+async def test_texts_are_embedded_alone_and_in_a_batch() -> None:
+    config = types.EmbedContentConfig(output_dimensionality=4, task_type="RETRIEVAL_QUERY")
+    async with FakeGemini(models=[EMBEDDING_MODEL], api_key="right") as fake, client_of(fake).aio as client:
+        several = await client.models.embed_content(
+            model=EMBEDDING_MODEL, contents=["same one", "same one", "other"], config=config
+        )
+        alone = await client.models.embed_content(model=EMBEDDING_MODEL, contents="same one", config=config)
+    vectors = [one.values for one in several.embeddings or ()]
+    assert vectors[0] == vectors[1] != vectors[2]
+    assert [one.values for one in alone.embeddings or ()] == vectors[:1]
+    assert [len(values or ()) for values in vectors] == [4, 4, 4]
+    assert several.usage_metadata is not None
+    assert several.usage_metadata.prompt_token_count == 5
+    assert [request.reported for request in fake.requests] == [Usage(input=5), Usage(input=2)]
+    assert {request.path.rpartition(":")[2] for request in fake.requests} == {"batchEmbedContents"}
+
+
+@pytest.mark.parametrize(("count", "text", "message"), [(101, "x", "at most 100 requests"), (1, "", "is empty")])
+async def test_a_batch_that_is_too_large_and_an_empty_text_are_refused(count: int, text: str, message: str) -> None:
+    async with FakeGemini() as fake, client_of(fake).aio as client:
+        with pytest.raises(errors.ClientError, match=message):
+            await client.models.embed_content(model=EMBEDDING_MODEL, contents=[text] * count)
+
+
+async def test_one_text_is_embedded_by_the_method_for_one() -> None:
+    async with FakeGemini() as fake, httpx2.AsyncClient(base_url=fake.base_url) as http:
+        asked = {"content": {"parts": [{"text": "one two"}]}, "embedContentConfig": {"outputDimensionality": 3}}
+        answer = (await http.post(f"/models/{EMBEDDING_MODEL}:embedContent", json=asked)).json()
+    assert (len(answer["embedding"]["values"]), answer["usageMetadata"]["promptTokenCount"]) == (3, 2)

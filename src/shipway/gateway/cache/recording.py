@@ -86,6 +86,9 @@ class Recording:
 class RecordedReader:
     """Follows a stream as the reader that it is given, and writes down what goes to the client."""
 
+    repeated = None
+    """What is written down is read."""
+
     def __init__(self, reader: AnswerReader, recording: Recording) -> None:
         self._reader = reader
         self._recording = recording

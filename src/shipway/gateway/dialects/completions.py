@@ -1,4 +1,7 @@
-"""OpenAI's legacy completions, for callers alone: one text in, one text out. Nobody else offers them.
+"""OpenAI's legacy completions, for callers alone: one text in, one text out. Providers of other dialects have none, and are
+asked to answer the text as a user's turn.
+
+Answers are read too, for guards.
 
 Source: https://platform.openai.com/docs/api-reference/completions.
 """
@@ -6,15 +9,36 @@ Source: https://platform.openai.com/docs/api-reference/completions.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import msgspec
+from msgspec import Raw
 
 from shipway.gateway.dialects.conversation import Conversation, Sampling, Text, Turn
-from shipway.gateway.dialects.events import Answer, Ended, Envelope, Event, Started, Stopped, TextDelta, UsageKnown
+from shipway.gateway.dialects.dialect import document_reader
+from shipway.gateway.dialects.events import (
+    ENDED,
+    Answer,
+    Ended,
+    Envelope,
+    Event,
+    Failed,
+    Started,
+    Stopped,
+    TextDelta,
+    UsageKnown,
+)
 from shipway.gateway.dialects.losses import Losses, StrictReader
+from shipway.gateway.dialects.openai import in_band_kind
 from shipway.gateway.dialects.openai_chat import DIALECT as CHAT
-from shipway.gateway.dialects.openai_chat.answer import written_stop, written_usage
+from shipway.gateway.dialects.openai_chat.answer import (
+    read_stop,
+    written_stop,
+    written_usage,
+)
+from shipway.gateway.dialects.openai_usage import read_usage
 from shipway.gateway.dialects.usage import NOTHING
+from shipway.gateway.refusals import Refused, bad_field
 
 
 class _StreamOptions(msgspec.Struct, forbid_unknown_fields=True):
@@ -23,7 +47,7 @@ class _StreamOptions(msgspec.Struct, forbid_unknown_fields=True):
 
 class _Request(msgspec.Struct, forbid_unknown_fields=True):
     model: str
-    prompt: str
+    prompt: str | list[str | int | list[int]]
     max_tokens: int | None = None
     temperature: int | float | None = None
     top_p: int | float | None = None
@@ -43,14 +67,23 @@ _reader = StrictReader(
         "best_of": frozenset((b"1",)),
         "echo": frozenset((b"false",)),
         "logit_bias": frozenset((b"{}",)),
+        "suffix": frozenset((b'""',)),
+        "stream_options.include_obfuscation": frozenset((b"true", b"false")),
     },
 )
 _encode = msgspec.json.Encoder().encode
 
 
 def read_request(body: bytes, losses: Losses) -> Conversation:
-    """Raises: Refused, also for a list of prompts."""
+    """Raises: Refused, also for several prompts, which want several answers, and for tokens, which differ by model."""
     sent = _reader.read(body, losses)
+    prompt = sent.prompt
+    if isinstance(prompt, list):  # some clients send one in a list
+        if not all(isinstance(one, str) for one in prompt):
+            raise Refused(bad_field("prompt", "The model behind this name takes text in 'prompt', not tokens."))
+        if len(prompt) != 1:
+            raise Refused(bad_field("prompt", "The model behind this name takes one text at once in 'prompt'."))
+        prompt = str(prompt[0])
     sampling = Sampling(
         sent.max_tokens,
         sent.temperature,
@@ -63,7 +96,7 @@ def read_request(body: bytes, losses: Losses) -> Conversation:
     )
     return Conversation(
         sent.model,
-        (Turn("user", (Text(sent.prompt),), "prompt"),),
+        (Turn("user", (Text(prompt),), "prompt"),),
         sampling=sampling,
         stream=bool(sent.stream),
         include_usage=sent.stream_options is not None and sent.stream_options.include_usage,
@@ -121,5 +154,70 @@ class Writer:
         return b'%b,"choices":[%b]}\n\n' % (self._head, _encode(choice))
 
 
-DIALECT = replace(CHAT, name="completions", read_request=read_request, write_answer=write_answer, stream_writer=Writer)
-"""For callers; what it would read of an upstream is chat's."""
+class _Choice(msgspec.Struct, gc=False):
+    text: str = ""
+    finish_reason: str | None = None
+    index: int = 0
+
+
+class _Document(msgspec.Struct, gc=False):
+    """A whole answer, or a chunk of one."""
+
+    choices: list[_Choice] | None = None
+    usage: Any = None
+    id: str = ""
+    model: str = ""
+    object: str | None = None
+    error: Raw = Raw(b"null")
+
+
+_read_document = document_reader(_Document)
+
+
+def read_answer(body: bytes) -> Answer:
+    """Raises: ValueError."""
+    document = _read_document(body)
+    if document.choices is None or len(document.choices) != 1:
+        raise ValueError("not one choice")
+    (choice,) = document.choices
+    usage = NOTHING if document.usage is None else read_usage(document.usage)
+    stop = read_stop(choice.finish_reason or "stop")
+    return Answer((Text(choice.text),), stop, usage=usage, id=document.id, model=document.model)
+
+
+class Parser:
+    """Reads one stream."""
+
+    def read(self, name: str, data: bytes) -> list[Event]:
+        """Raises: ValueError, also for a second choice."""
+        if data == b"[DONE]":
+            return [ENDED]
+        chunk = _read_document(data)
+        if name == "error" or chunk.object == "error" or bytes(chunk.error) != b"null":
+            return [Failed(in_band_kind(data))]
+        events: list[Event] = []
+        for choice in chunk.choices or ():
+            if choice.index:
+                raise ValueError("a second choice")
+            if choice.text:
+                events.append(TextDelta(choice.text))
+            if choice.finish_reason:
+                events.append(Stopped(read_stop(choice.finish_reason)))
+        if chunk.usage is not None:
+            events.append(UsageKnown(read_usage(chunk.usage)))
+        return events
+
+    def end(self) -> list[Event]:
+        return [ENDED]
+
+
+DIALECT = replace(
+    CHAT,
+    name="completions",
+    read_request=read_request,
+    read_answer=read_answer,
+    write_answer=write_answer,
+    stream_parser=Parser,
+    stream_writer=Writer,
+)
+"""Nobody is asked in it, so `write_request` is chat's."""

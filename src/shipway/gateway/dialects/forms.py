@@ -1,4 +1,5 @@
-"""Uploads to models: `multipart/form-data`, of which only the model's name is read and replaced.
+"""Uploads to models: `multipart/form-data`, of which only the model's name is read and replaced, and whether a stream is
+wanted is read.
 
 Source: RFC 7578. The parts are cut out by their boundary and nothing of them is decoded, so a file passes as it was sent.
 """
@@ -53,9 +54,10 @@ class FormRequest(ModelRequest):
             self.model = body[start:end].decode()
         except UnicodeDecodeError:
             raise Refused(bad_field("model", "The field 'model' must be a string.")) from None
-        if body[slice(*values.get(b"stream", (0, 0)))].strip().lower() not in (b"", b"false"):
-            raise Refused(bad_field("stream", "Answers to uploads are not streamed here."))
-        self.stream = False
+        stream = body[slice(*values.get(b"stream", (0, 0)))].strip().lower()
+        if stream not in (b"", b"false", b"true"):  # others may be read one way or the other
+            raise Refused(bad_field("stream", "The field 'stream' must be true or false."))
+        self.stream = stream == b"true"
         self.body = body
         self.fields = {}
         self.read = None

@@ -21,6 +21,7 @@ from shipway.gateway.refusals import JSON_FIELD, Refusal, Refused, bad_field, ex
 
 if TYPE_CHECKING:
     from shipway.gateway.dialects.conversation import Conversation
+    from shipway.gateway.dialects.embeddings import Request
     from shipway.gateway.dialects.losses import Losses
 
 _decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -96,7 +97,7 @@ class ModelRequest:
     """A model call: its model and whether a stream is wanted, over the untouched rest.
 
     Attributes:
-        read: The conversation that it is, with what was lost in reading it, once that had to be known.
+        read: What it asks (a conversation, texts to be embedded), with what was lost in reading it, once that had to be known.
     """
 
     __slots__ = ("body", "fields", "model", "read", "stream")
@@ -115,7 +116,7 @@ class ModelRequest:
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise Refused(bad_field("model", "The field 'model' must be a string.")) from None
         self.body = body
-        self.read: tuple[Conversation, Losses] | None = None
+        self.read: tuple[Conversation | Request, Losses] | None = None
         self.stream = False
         raw_stream = fields.get("stream")
         if raw_stream is not None:

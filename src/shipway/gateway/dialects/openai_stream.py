@@ -11,6 +11,7 @@ import msgspec
 
 from shipway.gateway.dialects.openai import ABSENT, Usage, decoded, in_band_kind
 from shipway.gateway.dialects.openai_usage import read_usage
+from shipway.gateway.dialects.repeated_event import MAX_UNLIKE, RepeatedEvent
 from shipway.gateway.dialects.usage import TokenUsage
 
 MAX_EVENT_BYTES = 16 * 1024 * 1024
@@ -77,6 +78,7 @@ class StreamReader:
             (`garbage`), `[DONE]` before each choice had its finish reason (`cut`). Nothing is passed on from there.
         error_kind: `Refusal.kind` of an error said in-band; "" without one.
         over: It is done or has failed.
+        repeated: The last event, if it said nothing but a text and came alone; one that differs in its text needs no reading.
     """
 
     error_wait_s: float | None = None
@@ -89,6 +91,8 @@ class StreamReader:
         self.failed = ""
         self.error_kind = ""
         self.over = False
+        self.repeated: RepeatedEvent | None = None
+        self._unlike = 0
         self._open: set[int | None] = set()
         self._finished: set[int | None] = set()
         self._held = b""
@@ -107,8 +111,11 @@ class StreamReader:
             self._held = b""
         size = len(data)
         if data.startswith(b"data: {") and data.find(b"\n") == size - 2 and data.endswith(b"\n"):
-            self._note_document(data[6:-2])  # one event of one line, as nearly always
+            plain = self._note_document(data[6:-2])  # one event of one line, as nearly always
+            self._unlike += 1
+            self.repeated = RepeatedEvent.of(data) if plain and self._unlike < MAX_UNLIKE else None
             return b"" if self.failed else data
+        self.repeated = None
         if not data.endswith(b"\n\n"):
             end = _end_of_events(data)
             if len(data) - end > MAX_EVENT_BYTES:
@@ -145,6 +152,9 @@ class StreamReader:
         return data
 
     def _note(self, event: bytes) -> None:
+        if event.startswith(b"data: {") and b"\n" not in event:
+            self._note_document(event[6:])
+            return
         lines = event.split(b"\n")
         payload = b"".join([line[5:].strip() for line in lines if line.startswith(b"data:")])
         if b"event: error" in lines or b"event:error" in lines:
@@ -164,7 +174,8 @@ class StreamReader:
         self.failed = kind
         self.over = True
 
-    def _note_document(self, payload: bytes) -> None:
+    def _note_document(self, payload: bytes) -> bool:
+        """Gives whether there was nothing in it that counts but that a text went on."""
         event: _Event | _FlowingEvent | _OddEvent
         try:
             event = _decode_flowing(payload) if self.begun else _decode_event(payload)
@@ -173,27 +184,30 @@ class StreamReader:
         except msgspec.ValidationError:
             if not payload.startswith(b"{"):
                 self._fail("garbage")
-                return
+                return False
             odd = _odd_event(payload)
             if odd is None:
                 self.begun = True  # an object, but not quite as expected: the client shall judge
-                return
+                return False
             event = odd
             if isinstance(said := decoded(odd.usage), dict):
                 self.usage = read_usage(said)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             self._fail("garbage")
-            return
+            return False
         if event.object == "error" or (event.error is not ABSENT and bytes(event.error) not in _NO_ERROR):
             self.error_kind = in_band_kind(payload)
             self._fail("error")
-            return
+            return False
+        plain = self.begun and event.usage is None
         for choice in event.choices or ():
             self._open.add(choice.index)
             if choice.finish_reason:
                 self._finished.add(choice.index)
+                plain = False
             if not self.begun and isinstance(choice, _Choice) and choice.says_something():
                 self.begun = True
+        return plain
 
 
 def _odd_event(payload: bytes) -> _OddEvent | None:

@@ -36,6 +36,14 @@ def read_image_usage(said: object) -> TokenUsage:
     return usage.updated(TokenUsage(output=0, output_image=usage.output))
 
 
+def read_speech_usage(said: object) -> TokenUsage:
+    """The same for speech that was made: what came out is heard, unless it is told apart."""
+    usage = read_usage(said)
+    if usage.output is None or _first(members(said), _OUTPUT_DETAILS) is not None:
+        return usage
+    return usage.updated(TokenUsage(output=0, output_audio=usage.output))
+
+
 def classes_of(prompt: int | None, completion: int | None, prompt_details: object, details: object) -> TokenUsage:
     """The classes of totals with their details."""
     given, made = members(prompt_details), members(details)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from importlib import import_module
+from typing import Any
 
 from shipway.gateway.dialects.dialect import Dialect
+from shipway.gateway.dialects.embeddings import EmbeddingsFormat
 
 DIALECTS: dict[str, str] = {
     "openai_chat": "shipway.gateway.dialects.openai_chat:DIALECT",
@@ -26,13 +28,33 @@ OPERATIONS: dict[str, str] = {
     "generate_content": "gemini",
     "converse_count_tokens": "bedrock",
     "generate_content_count_tokens": "gemini",
+    "batch_embed_contents": "gemini",
+    "titan_embeddings": "bedrock",
+    "cohere_embeddings": "bedrock",
 }
-"""The dialect of each operation in which a provider can be asked for an answer or for its tokens, as
-`providers.provider.Operation` calls it."""
+"""The dialect of each operation in which a provider can be asked for an answer, its tokens or vectors, as
+`providers.provider.Operation` calls it. Of vectors it is only that of the errors."""
+
+EMBEDDINGS: dict[str, str] = {
+    "batch_embed_contents": "shipway.gateway.dialects.gemini.embeddings:BATCH",
+    "titan_embeddings": "shipway.gateway.dialects.bedrock.embeddings:TITAN",
+    "cohere_embeddings": "shipway.gateway.dialects.bedrock.embeddings:COHERE",
+}
+"""Import strings of the formats of operations that embed texts."""
 
 
 def open_dialect(name: str) -> Dialect:
     """Raises: KeyError, for a name that is in neither table: names come from code alone."""
-    module, _, attribute = (DIALECTS.get(name) or CALLERS[name]).partition(":")
-    dialect: Dialect = getattr(import_module(module), attribute)
+    dialect: Dialect = _imported(DIALECTS.get(name) or CALLERS[name])
     return dialect
+
+
+def open_embeddings(operation: str) -> EmbeddingsFormat:
+    """Raises: KeyError."""
+    found: EmbeddingsFormat = _imported(EMBEDDINGS[operation])
+    return found
+
+
+def _imported(target: str) -> Any:
+    module, _, attribute = target.partition(":")
+    return getattr(import_module(module), attribute)

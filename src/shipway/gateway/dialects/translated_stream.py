@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from shipway.gateway.dialects.dialect import Dialect
 from shipway.gateway.dialects.events import Ended, Envelope, Event, Failed, Started, Stopped, UsageKnown
+from shipway.gateway.dialects.repeated_event import RepeatedEvent
 from shipway.gateway.dialects.surrogates import PairJoiner
 from shipway.gateway.dialects.usage import NOTHING, TokenUsage
 
@@ -23,6 +24,11 @@ class TranslatedStream:
         error_kind: `Refusal.kind` of an error said in-band; "" without one.
         error_wait_s: For how long it asked to be left alone.
     """
+
+    @property
+    def repeated(self) -> RepeatedEvent | None:
+        """Never: what is translated has to be read."""
+        return None
 
     def __init__(self, source: Dialect, target: Dialect, envelope: Envelope) -> None:
         self.begun = False

@@ -48,6 +48,8 @@ class UnaskedUsage(StreamReader):
 
     def pass_on(self, data: bytes) -> bytes:
         said = super().pass_on(data)
+        if self.repeated is not None and b'"usage"' in said:
+            self.repeated = None  # it is not passed on as it comes
         return _without_usage(said) if b'"usage"' in said else said
 
     def finish(self) -> bytes | None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Protocol
+
 import msgspec
 
-from shipway.gateway.dialects.dialect import Dialect
+from shipway.gateway.dialects.dialect import Framing, StreamParser
 from shipway.gateway.dialects.events import (
     Cited,
     Event,
@@ -23,12 +26,21 @@ MAX_FIELDS = 64
 _decode = msgspec.json.Decoder().decode
 
 
+class Source(Protocol):
+    """What a stream comes in; see `dialects.dialect.Dialect`."""
+
+    @property
+    def framing(self) -> Callable[[], Framing]: ...
+    @property
+    def stream_parser(self) -> Callable[[], StreamParser]: ...
+
+
 class StreamTexts:
     """Reads a stream in the caller's dialect, on its way out, for the texts in it."""
 
-    def __init__(self, dialect: Dialect) -> None:
-        self._framing = dialect.framing()
-        self._parser = dialect.stream_parser()
+    def __init__(self, source: Source) -> None:
+        self._framing = source.framing()
+        self._parser = source.stream_parser()
         self._read: dict[Key, list[str]] = {}
         self._lengths: dict[Key, int] = {}
         self._names: set[str] = set()

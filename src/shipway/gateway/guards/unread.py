@@ -6,7 +6,7 @@ came later. Guards are shown it by its path, so that it does not reach the clien
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Container, Iterator
 from typing import Any
 
 _NO_TEXT = frozenset(
@@ -25,7 +25,7 @@ _NO_TEXT = frozenset(
 """Keys below which no provider puts what a model says. `logprobs` repeat the text, token by token."""
 
 
-def unread_strings(document: Any, read: Collection[str], path: str = "") -> Iterator[tuple[str, str]]:
+def unread_strings(document: Any, read: Container[str], path: str = "") -> Iterator[tuple[str, str]]:
     """Path and text of what is not in *read*."""
     if isinstance(document, str):
         if document and document not in read:

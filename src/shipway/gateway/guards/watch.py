@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from shipway.gateway.dialects.forms import FormRequest
 from shipway.gateway.dialects.registry import DIALECTS, open_dialect
+from shipway.gateway.guards.answers import answers_of
 from shipway.gateway.guards.check import GUARD_UNREADABLE, Check, Outcome, Piece, When
 from shipway.gateway.guards.gate import Gate
 from shipway.gateway.guards.guard import Guard, ModelGuards
-from shipway.gateway.guards.stream_texts import StreamTexts
-from shipway.gateway.guards.texts import answer_pieces, conversation_pieces, document_pieces, form_pieces
+from shipway.gateway.guards.texts import conversation_pieces, document_pieces, form_pieces
 from shipway.gateway.guards.windows import Windows
 from shipway.gateway.refusals import Refusal, Refused
 from shipway.monitoring.logging import GuardNote
@@ -30,6 +32,20 @@ _SAYS_NOTHING = frozenset({"embeddings", "count_tokens", "rerank"})
 
 
 _ONE_ANSWER = frozenset((b"1", b"null"))
+_items = msgspec.json.Decoder(list[msgspec.Raw]).decode
+
+
+def _wants_several(fields: Mapping[str, msgspec.Raw]) -> bool:
+    """Whether a request wants more than one answer: by number, or to more than one of completions' prompts."""
+    if bytes(fields.get("n", b"1")) not in _ONE_ANSWER:
+        return True
+    prompt = bytes(fields.get("prompt", b"")).lstrip()
+    if not prompt.startswith(b"["):
+        return False
+    items = _items(prompt)
+    return len(items) > 1 and any(
+        bytes(item).lstrip().startswith((b'"', b"[")) for item in items
+    )  # else they are tokens
 
 
 class Watch:
@@ -40,7 +56,7 @@ class Watch:
         passed_unchecked: Whether something passed although a guard gave no verdict; such an answer is not kept for others.
     """
 
-    __slots__ = ("_call", "_dialect", "_guards", "_loop", "_telemetry", "after", "passed_unchecked")
+    __slots__ = ("_answers", "_call", "_dialect", "_guards", "_loop", "_telemetry", "after", "passed_unchecked")
 
     def __init__(self, guards: ModelGuards, call: Call, path: ModelPath, telemetry: Telemetry) -> None:
         """Raises: Refused, where the answer would have to be checked and nobody can read what *path* answers."""
@@ -51,13 +67,14 @@ class Watch:
         self._loop = call.exchange.connection.server.loop
         self._dialect = open_dialect(path.conversation) if path.conversation in DIALECTS else None
         self.after = bool(guards.after) and path.operation not in _SAYS_NOTHING
-        if self.after and self._dialect is None:
+        self._answers = answers_of(path) if self.after else None
+        if self.after and self._answers is None:
             self._unreadable("after")
             self.after = False  # all that would check it let it pass
 
     async def before(self, request: ModelRequest) -> None:
         """Have what is asked checked. Raises: Refused."""
-        if self.after and bytes(request.fields.get("n", b"1")) not in _ONE_ANSWER:
+        if self.after and _wants_several(request.fields):
             self._unreadable("after")  # several in one stream; said before a model has worked for nothing
         guards = self._guards.before
         pieces = self._asked(request) if guards else None
@@ -66,10 +83,10 @@ class Watch:
 
     async def answer(self, body: bytes) -> None:
         """Have a whole answer checked, as the client would get it. Raises: Refused."""
-        if not self.after or self._dialect is None:
+        if not self.after or self._answers is None:
             return
         try:
-            pieces = answer_pieces(self._dialect, body)
+            pieces = self._answers.whole(body)
         except ValueError:
             self._unreadable("after")
             return
@@ -77,10 +94,10 @@ class Watch:
 
     def gate(self, attempt: Attempt) -> Gate | None:
         """What one stream has to go through; None where its text is not checked."""
-        if not self.after or self._dialect is None:
+        if not self.after or self._answers is None:
             return None
         windows = Windows(self._guards.window)
-        return Gate(self._call, attempt, self, StreamTexts(self._dialect), windows, self._guards.hold_s)
+        return Gate(self._call, attempt, self, self._answers.stream(), windows, self._guards.hold_s)
 
     async def part(self, pieces: tuple[Piece, ...]) -> Refusal | None:
         """Have a part of a stream checked; gives why it must not pass."""

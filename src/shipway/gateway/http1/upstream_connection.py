@@ -40,7 +40,15 @@ class UpstreamFault(Exception):
 
 
 class ResponseSink(Protocol):
-    """Where a relayed response goes. One of `ended` and `failed` is called, once, last."""
+    """Where a relayed response goes. One of `ended` and `failed` is called, once, last.
+
+    Attributes:
+        shortcut: Takes the next read as it is, framing and all, if it is a chunk like the last one, which came as a `piece`, and
+            says whether it did; None where nothing is recognised.
+    """
+
+    @property
+    def shortcut(self) -> Callable[[bytes], bool] | None: ...
 
     def piece(self, data: bytes) -> None:
         """What one read of the socket brought, already without transfer framing."""
@@ -66,6 +74,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_reader",
         "_reading",
         "_sent",
+        "_shortcut",
         "_sink",
         "_spare",
         "_tunnel",
@@ -101,6 +110,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._whole: Waiter[None] | None = None
         self._max_bytes = 0
         self._sink: ResponseSink | None = None
+        self._shortcut: Callable[[bytes], bool] | None = None
         self._fault: Exception | None = None
         self._tunnel: asyncio.Protocol | None = None
         self._spare: socket.socket | None = None
@@ -180,7 +190,7 @@ class UpstreamConnection(asyncio.Protocol):
         """Forget the request that is over: whoever made it hears no more of it. Gives whether another may be sent."""
         self.on_inform = self.on_writable = None
         self._whole = None
-        self._sink = None
+        self._sink = self._shortcut = None
         reader = self._reader
         reader.forget()
         response = reader.head
@@ -230,14 +240,20 @@ class UpstreamConnection(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
+        if self._shortcut is not None:
+            if self._shortcut(data):  # as nearly always while a model is talking
+                return
+            self._shortcut = None
         if len(data) >= BIG_READ_BYTES and self._reading and self._tunnel is None:
             self.transport.pause_reading()
             self.loop.call_soon(self._read_on)
         reader = self._reader
         if self._sink is not None and reader.chunks is not None:
             piece = reader.chunks.only_chunk(data)
-            if piece is not None:  # as nearly always while a model is talking
-                self._sink.piece(piece)
+            if piece is not None:
+                sink = self._sink
+                sink.piece(piece)
+                self._shortcut = sink.shortcut
                 return
         if self._tunnel is not None:
             self._tunnel.data_received(data)

@@ -19,6 +19,7 @@ class Anthropic:
 
     converses_in: Operation = "messages"
     counts_in: Operation | None = "count_tokens"
+    embeds_in: tuple[Operation, ...] = ()
     held = None
     request_id_fields = (b"request-id",)
     error_type_field = None

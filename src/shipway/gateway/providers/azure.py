@@ -21,6 +21,7 @@ class Azure:
 
     converses_in: Operation = "chat_completions"
     counts_in: Operation | None = None
+    embeds_in: tuple[Operation, ...] = ()
     defaults = b""
     request_id_fields = (b"apim-request-id", b"x-ms-request-id", b"x-request-id")
     error_type_field = None

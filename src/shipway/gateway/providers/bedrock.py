@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from shipway.errors import UsageError
 from shipway.gateway.providers.aws_credentials import credentials_of
 from shipway.gateway.providers.credentials import Held
@@ -10,6 +12,12 @@ from shipway.gateway.providers.provider import Operation, Outgoing, Route, Setti
 from shipway.gateway.providers.sigv4 import AwsCredentials, Scope, Signer
 
 METHODS: dict[Operation, str] = {"converse": "converse", "converse_count_tokens": "count-tokens"}
+EMBEDDERS: dict[Operation, re.Pattern[str]] = {
+    "titan_embeddings": re.compile(r"(?:.*/|[a-z]+\.)?amazon\.titan-embed-text-v2\b.*"),
+    "cohere_embeddings": re.compile(r"(?:.*/|[a-z]+\.)?cohere\.embed-.*"),
+}
+"""Models that embed texts, by their ids: alone, behind a region, or at the end of a foundation model's ARN. The ARN of a
+profile of one's own does not say which model it is."""
 
 
 class Bedrock:
@@ -17,6 +25,7 @@ class Bedrock:
 
     converses_in: Operation = "converse"
     counts_in: Operation | None = "converse_count_tokens"
+    embeds_in: tuple[Operation, ...] = ("titan_embeddings", "cohere_embeddings")
     defaults = b""
     request_id_fields = (b"x-amzn-requestid",)
     error_type_field = b"x-amzn-errortype"
@@ -39,6 +48,8 @@ class Bedrock:
 
     def route(self, operation: Operation, model: str, *, stream: bool) -> Route | None:
         method = METHODS.get(operation)
+        if operation in EMBEDDERS and EMBEDDERS[operation].fullmatch(model):
+            method = "invoke"
         if method is None:
             return None
         # A model may be an ARN, with slashes and colons that belong to its name.

@@ -12,6 +12,7 @@ BASE_URL = "https://generativelanguage.googleapis.com/v1beta"
 METHODS: dict[Operation, bytes] = {
     "generate_content": b"generateContent",
     "generate_content_count_tokens": b"countTokens",
+    "batch_embed_contents": b"batchEmbedContents",
 }
 
 
@@ -20,6 +21,7 @@ class Gemini:
 
     converses_in: Operation = "generate_content"
     counts_in: Operation | None = "generate_content_count_tokens"
+    embeds_in: tuple[Operation, ...] = ("batch_embed_contents",)
     defaults = b""
     held = None
     request_id_fields = (b"x-request-id", b"x-goog-request-id")

@@ -32,6 +32,7 @@ class OpenAi:
 
     converses_in: Operation = "chat_completions"
     counts_in: Operation | None = None
+    embeds_in: tuple[Operation, ...] = ()
     defaults = b""
     held = None
     request_id_fields = (b"x-request-id",)

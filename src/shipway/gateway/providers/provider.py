@@ -25,6 +25,9 @@ Operation = Literal[
     "converse_count_tokens",
     "generate_content",
     "generate_content_count_tokens",
+    "batch_embed_contents",
+    "titan_embeddings",
+    "cohere_embeddings",
     "transcriptions",
     "translations",
     "speech",
@@ -33,7 +36,8 @@ Operation = Literal[
     "rerank",
 ]
 """What can be asked of a model, each in the one dialect that has it: `messages` and `count_tokens` are Anthropic's, `converse`
-is Bedrock's, `generate_content` Gemini's, the others OpenAI's or of its kind."""
+and the embeddings of a family of models are Bedrock's, `generate_content` and `batch_embed_contents` Gemini's, the others
+OpenAI's or of its kind."""
 
 Framing = Literal["json", "sse", "event-stream", "bytes"]
 """How a good answer comes: a document, server-sent events, AWS event-stream messages, or a file."""
@@ -87,6 +91,7 @@ class Provider(Protocol):
         base_urls: Where its servers are; never empty.
         converses_in: The operation, and with it the dialect, that conversations of other dialects are translated to.
         counts_in: The same for counting a conversation's tokens; None where it cannot be asked.
+        embeds_in: Operations that OpenAI's embeddings are translated to: the first that `route` has for the model.
         fields: Complete header lines that each request carries, credentials that never change included. They replace
             what a client sent under the same names.
         defaults: Header lines that a request carries where the client sent none of the same names, or its request was
@@ -102,6 +107,8 @@ class Provider(Protocol):
     def converses_in(self) -> Operation: ...
     @property
     def counts_in(self) -> Operation | None: ...
+    @property
+    def embeds_in(self) -> tuple[Operation, ...]: ...
     @property
     def fields(self) -> bytes: ...
     @property

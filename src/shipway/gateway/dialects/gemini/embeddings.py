@@ -1,0 +1,57 @@
+"""Gemini's embeddings: always as a batch, which may be of one.
+
+Source: https://ai.google.dev/api/embeddings. That a batch has at most 100 texts is said by its error alone.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from shipway.gateway.dialects.dialect import document_reader
+from shipway.gateway.dialects.embeddings import EmbeddingsFormat, Request, Vectors
+from shipway.gateway.dialects.losses import Losses
+
+_encode = msgspec.json.Encoder().encode
+
+_TASKS = {
+    "search_document": "RETRIEVAL_DOCUMENT",
+    "search_query": "RETRIEVAL_QUERY",
+    "classification": "CLASSIFICATION",
+    "clustering": "CLUSTERING",
+}
+
+
+def write_request(asked: Request, model: str, losses: Losses) -> bytes:
+    """For `models/MODEL:batchEmbedContents`."""
+    one: dict[str, object] = {"model": model if "/" in model else f"models/{model}"}
+    if asked.dimensions is not None:
+        one["outputDimensionality"] = asked.dimensions
+    if asked.input_type is not None:
+        one["taskType"] = _TASKS[asked.input_type]
+    return _encode({"requests": [one | {"content": {"parts": [{"text": text}]}} for text in asked.texts]})
+
+
+class _Embedding(msgspec.Struct):
+    values: list[float]
+
+
+class _Usage(msgspec.Struct):
+    promptTokenCount: int | None = None
+
+
+class _Batch(msgspec.Struct):
+    embeddings: list[_Embedding]
+    usageMetadata: _Usage | None = None
+
+
+_read_batch = document_reader(_Batch)
+
+
+def read_answer(body: bytes) -> Vectors:
+    """Older models do not say how many tokens went in. Raises: ValueError."""
+    batch = _read_batch(body)
+    tokens = None if batch.usageMetadata is None else batch.usageMetadata.promptTokenCount
+    return Vectors([one.values for one in batch.embeddings], tokens)
+
+
+BATCH = EmbeddingsFormat(write_request, read_answer, max_texts=100)

@@ -1,0 +1,71 @@
+"""Events that repeat: while a model talks, one event of its stream differs from the one before in a few words of text.
+
+Reading such an event again would find nothing new, so it is recognised by its bytes and passed on in the chunk that it came
+in. What is recognised is exact: one whole chunk with the same bytes in it as the last, but for the inside of one JSON
+string of which nothing follows, put in place of another.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Self
+
+MAX_CHUNK_BYTES = 4096
+"""A longer one is read each time; they are rare."""
+
+_SIZE_LINE_OF = [b""] * MAX_CHUNK_BYTES
+"""How a chunk begins whose length, with its framing, is the index; empty where none is that long."""
+for _size in range(1, MAX_CHUNK_BYTES):
+    _line = b"%x\r\n" % _size
+    if len(_line) + _size + 2 < MAX_CHUNK_BYTES:
+        _SIZE_LINE_OF[len(_line) + _size + 2] = _line
+
+_LETTERS = rb'[^"\\\x00-\x1f\x80-\xff]*+'
+_TEXT = re.compile(
+    # ASCII, then again and again what is none or is escaped, and more ASCII. Halves of surrogate pairs are left to readers.
+    _LETTERS + rb'(?:(?:\\(?:["\\/bfnrt]|u(?![dD][89a-fA-F])[0-9A-Fa-f]{4})'
+    rb"|[\xc2-\xdf][\x80-\xbf]|(?:\xe0[\xa0-\xbf]|[\xe1-\xec\xee\xef][\x80-\xbf]|\xed[\x80-\x9f])[\x80-\xbf]"
+    rb"|(?:\xf0[\x90-\xbf]|[\xf1-\xf3][\x80-\xbf]|\xf4[\x80-\x8f])[\x80-\xbf]{2})" + _LETTERS + rb")*+"
+)
+"""The inside of a JSON string in well-formed UTF-8 (RFC 3629 section 4)."""
+# A quotation mark inside of a string has a backslash before it, so where these end a string begins that is the value of
+# such a key, or of one with a longer name that ends so.
+_TEXT_FOLLOWS = re.compile(rb'"(?:content|reasoning|reasoning_content|text)": ?"')
+MAX_UNLIKE = 32
+"""After so many events that were unlike the one before, none is remembered: each event of this stream has something new."""
+
+
+class RepeatedEvent:
+    """An event that was read, to be recognised when it comes again with another text."""
+
+    __slots__ = ("_after", "_after_bytes", "_before", "_before_bytes")
+
+    def __init__(self, before: bytes, after: bytes) -> None:
+        self._before = before
+        self._before_bytes = len(before)
+        self._after = after
+        self._after_bytes = len(after)
+
+    @classmethod
+    def of(cls, event: bytes) -> Self | None:
+        """*event*, of which whoever reads it has no use for the text; None where no text is found in it."""
+        found = _TEXT_FOLLOWS.search(event)
+        text = _TEXT.match(event, found.end()) if found else None
+        if text is None or event[text.end() : text.end() + 1] != b'"':
+            return None
+        return cls(event[: text.start()], event[text.end() :] + b"\r\n")
+
+    def carried_by(self, chunk: bytes) -> int:
+        """How many bytes of body *chunk* carries, if it is one whole chunk with this event and maybe another text; else 0."""
+        size = len(chunk)
+        line = _SIZE_LINE_OF[size] if size < MAX_CHUNK_BYTES else b""
+        at = len(line)
+        if (
+            at
+            and chunk.startswith(line)
+            and chunk.startswith(self._before, at)
+            and chunk.endswith(self._after)
+            and _TEXT.fullmatch(chunk, at + self._before_bytes, size - self._after_bytes)
+        ):
+            return size - at - 2
+        return 0

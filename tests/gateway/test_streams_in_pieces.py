@@ -1,0 +1,101 @@
+"""A stream means the same in whatever pieces it comes, although what repeats in it is not read each time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import pytest
+
+from tests.gateway.conftest import AUTH, RunningGateway, StartGateway
+from tests.gateway.dialects.test_repeated_event import chunk, event
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+LAST = b"0\r\n\r\n"
+WORDS = [event(f"word {number}") for number in range(6)]
+STOP = event("").replace(b'reason": null', b'reason": "stop"')
+DONE = b"data: [DONE]\n\n"
+
+STREAMS: dict[str, Sequence[bytes]] = {
+    "whole": [*WORDS, STOP, DONE],
+    "whole, with usage": [*WORDS, STOP, event("", usage={"prompt_tokens": 3, "completion_tokens": 6}), DONE],
+    "cut": WORDS,
+    "an error among the words": [*WORDS, event("more", error={"message": "no"}), *WORDS],
+    "an error said by name": [*WORDS, b"event: error\ndata: {}\n\n", *WORDS],
+    "no JSON among the words": [*WORDS, WORDS[0].replace(b"word", b'"word'), *WORDS, STOP, DONE],
+    "a line end inside a text": [*WORDS, WORDS[0].replace(b"word", b"wo\nrd"), *WORDS, STOP, DONE],
+    "two choices": [*WORDS, WORDS[0].replace(b'"index": 0', b'"index": 1'), *WORDS, STOP, DONE],
+    "words after the end": [*WORDS, STOP, DONE, *WORDS],
+    "a word in two chunks": [*WORDS, WORDS[0][:40], WORDS[0][40:], *WORDS, STOP, DONE],
+    "two words in one chunk": [*WORDS, WORDS[0] + WORDS[1], *WORDS, STOP, DONE],
+}
+
+
+@asynccontextmanager
+async def upstream(writes: Sequence[bytes]) -> AsyncIterator[int]:
+    """Answers one request with *writes*, each a read of its own for whoever asks."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        for data in writes:
+            writer.write(data)
+            await writer.drain()
+            await asyncio.sleep(0.002)
+        await asyncio.sleep(0.05)
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+
+
+async def stream(gateway: RunningGateway, version: str) -> bytes:
+    body = b'{"model":"chat","stream":true,"messages":[{"role":"user","content":"Hello"}]}'
+    async with gateway.raw() as client:
+        head = f"POST /v1/chat/completions {version}\r\nHost: a\r\n{AUTH}Content-Length: {len(body)}\r\n\r\n"
+        await client.send(head.encode() + body)
+        response = await client.response() if version == "HTTP/1.1" else None
+        return response.body if response is not None else await asyncio.wait_for(client.reader.read(-1), 5)
+
+
+async def said(
+    start_gateway: StartGateway, writes: Sequence[bytes], version: str = "HTTP/1.1"
+) -> tuple[bytes, list[str]]:
+    """What the client of a stream got, and what was counted of it."""
+    async with upstream(writes) as port:
+        gateway = await start_gateway(
+            f'name = "shop"\n[providers.mine]\nkind = "openai"\nbase_url = "http://127.0.0.1:{port}/v1"\n'
+            '[models.chat]\nupstreams = ["mine/m"]\n'
+        )
+        body = await stream(gateway, version)
+        lines = (await gateway.metrics()).splitlines()
+    counted = ("shipway_streams_total", "gen_ai_client_token_usage_sum", "shipway_relayed_bytes_total")
+    return body, sorted(line for line in lines if line.startswith(counted))
+
+
+@pytest.mark.parametrize("name", STREAMS)
+async def test_a_stream_means_the_same_event_by_event_and_all_at_once(start_gateway: StartGateway, name: str) -> None:
+    events = STREAMS[name]
+    one_by_one = await said(start_gateway, [HEAD, *map(chunk, events), LAST])
+    at_once = await said(start_gateway, [HEAD + b"".join(map(chunk, events)) + LAST])
+    assert one_by_one == at_once
+    assert one_by_one[0].startswith(b"".join(WORDS))
+
+
+async def test_chunks_that_repeat_reach_a_client_that_knows_no_chunks_without_them(start_gateway: StartGateway) -> None:
+    events = STREAMS["whole"]
+    answer, _ = await said(start_gateway, [HEAD, *map(chunk, events), LAST], "HTTP/1.0")
+    assert answer.partition(b"\r\n\r\n")[2] == b"".join(events)
+
+
+@pytest.mark.parametrize("line", [b"%x" % (len(WORDS[0]) + 1), b"0x%x" % len(WORDS[0]), b" %x" % len(WORDS[0])])
+async def test_a_size_that_is_wrong_among_the_words_breaks_the_stream_off(
+    start_gateway: StartGateway, line: bytes
+) -> None:
+    words = list(map(chunk, WORDS))
+    body, _ = await said(start_gateway, [HEAD, *words, b"%b\r\n%b\r\n" % (line, WORDS[0]), *words])
+    events = body.split(b"\n\n")
+    assert [part + b"\n\n" for part in events[:6]] == WORDS
+    assert b'"error"' in events[6]
+    assert events[7:] == [b""]
