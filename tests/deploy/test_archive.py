@@ -28,7 +28,6 @@ def test_a_record_comes_back_as_it_was_kept() -> None:
     archive.add(kept)
     assert archive.get(1, "prod") == kept
     assert archive.all("prod") == {1: kept}
-    assert archive.environments_of(1) == ["prod"]
 
 
 def test_a_record_is_never_changed() -> None:

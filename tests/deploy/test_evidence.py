@@ -17,7 +17,6 @@ from shipway.deploy.evidence import (
     quality,
     service_duration,
     service_errors,
-    service_rejections,
 )
 from shipway.deploy.scrape import Scrape, parse_scrape
 from shipway.gateway.refusals import CODES
@@ -87,11 +86,8 @@ def test_answers_with_5xx_are_errors_and_clients_that_left_are_not_counted() -> 
     ):
         gateway.serves(release, status, times)
     gateway.serves("v2", "5xx", 7, target="api2")
-    found = _counted(before, gateway.scrape(), service_errors("api"), service_rejections("api"))
-    assert found == {
-        "errors": Arms(canary=Tally(3, 2), baseline=Tally(50, 1)),
-        "rejections": Arms(canary=Tally(0, 3), baseline=Tally(50, 0)),
-    }
+    found = _counted(before, gateway.scrape(), service_errors("api"))
+    assert found == {"errors": Arms(canary=Tally(3, 2), baseline=Tally(50, 1))}
 
 
 def test_an_answer_that_broke_off_is_an_error_of_its_release() -> None:

@@ -108,10 +108,6 @@ class Archive:
         numbers = {int(key.split("/")[2]) for key in self._store.keys(folder) if key.endswith(f"/{environment}")}
         return {number: self.get(number, environment) for number in sorted(numbers)}
 
-    def environments_of(self, number: int) -> list[str]:
-        """Where there is a record of this number."""
-        return [key.rpartition("/")[2] for key in self._store.keys(f"{self._app}/releases/{number:06d}")]
-
     def standing(self, environment: str) -> Standing:
         found = records.read(self._store, f"{self.folder(environment)}/standing", Standing)
         return found.value if found else Standing()

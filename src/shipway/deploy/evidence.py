@@ -71,17 +71,6 @@ def service_errors(service: str, objective: str = "errors") -> Measure:
     )
 
 
-def service_rejections(service: str, objective: str = "rejections") -> Measure:
-    """Answers with a 4xx are bad: nothing against a release by themselves, but they should not become more."""
-    where = {"kind": "service", "target": re.escape(service)}
-    name = metrics.REQUESTS.name
-    return Measure(
-        objective,
-        Series(name, {**where, "status_class": "[1-4]xx"}),
-        bad=(Series(name, {**where, "status_class": "4xx"}),),
-    )
-
-
 def model_errors(model: str, objective: str = "errors") -> Measure:
     """Calls that ended with an error of an upstream or the gateway are bad, also those cut after their status was sent."""
     name = metrics.MODEL_DURATION.name + "_count"

@@ -226,9 +226,6 @@ class Engine:
     def rename(self, name: str, new_name: str) -> None:
         self._http.json("POST", f"/containers/{name}/rename", {"name": new_name})
 
-    def set_restart_policy(self, name: str, policy: str) -> None:
-        self._http.json("POST", f"/containers/{name}/update", body={"RestartPolicy": {"Name": policy}})
-
     def remove(self, name: str) -> None:
         """Remove the container with its anonymous volumes, running or not; nothing happens when it is gone."""
         try:
