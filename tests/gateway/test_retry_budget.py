@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shipway.gateway.retry_budget import LONGEST_RETRY_AFTER_S, RetryBudget, parse_retry_after
+from shipway.gateway.retry_budget import LONGEST_RETRY_AFTER_S, RetryBudget, asked_wait_s, parse_retry_after
 
 NOW_S = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC).timestamp()
 
@@ -132,3 +132,23 @@ def test_a_date_is_as_far_away_as_it_says(seconds: int) -> None:
 def test_whatever_comes_is_none_or_a_bounded_time(value: bytes, now_wall_s: float) -> None:
     seconds = parse_retry_after(value, now_wall_s)
     assert seconds is None or 0.0 <= seconds <= LONGEST_RETRY_AFTER_S
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "retry_after_ms", "wait_s"),
+    [
+        (None, None, None),
+        (b"2", None, 2.0),
+        (b"2", b"1500", 1.5),
+        (None, b" 12.5\t", 0.0125),
+        (b"2", b"soon", 2.0),
+        (None, b"-5", None),
+        (None, b"86400000", LONGEST_RETRY_AFTER_S),
+        (None, b"86400001", LONGEST_RETRY_AFTER_S),
+        (None, b"9" * 5000, LONGEST_RETRY_AFTER_S),
+    ],
+)
+def test_milliseconds_outrank_seconds_where_they_make_sense(
+    retry_after: bytes | None, retry_after_ms: bytes | None, wait_s: float | None
+) -> None:
+    assert asked_wait_s(retry_after, retry_after_ms, NOW_S) == wait_s
