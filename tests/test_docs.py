@@ -74,6 +74,14 @@ def test_every_script_has_its_line_in_the_readme() -> None:
     assert [name for name in scripts if f"| `scripts/{name}` |" not in readme] == []
 
 
+def test_every_guide_and_reference_has_its_line_in_the_readme() -> None:
+    readme = _read("README.md")
+    pages = [
+        page.relative_to(ROOT) for folder in ("guides", "reference") for page in (ROOT / "docs" / folder).glob("*.md")
+    ]
+    assert sorted(str(page) for page in pages if f"({page})" not in readme) == []
+
+
 def _error_codes() -> Iterator[str]:
     """The `code = "…"` of every class in the sources whose name ends in Error."""
     for file in SOURCES:
