@@ -121,7 +121,34 @@ def _gateway(app: App) -> Table:
 
 
 def _service(app: App, name: str, service: Service) -> Table:
-    references = [one for one in service.env.values() if isinstance(one, SecretReference)]
+    files = {key: one for key, one in service.env.items() if isinstance(one, SecretReference) and one.scheme == "file"}
+    mounts = [{"source": _file_name(one), "target": key} for key, one in files.items()]
+    if service.image is not None and mounts:
+        raise UnsupportedError(
+            f"services.{name} is an image of yours and needs a secret from a file, which Compose only mounts",
+            'use "env:NAME" for it',
+        )
+    made: Table = {"build": _build(app, name), "image": f"{app.name}-{name}"}
+    if service.image:
+        made = {"image": service.image}
+    resources = service.resources
+    gpus = {"capabilities": ["gpu"], "count": resources.gpu}
+    told: Table = {"command": list(service.command)} if service.dockerfile and service.command else {}
+    return {
+        **made,
+        **told,
+        "environment": _environment(app, name, service),
+        **({"secrets": mounts} if mounts else {}),
+        **({"scale": service.replicas} if service.replicas > 1 else {}),
+        **({"cpus": resources.cpu} if resources.cpu is not None else {}),
+        **({"mem_limit": resources.memory} if resources.memory is not None else {}),
+        **({"deploy": {"resources": {"reservations": {"devices": [gpus]}}}} if resources.gpu else {}),
+        **_hardened(service.drain + 5, drops=service.image is None and service.dockerfile is None),
+    }
+
+
+def _environment(app: App, name: str, service: Service) -> dict[str, str]:
+    """A service's variables; where two have one name the later one here counts, so what Shipway says of itself does."""
     plain = {key: value.replace("$", "$$") for key, value in service.env.items() if isinstance(value, str)}
     by_variable = {
         key: f"${{{one.name}:?set it in .env}}"
@@ -135,7 +162,7 @@ def _service(app: App, name: str, service: Service) -> Table:
     }
     scheme = "https" if app.gateway.tls else "http"
     models = {"OPENAI_BASE_URL": f"{scheme}://{GATEWAY}:{app.gateway.port}/v1", "OPENAI_API_KEY": f"${{{APP_KEY}}}"}
-    environment = {
+    return {
         **(models if app.models else {}),
         **plain,
         **by_variable,
@@ -144,35 +171,6 @@ def _service(app: App, name: str, service: Service) -> Table:
         "SHIPWAY_SERVICE": name,
         "SHIPWAY_ENVIRONMENT": app.environment,
         "SHIPWAY_RELEASE": "${SHIPWAY_RELEASE:-export}",
-    }
-    files = {key: one for key, one in service.env.items() if isinstance(one, SecretReference) and one.scheme == "file"}
-    mounts = [{"source": _file_name(one), "target": key} for key, one in files.items()]
-    if service.image is not None and references and mounts:
-        raise UnsupportedError(
-            f"services.{name} is an image of yours and needs a secret from a file, which Compose only mounts",
-            'use "env:NAME" for it',
-        )
-    made: Table = (
-        {"image": service.image}
-        if service.image
-        else {
-            "build": _build(app, name),
-            "image": f"{app.name}-{name}",
-        }
-    )
-    resources = service.resources
-    gpus = {"capabilities": ["gpu"], "count": resources.gpu}
-    told: Table = {"command": list(service.command)} if service.dockerfile and service.command else {}
-    return {
-        **made,
-        **told,
-        "environment": environment,
-        **({"secrets": mounts} if mounts else {}),
-        **({"scale": service.replicas} if service.replicas > 1 else {}),
-        **({"cpus": resources.cpu} if resources.cpu is not None else {}),
-        **({"mem_limit": resources.memory} if resources.memory is not None else {}),
-        **({"deploy": {"resources": {"reservations": {"devices": [gpus]}}}} if resources.gpu else {}),
-        **_hardened(service.drain + 5, drops=service.image is None and service.dockerfile is None),
     }
 
 

@@ -127,70 +127,76 @@ def openapi() -> Schema:
                 _object(weights={"type": "object", "additionalProperties": _SHARES}),
                 closed=True,
             ),
-            "/v1/weights/{target}": {
-                "parameters": [
-                    {
-                        "name": "target",
-                        "in": "path",
-                        "required": True,
-                        "description": "`services.NAME` or `models.NAME`.",
-                        "schema": {"type": "string"},
+            "/v1/weights/{target}": _weights_of_target(),
+            "/v1/labels": _labels(),
+        },
+    }
+
+
+def _weights_of_target() -> Schema:
+    return {
+        "parameters": [
+            {
+                "name": "target",
+                "in": "path",
+                "required": True,
+                "description": "`services.NAME` or `models.NAME`.",
+                "schema": {"type": "string"},
+            }
+        ],
+        "put": {
+            **_closed(
+                "Give a target's releases new weights, at once and across restarts.",
+                {
+                    "200": _response("The shares from now on.", _object(weights=_SHARES)),
+                    "400": _response("The body is not an object of numbers.", _ERROR),
+                    "404": _response("No such target, or it has no releases.", _ERROR),
+                    "413": {"description": "The body is too large.", "content": {"text/plain": {}}},
+                    "422": _response("Unknown release, or weights that cannot be.", _ERROR),
+                    "507": _response("The weights could not be saved; nothing has changed.", _ERROR),
+                },
+            ),
+            "requestBody": {
+                "required": True,
+                "content": {
+                    "application/json": {
+                        "schema": {
+                            "type": "object",
+                            "description": "By release; at least one weight is above 0.",
+                            "minProperties": 1,
+                            "additionalProperties": {"type": "number", "minimum": 0, "maximum": 1e300},
+                        },
+                        "example": {"v1": 9, "v2": 1},
                     }
-                ],
-                "put": {
-                    **_closed(
-                        "Give a target's releases new weights, at once and across restarts.",
-                        {
-                            "200": _response("The shares from now on.", _object(weights=_SHARES)),
-                            "400": _response("The body is not an object of numbers.", _ERROR),
-                            "404": _response("No such target, or it has no releases.", _ERROR),
-                            "413": {"description": "The body is too large.", "content": {"text/plain": {}}},
-                            "422": _response("Unknown release, or weights that cannot be.", _ERROR),
-                            "507": _response("The weights could not be saved; nothing has changed.", _ERROR),
-                        },
-                    ),
-                    "requestBody": {
-                        "required": True,
-                        "content": {
-                            "application/json": {
-                                "schema": {
-                                    "type": "object",
-                                    "description": "By release; at least one weight is above 0.",
-                                    "minProperties": 1,
-                                    "additionalProperties": {"type": "number", "minimum": 0, "maximum": 1e300},
-                                },
-                                "example": {"v1": 9, "v2": 1},
-                            }
-                        },
-                    },
                 },
             },
-            "/v1/labels": {
-                "post": {
-                    **_closed(
-                        "Say whether an answer was good. Only the first label of a request counts.",
-                        {
-                            "200": _response(
-                                "Whether it was counted: no if the request has a label.",
-                                _object(counted={"type": "boolean"}),
-                            ),
-                            "400": _response("The body is not a label.", _ERROR),
-                            "404": _response("No service or model has that release now.", _ERROR),
-                            "409": _response(
-                                "A score, and the app file has no objective that says what is good.", _ERROR
-                            ),
-                            "413": {"description": "The body is too large.", "content": {"text/plain": {}}},
-                        },
-                    ),
-                    "requestBody": {
-                        "required": True,
-                        "content": {
-                            "application/json": {"schema": _LABEL, "example": {**_ABOUT, "label": "good"}},
-                        },
-                    },
-                }
-            },
         },
+    }
+
+
+def _labels() -> Schema:
+    return {
+        "post": {
+            **_closed(
+                "Say whether an answer was good. Only the first label of a request counts.",
+                {
+                    "200": _response(
+                        "Whether it was counted: no if the request has a label.",
+                        _object(counted={"type": "boolean"}),
+                    ),
+                    "400": _response("The body is not a label.", _ERROR),
+                    "404": _response("No service or model has that release now.", _ERROR),
+                    "409": _response("A score, and the app file has no objective that says what is good.", _ERROR),
+                    "413": {"description": "The body is too large.", "content": {"text/plain": {}}},
+                },
+            ),
+            "requestBody": {
+                "required": True,
+                "content": {
+                    "application/json": {"schema": _LABEL, "example": {**_ABOUT, "label": "good"}},
+                },
+            },
+        }
     }
 
 
