@@ -195,7 +195,7 @@ async def test_refusals_are_counted_by_the_code_the_client_was_told(
         told.append((await gateway.ask(request)).body.split(b'"code":"')[1].split(b'"')[0].decode())
     assert told == ["missing_api_key", "invalid_api_key", "body_too_large", "ambiguous_path"]
     assert (await gateway.ask(f"GET /{'x' * 60} HTTP/1.1\r\nHost: a\r\n\r\n")).status == 414
-    assert (await gateway.ask("NONSENSE\r\n\r\n")).status >= 400
+    assert (await gateway.ask("NONSENSE\r\n\r\n")).status == 400
     for code in (*told, "target_too_long"):
         assert await value(gateway, f'shipway_refusals_total{{code="{code}"}}') == 1
 
