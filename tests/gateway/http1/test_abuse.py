@@ -101,7 +101,7 @@ async def test_thousands_of_one_byte_chunks_are_a_body(gateway: RunningGateway, 
     assert service.requests[0].body == b"x" * 20_000
 
 
-async def test_kept_connection_that_broke_is_replaced_once(gateway: RunningGateway, service: Recorder) -> None:
+async def test_kept_connection_that_broke_is_replaced_once_by_a_new_one(gateway: RunningGateway, service: Recorder) -> None:
     service.answer("slow", 0.1, OK)
     service.answer("gone", "close")
 
@@ -112,8 +112,9 @@ async def test_kept_connection_that_broke_is_replaced_once(gateway: RunningGatew
 
     assert await asyncio.gather(*(get("slow") for _ in range(6))) == [200] * 6
     service.requests.clear()
+    kept = service.connections
     assert await get("gone") == 502
-    assert len(service.requests) == 2
+    assert (len(service.requests), service.connections) == (2, kept + 1)
 
 
 async def test_answer_given_before_the_body_came_reaches_the_client(gateway: RunningGateway, service: Recorder) -> None:
