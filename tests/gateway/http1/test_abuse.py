@@ -101,7 +101,9 @@ async def test_thousands_of_one_byte_chunks_are_a_body(gateway: RunningGateway, 
     assert service.requests[0].body == b"x" * 20_000
 
 
-async def test_kept_connection_that_broke_is_replaced_once_by_a_new_one(gateway: RunningGateway, service: Recorder) -> None:
+async def test_kept_connection_that_broke_is_replaced_once_by_a_new_one(
+    gateway: RunningGateway, service: Recorder
+) -> None:
     service.answer("slow", 0.1, OK)
     service.answer("gone", "close")
 

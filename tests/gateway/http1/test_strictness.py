@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from shipway.gateway.http1.client_connection import MAX_PIPELINED
 from tests.gateway.conftest import AUTH, KEY, RunningGateway, StartGateway, service_app
 from tests.gateway.echo_service import EchoService, echo_service
 
@@ -101,6 +102,23 @@ async def test_malformed_chunk_ends_the_request_and_the_connection(
         assert (await client.response()).status in {400, 502}
         assert await client.at_end()
     assert not any(b"smuggled" in request for request in service.requests)
+
+
+@pytest.mark.parametrize(("lines", "status"), [(512, 200), (513, 400)])
+async def test_a_kibibyte_of_empty_lines_may_come_before_a_request(
+    gateway: RunningGateway, lines: int, status: int
+) -> None:
+    async with gateway.raw() as client:
+        await client.send("\r\n" * lines + f"GET / HTTP/1.1\r\n{H}\r\n")
+        assert (await client.response()).status == status
+
+
+async def test_requests_that_wait_for_their_turn_are_bounded(gateway: RunningGateway) -> None:
+    async with gateway.raw() as client:
+        await client.send(f"GET / HTTP/1.1\r\n{H}\r\n" * (MAX_PIPELINED + 2))
+        statuses = [(await client.response()).status for _ in range(MAX_PIPELINED + 2)]
+        assert await client.at_end()
+    assert statuses == [200] * (MAX_PIPELINED + 1) + [400]
 
 
 async def test_pipelined_requests_are_answered_in_order(gateway: RunningGateway) -> None:
