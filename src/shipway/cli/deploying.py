@@ -85,7 +85,7 @@ def events_of(path: Path, environment: str) -> "list[Event]":
 
 
 def unfinished_in(path: Path, environment: str) -> str | None:
-    """What somebody began in *environment* and did not finish, or is at, in words. Raises: AppFileError, StateError."""
+    """In words, the change of *environment* that was not finished or is still going on. Raises: AppFileError, StateError."""
     import time
 
     from shipway.deploy.archive import Archive

@@ -65,12 +65,12 @@ class Archive:
                 return number
 
     def take_number(self, number: int) -> None:
-        """Have `claim_number` give only later ones than *number*, which came from where the state is another one."""
+        """Note that *number* is in use, so that `claim_number` gives only later ones. A promoted release brings it along."""
         while number >= self.next_number():
             self._raise_to(number)
 
     def _raise_to(self, number: int) -> bool:
-        """Whether nobody was faster."""
+        """Note *number* as the last one. False when somebody else noted it, or a later one, first."""
         found = records.read(self._store, f"{self._app}/last", _Last)
         if found is not None and found.value.number >= number:
             return False

@@ -1,4 +1,4 @@
-"""The files that an image is made from: Dockerfile, `.dockerignore`, entry point. Pure; `image_build` runs them.
+"""The files that an image is made from: Dockerfile, `.dockerignore`, entry point. Pure; `image_builder` runs them.
 
 A context has the generated files at its top and the project below `app/`, so neither can hide the other. Everything works
 with plain `docker build`, the classic builder included.

@@ -132,7 +132,7 @@ class _Key(msgspec.Struct, frozen=True):
 
 
 def version_key(store: Store, folder: str, *, make: bool) -> bytes:
-    """The key of secret versions of one environment. Without one yet: a new one, which is kept when *make* says so."""
+    """The key that versions of secrets are made with in one environment. If it has none yet, a new one; *make* keeps it."""
     at = f"{folder}/version-key"
     while True:
         found = records.read(store, at, _Key)

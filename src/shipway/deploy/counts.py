@@ -85,7 +85,7 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """What a rollout has counted so far, and for how many seconds it was watched: kept, so that one that is resumed goes on."""
+    """What a rollout has counted so far, and for how many seconds. It is kept, so that a resumed rollout can go on from it."""
 
     counts: Counts = field(default_factory=Counts)
     elapsed_s: float = 0.0

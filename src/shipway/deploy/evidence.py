@@ -72,7 +72,7 @@ def service_errors(service: str, objective: str = "errors") -> Measure:
 
 
 def model_errors(model: str, objective: str = "errors") -> Measure:
-    """Calls that ended with an error of an upstream or the gateway are bad, also those cut after their status was sent."""
+    """Calls that ended with an error of an upstream or of the gateway are bad, also where the status was sent before."""
     name = metrics.MODEL_DURATION.name + "_count"
     where = {metrics.MODEL.name: re.escape(model)}
     label = metrics.ERROR_TYPE.name

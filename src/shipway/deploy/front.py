@@ -44,14 +44,14 @@ def front_table(releases: Sequence[Release]) -> Table:
 
 
 def _counted_objectives(releases: Sequence[Release]) -> Table:
-    """The objectives that the gateway itself counts good and bad by, as the newest release has them: it is judged by them."""
+    """The objectives that the gateway itself counts by, from the newest release, since that is the one to be judged."""
     newest = max(releases, key=lambda release: release.number)
     objectives = newest.resolved.get("objectives", {})
     return {key: objectives[key] for key in COUNTED if key in objectives}
 
 
 def splits(table: Table) -> dict[str, frozenset[str]]:
-    """What has releases in the front *table*, by the name that the admin API has for it: `services.api` to `v3`, `v4`."""
+    """The releases of each service and model in the front *table*, as the admin API names it: `services.api` has `v3`, `v4`."""
     return {
         f"{section}.{name}": frozenset(part["releases"])
         for section in ("services", "models")
@@ -134,7 +134,7 @@ def _priced(model: Table) -> list[Any]:
 
 
 def _own_providers(table: Table, release: Release, lead: Table) -> Table:
-    """*table* in which every provider that the lead has otherwise, or not at all, has a name of this release's own."""
+    """*table* with each provider renamed after *release* that the lead lacks or has with other settings."""
     ours, theirs = with_built_in(table)["providers"], with_built_in(lead)["providers"]
     renamed = {name: f"{name}-{release.name}" for name in ours if ours[name] != theirs.get(name)}
     if not renamed:

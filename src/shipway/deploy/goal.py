@@ -35,13 +35,13 @@ def goal_of(release: Release, app: App, standing: Standing, observed: Layout, *,
 
 
 def standby_of(number: int, standing: Standing, observed: Layout) -> int | None:
-    """What can stand by behind *number*: the release before, or the one that does already when the same is deployed again."""
+    """The release to keep ready behind *number*: the one that serves now, or if that is *number* itself, the one ready now."""
     before = standing.current if standing.current != number else next(iter(observed.front[1:]), None)
     return before if before in observed.front else None
 
 
 def intended(observed: Layout, replicas: Mapping[int, dict[str, int]]) -> Layout:
-    """*observed* as it was meant to be: with all *replicas* of the releases that serve, also those that are ill just now."""
+    """*observed*, but with all *replicas* that the releases should have, also those that are down at the moment."""
     return msgspec.structs.replace(observed, running={**observed.running, **replicas})
 
 

@@ -92,7 +92,7 @@ def propose_deploy(site: Site, number: int, *, build: bool, at_once: bool = Fals
 
 
 def propose_promotion(site: Site, release: Release) -> Proposal:
-    """What it would do to bring *release*, which another environment has, here: nothing is built, only overrides differ.
+    """What it would take to bring *release* here from another environment. Nothing is built; only overrides differ.
 
     Raises:
         UnsupportedError, SecretError: As for a deploy.
@@ -143,7 +143,7 @@ def propose_rollback(site: Site, number: int | None) -> Proposal:
 
 
 def _previous(standing: Standing, unfinished: Entry | None) -> int | None:
-    """What served before the current release, or when a rollout that leads forward was begun: no matter how far that came."""
+    """The release before the current one. In a rollout: the one that served when it began, however far it has come."""
     forward = unfinished is not None and unfinished.kind in ("deploy", "promote", "abort")
     return unfinished.stood.current if unfinished is not None and forward else standing.previous
 

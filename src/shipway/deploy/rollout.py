@@ -78,7 +78,7 @@ def decide(step: Hold, look: Look, verdict: Verdict | None) -> tuple[Next, str]:
 
 
 def fails_outright(arms: Arms) -> bool:
-    """Whether most answers of the new release are bad, and not those of the one before, which would be an incident of both."""
+    """Whether most answers of the new release are bad while those of the old one are not; else the cause is outside of both."""
     canary, baseline = arms.canary, arms.baseline
     is_shared = baseline.total > 0 and baseline.bad_rate >= SHARED_RATE
     return canary.bad >= OUTRIGHT_BAD and canary.bad_rate >= OUTRIGHT_RATE and not is_shared

@@ -213,8 +213,8 @@ def _model_target(app: App, name: str, model: Model, around: Surroundings) -> Mo
 
 
 def _generation(app: App, name: str, release: str, groups: tuple[Group, ...]) -> bytes:
-    """What an answer of *release* comes from: with another upstream, or unchecked by a guard that there is now, it is another
-    answer, whatever the release is called."""
+    """What kept answers of *release* depend on. After its upstreams or guards have changed the old ones are not given any
+    more, even if the release has the same name."""
     model = app.models[name]
     upstreams = [[one.upstream.label, one.endpoint.authority.decode()] for group in groups for one in group.candidates]
     guards = [[repr(use), repr(app.guards[use.name])] for use in model.guards]

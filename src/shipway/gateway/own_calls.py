@@ -37,7 +37,7 @@ Answer = Callable[[Call, ModelPath], Awaitable[None]]
 
 
 class OwnExchange(Exchange):
-    """An exchange with nobody: what would be sent is kept here. It is told to stop where another is told that its client left.
+    """An exchange with nobody: what would be sent is kept here. It is told to stop as an exchange whose client left is.
 
     Attributes:
         answer: The body of its response.

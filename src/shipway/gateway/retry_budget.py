@@ -98,8 +98,8 @@ def parse_retry_after(value: bytes, now_wall_s: float) -> float | None:
 
 
 def asked_wait_s(retry_after: bytes | None, retry_after_ms: bytes | None, now_wall_s: float) -> float | None:
-    """Seconds that an upstream asks to be left alone, by `Retry-After` or by OpenAI's finer `retry-after-ms`; None if it
-    asks for nothing that makes sense."""
+    """Seconds that an upstream asks to be left alone: by OpenAI's `retry-after-ms`, else by `Retry-After`; None if neither
+    makes sense."""
     if retry_after_ms is not None and (delta := _DELTA.fullmatch(retry_after_ms.strip(b" \t"))):
         return min(float(delta[0]) / 1000.0, LONGEST_RETRY_AFTER_S) if len(delta[1]) < 12 else LONGEST_RETRY_AFTER_S
     return None if retry_after is None else parse_retry_after(retry_after, now_wall_s)

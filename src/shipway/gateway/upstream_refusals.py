@@ -94,7 +94,7 @@ async def refuse_status(attempt: Attempt, response: ResponseHead, reading: Readi
 
 
 def busy_in_band(kind: str, wait_s: float | None) -> Busy | None:
-    """What an error of that *kind* (`Refusal.kind`) means that was said before the first token; None: a fault like any other."""
+    """What an error of this *kind* (`Refusal.kind`) in a stream means before the first token; None for an ordinary fault."""
     status = _BUSY_KINDS.get(kind)
     return None if status is None else Busy.saying(status, wait_s, "error")
 

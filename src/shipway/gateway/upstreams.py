@@ -80,8 +80,8 @@ class Endpoint:
 
 
 class Endpoints:
-    """Every endpoint of the process, by address, what TLS asks of it, and upstream: a model or an account that fails or
-    is limited leaves the others at its address alone."""
+    """Every endpoint of the process, by address, TLS settings and upstream. So a model or an account that fails or is
+    limited does not affect the others at its address."""
 
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox

@@ -78,7 +78,7 @@ class StateFolder:
 
 
 def open_own_file(path: Path, flags: int) -> int:
-    """Open *path* with mode 0600 should it be made, without following a link and without waiting for a pipe's other end.
+    """Open *path*, without following a link or waiting for a pipe's other end. A file that is made gets mode 0600.
 
     Raises:
         OSError: It cannot be opened, or is not a plain file.

@@ -143,7 +143,7 @@ def _placed(
 
 
 async def _wait(call: Call, flight: Flight, *, stream: bool) -> Found | None:
-    """The answer that another call is getting; None when this one is to ask itself, which it then must report to *flight*.
+    """The answer that another call has got. None: this call has to ask the model itself, and report to *flight*.
 
     While it waits a client of a stream is sent comments, as it would be while it waits for the model. They come with the
     header of a miss, since nobody knows yet.

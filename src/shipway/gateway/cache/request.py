@@ -100,7 +100,7 @@ def may_be_kept(path: ModelPath, request: ModelRequest, *, deterministic: bool) 
 
 
 def wishes(cache_control: bytes) -> tuple[bool, float]:
-    """What a client's `Cache-Control` (b"" for none) wants: whether its answer may be kept, and how old one that is given may be.
+    """What a client's `Cache-Control` (b"" for none) asks for: whether its answer may be kept, and how old a kept one may be.
 
     `no-store` wants neither; `no-cache` an answer made now, which may be kept (RFC 9111, section 5.2.1).
     """

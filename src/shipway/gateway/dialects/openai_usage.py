@@ -18,7 +18,7 @@ _OUTPUT_DETAILS = ("completion_tokens_details", "output_tokens_details", "output
 
 
 def read_usage(said: object) -> TokenUsage:
-    """The classes of a report, which may be anything. Of what is heard by the second (`type` is `duration`) it says nothing."""
+    """The classes of a report, which may be anything. One in seconds of audio (`type` is `duration`) has none."""
     usage = members(said)
     return classes_of(
         counted(_first(usage, _INPUT)),

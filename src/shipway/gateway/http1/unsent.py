@@ -34,8 +34,8 @@ class Unsent:
 
 
 def _unsent_bytes(transport: asyncio.Transport) -> int:
-    """What the client has not confirmed yet: here and in the system's buffer, of which large ones tell nothing while they
-    are being emptied."""
+    """What the client has not confirmed yet. The transport's own buffer alone does not tell: the system's buffer may be
+    large, and nothing moves here while that one empties."""
     unsent = transport.get_write_buffer_size()
     handle = transport.get_extra_info("socket")
     try:
