@@ -108,6 +108,13 @@ def test_what_an_interrupted_write_left_is_passed_over(tmp_path: Path) -> None:
     assert store.keys("a") == ["a/b"]
 
 
+def test_what_an_interrupted_write_left_is_gone_after_the_next_one(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / ".new-1234").write_bytes(b"half")
+    DirectoryStore(tmp_path).put("a/b", b"one", None)
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["b"]
+
+
 def _count_up(root: Path, times: int) -> None:
     store = DirectoryStore(root)
     done = 0

@@ -119,6 +119,14 @@ def test_a_long_alternation_stays_bounded_and_exact() -> None:
         assert split.shares() == pytest.approx(shares(weights), abs=1e-6)
 
 
+def test_a_split_of_too_many_parts_is_made_anew() -> None:
+    owners = tuple(f"v{number % 3}" for number in range(MAX_PARTS))
+    split = Split(tuple((number + 1) / MAX_PARTS for number in range(MAX_PARTS)), owners)
+    # Half of what v2 has goes to a fourth release, which cuts one part in two: one more than there may be.
+    taken = {**split.shares(), "v2": split.shares()["v2"] - 0.5 / MAX_PARTS, "v3": 0.5 / MAX_PARTS}
+    assert split.reweighted(taken) == Split.of(taken)
+
+
 @pytest.mark.parametrize(
     "weights", [{}, {"v1": 0.0}, {"v1": -1.0, "v2": 2.0}, {"v1": math.nan}, {"v1": math.inf, "v2": 1.0}]
 )
