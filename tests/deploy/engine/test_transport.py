@@ -1,9 +1,5 @@
 """The client against an engine that is not there, that is silent, and that breaks off."""
 
-import socket
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,31 +8,7 @@ from shipway.deploy.engine.client import Engine
 from shipway.deploy.engine.streams import frames
 from shipway.deploy.engine.transport import DEFAULT_SOCKET, Transport, socket_of
 from shipway.errors import EngineError, EngineUnavailableError, NoSpaceError, UsageError
-
-Serve = Callable[[socket.socket], None]
-
-
-@contextmanager
-def _engine(path: Path, serve: Serve) -> Iterator[Engine]:
-    """An engine that answers one connection with *serve*."""
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(str(path))
-        listener.listen()
-        thread = threading.Thread(target=_once, args=(listener, serve))
-        thread.start()
-        yield Engine(Transport(path))
-        thread.join(5)
-
-
-def _once(listener: socket.socket, serve: Serve) -> None:
-    connection, _ = listener.accept()
-    with connection:
-        connection.recv(65536)
-        serve(connection)
-
-
-def _says(text: str) -> Serve:
-    return lambda connection: connection.sendall(text.encode())
+from tests.deploy.engine.one_answer import answers, engine_that, says
 
 
 @pytest.mark.parametrize(
@@ -59,14 +31,14 @@ def test_an_engine_that_does_not_run_is_said_to_be_so(tmp_path: Path) -> None:
 
 
 def test_an_engine_that_breaks_off_is_an_error(tmp_path: Path) -> None:
-    half = _says("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
-    with _engine(tmp_path / "s", half) as engine, pytest.raises(EngineError, match="broke off"):
+    half = says("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
+    with engine_that(half, tmp_path / "s") as engine, pytest.raises(EngineError, match="broke off"):
         engine.version()
 
 
 def test_a_failure_inside_a_stream_is_what_it_means(tmp_path: Path) -> None:
     lines = '{"stream":"Step 1"}\r\n{"error":"write /x: no space left on device"}\r\n'
-    with _engine(tmp_path / "s", _says(f"HTTP/1.1 200 OK\r\nContent-Length: {len(lines)}\r\n\r\n{lines}")) as engine:
+    with engine_that(answers(200, lines), tmp_path / "s") as engine:
         seen = engine.build(b"", "t", "host", {})
         assert next(seen) == "Step 1"
         with pytest.raises(NoSpaceError):
