@@ -286,6 +286,13 @@ CASES: list[tuple[str, list[str]]] = [
         ],
     ),
     (
+        API.replace('app = "main:app"', 'releases.a.url = ["http://x:0", "http://x:65536"]'),
+        [
+            'services.api.releases.a.url[0]: expected "http(s)://host" or "http(s)://host:port" without a path, found "http://x:0"',
+            'services.api.releases.a.url[1]: expected "http(s)://host" or "http(s)://host:port" without a path, found "http://x:65536"',
+        ],
+    ),
+    (
         API.replace('app = "main:app"', 'releases.v1 = { url = "http://x", weight = 0 }'),
         ["services.api.releases: every release has the weight 0: at least one needs more"],
     ),
