@@ -82,15 +82,16 @@ async def test_unhealthy_replica_of_a_provider_is_left_out_and_comes_back(
     assert await who_answers() == {"first", "second"}
 
 
+@pytest.mark.parametrize("status", [302, 404, 500])
 async def test_only_address_of_a_service_is_asked_even_when_it_looks_unhealthy(
-    start_gateway: StartGateway, service: Callable[[str], Awaitable[Sick]]
+    start_gateway: StartGateway, service: Callable[[str], Awaitable[Sick]], status: int
 ) -> None:
     only = await service("only")
     gateway = await start_gateway(
         f'name = "app"\n[services.web]\nurl = "{only.url}"\nroutes = ["/"]\n{HEALTH}'
         '[gateway]\ndrain = "1s"\ngrace = "1ms"\n'
     )
-    only.status = 500
+    only.status = status
     await until_health(gateway, [False])
     assert (await gateway.http.get("/x")).headers["x-who"] == "only"
 
