@@ -65,6 +65,17 @@ async def test_limits_of_the_listener_change_with_a_reload(start_gateway: StartG
     assert (await gateway.ask(request)).status == 414
 
 
+async def test_connections_to_an_address_that_is_gone_from_the_file_are_closed(
+    start_gateway: StartGateway, service: EchoService
+) -> None:
+    gateway = await start_gateway(service_app(service.url))
+    assert (await gateway.http.get("/x")).status_code == 200
+    assert 'shipway_connections_open{side="upstream"} 1' in await gateway.metrics()
+    gateway.app_file.write_text(service_app("http://127.0.0.1:1"))
+    assert (await reload(gateway)).status_code == 200
+    assert 'shipway_connections_open{side="upstream"} 0' in await gateway.metrics()
+
+
 async def test_broken_file_is_refused_with_all_its_problems_and_changes_nothing(
     start_gateway: StartGateway, service: EchoService, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -44,6 +44,16 @@ def test_the_release_before_stands_by_with_blue_green_or_when_asked(
     assert Rollout.model_validate({"strategy": strategy, "standby": standby}).keeps_standby is keeps
 
 
+@pytest.mark.parametrize(
+    ("settings", "settles_s"),
+    [({"min_time": 60.0}, 15.0), ({"min_time": 600.0}, 30.0), ({"min_time": 60.0, "settle": 90.0}, 90.0)],
+)
+def test_a_canary_settles_for_a_quarter_of_its_step_at_most_half_a_minute(
+    settings: dict[str, float], settles_s: float
+) -> None:
+    assert Rollout.model_validate({"strategy": "canary", **settings}).settles_s == settles_s
+
+
 def test_objectives_are_shares_and_an_environment_changes_one(load: Callable[..., App]) -> None:
     text = BASE + (
         '[objectives]\navailability = "99.5%"\nfirst_token = "95% under 800ms"\n'
@@ -57,6 +67,10 @@ def test_objectives_are_shares_and_an_environment_changes_one(load: Callable[...
 @pytest.mark.parametrize(
     ("table", "expected"),
     [
+        (
+            'rollout = { steps = ["5%", "5%"] }',
+            'rollout.steps: expected shares that rise, each below 100%, found "5%" there',
+        ),
         ('rollout = "carnary"', 'rollout: expected "rolling", "blue_green" or "canary", found "carnary"'),
         ("rollout = 3", "rollout: expected a string or a table, found a whole number"),
         (
