@@ -12,7 +12,7 @@ PACKAGE = ROOT / "src" / "shipway"
 
 BELOW_SPEC = frozenset({"errors", "secret"})
 BELOW_PLANES = BELOW_SPEC | {"spec"}
-PARTS_OF_GATEWAY = frozenset({"monitoring", "security", "store"})
+PARTS_OF_GATEWAY = frozenset({"cost", "monitoring", "security", "store"})
 
 ALLOWED: dict[str, frozenset[str]] = {
     # `shipway.Gateway`, imported when it is asked for.
@@ -21,7 +21,9 @@ ALLOWED: dict[str, frozenset[str]] = {
     "errors": frozenset(),
     "secret": frozenset({"errors"}),
     "spec": BELOW_SPEC,
-    "monitoring": BELOW_PLANES,
+    "cost": BELOW_PLANES,
+    # What a call used is said in the classes that are priced.
+    "monitoring": BELOW_PLANES | {"cost"},
     "security": BELOW_PLANES,
     "store": BELOW_PLANES,
     # The data plane starts without a cloud SDK, and a rollout reads it over HTTP: gateway and deploy never meet.

@@ -169,3 +169,22 @@ def test_a_guard_whose_module_is_not_there_is_a_problem(shipway: Shipway, projec
     assert outcome.code == 1
     assert 'guards.g.call: no module "my_guards" in' in outcome.stderr
     assert shipway("check", project({"my_guards.py": ""})).code == 0
+
+
+MONEY = """
+name = "a"
+[models.chat]
+upstreams = ["openai/gpt-5-mini", { model = "own/m", price = { input = "1 USD/Mtok" } }, "own/n"]
+[providers.own]
+kind = "openai"
+base_url = "http://10.0.0.7:8000/v1"
+"""
+
+
+def test_an_unknown_price_matters_where_cost_is_an_objective(shipway: Shipway, project: Project) -> None:
+    def warnings(text: str) -> list[str]:
+        found = shipway("check", project({"shipway.toml": text}), "--json").json["warnings"]
+        return [one["path"] for one in found if "costs" in one["message"]]
+
+    assert warnings(MONEY) == []
+    assert warnings(MONEY + '[objectives]\ncost = "95% under 0.02 USD"\n') == ["models.chat.upstreams[2]"]

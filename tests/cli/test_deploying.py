@@ -313,7 +313,7 @@ def test_of_two_deployers_one_is_told_who_the_other_is(shipway: Shipway, root: P
     assert outcome.code == 1
     assert re.fullmatch(
         rf"error: prod is being changed by \S+ \(process {first.pid}\), since 20\d\d-\S+Z \(\d+ s ago\)\n"
-        r"hint: wait for it, or when it is gone for good: shipway resume prod --take-over\n",
+        r"hint: wait for it; if it is gone for good its lease ends in \d+ s, or now by: shipway resume prod --take-over\n",
         outcome.stderr,
     )
     assert first.communicate(timeout=30)[0] == "v1 serves in prod\n"

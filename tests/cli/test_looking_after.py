@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from shipway.cli.exec import input_of
+from shipway.cli.status import since_words
 from tests.cli.conftest import Project, Shipway
 
 APP = """
@@ -45,3 +47,27 @@ def test_export_writes_into_an_empty_folder_alone(shipway: Shipway, shop: Path, 
     assert (target / "docker-compose.yml").is_file()
     again = shipway("export", "prod", "--app", shop, "-o", target)
     assert (again.code, "is not an empty folder" in again.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("stdin", "tty", "sits_here", "reads", "terminal"),
+    [
+        (None, None, False, False, False),  # in a script: its input is its own
+        (True, None, False, True, False),
+        (None, None, True, True, True),
+        (None, False, True, False, False),
+        (True, False, True, True, False),
+        (False, None, True, False, False),
+        (None, True, False, True, True),  # typed here, printed into a file
+    ],
+)
+def test_exec_reads_what_is_typed_and_what_it_is_told_to(
+    stdin: bool | None, tty: bool | None, sits_here: bool, reads: bool, terminal: bool
+) -> None:
+    assert input_of(stdin, tty, sits_here=sits_here) == (reads, terminal)
+
+
+def test_how_long_something_runs_is_said_whatever_the_zone_of_the_reader() -> None:
+    now_s = 1_795_774_905.0
+    assert since_words("2026-11-27T10:16:36.123456789Z", now_s) == "5 min"
+    assert since_words("", now_s) == ""

@@ -96,6 +96,8 @@ def test_help_fits_80_columns(shipway: Shipway, arguments: list[str], monkeypatc
     outcome = shipway(*arguments)
     assert outcome.code == 0
     assert max(len(line) for line in outcome.stdout.splitlines()) <= 80
+    command = "" if arguments == ["--help"] else arguments[0]
+    assert f"  Example: `shipway {command}" in outcome.stdout or not command
 
 
 def test_colours_are_for_terminals_that_want_them(monkeypatch: pytest.MonkeyPatch, shipway: Shipway) -> None:

@@ -1,5 +1,6 @@
 """The real gateway in a process of its own, and services behind it that are threads of the test."""
 
+import json
 import os
 import socket
 import subprocess
@@ -18,6 +19,7 @@ from shipway.secret import Secret
 from shipway.spec.objectives import Objectives
 
 TOKEN = "admin-test-token-1"
+KEY = "sk-test-key-1"
 
 
 class Service:
@@ -50,6 +52,35 @@ class Service:
         self._server.server_close()
 
 
+class Model:
+    """Speaks OpenAI's API; each answer is reported to have *output_tokens*."""
+
+    def __init__(self, output_tokens: int) -> None:
+        usage = {"prompt_tokens": 100, "completion_tokens": output_tokens}
+        choice = {"index": 0, "message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}
+        body = json.dumps({"object": "chat.completion", "choices": [choice], "usage": usage}).encode()
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                self.rfile.read(int(self.headers["content-length"]))
+                head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+                self.wfile.write(head.encode() + body)
+
+            def log_message(self, format: str, *arguments: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.base_url = f"http://127.0.0.1:{self._server.server_port}/v1"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
 class Gateway:
     """The process; `configure` it before `start`, and as often as wanted after."""
 
@@ -75,7 +106,7 @@ class Gateway:
         ports = ["--port", str(self.port), "--admin-port", str(self.admin_port)]
         self._process = subprocess.Popen(
             [sys.executable, "-m", "shipway", "gateway", str(self.file.parent), *ports],
-            env={**os.environ, "SHIPWAY_ADMIN_TOKEN": TOKEN},
+            env={**os.environ, "SHIPWAY_ADMIN_TOKEN": TOKEN, "SHIPWAY_API_KEYS": KEY},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
@@ -96,6 +127,31 @@ class Gateway:
             connection.request("GET", "/", headers={"x-session-id": session})
             response = connection.getresponse()
             return response.status, response.read().decode()
+        finally:
+            connection.close()
+
+    def chat(self, session: str) -> tuple[str, str | None]:
+        """Ask the model `chat`. Returns: the answer's request id and release, where there are several."""
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            body = json.dumps({"model": "chat", "messages": [{"role": "user", "content": "hi"}]})
+            connection.request("POST", "/v1/chat/completions", body, {"x-session-id": session, "x-api-key": KEY})
+            response = connection.getresponse()
+            assert response.status == 200, response.read()
+            response.read()
+            return response.headers["x-request-id"], response.headers.get("x-shipway-release")
+        finally:
+            connection.close()
+
+    def label(self, request_id: str, release: str, label: str) -> bool:
+        """Whether it was counted."""
+        connection = HTTPConnection("127.0.0.1", self.admin_port, timeout=10)
+        try:
+            body = json.dumps({"request_id": request_id, "release": release, "label": label})
+            connection.request("POST", "/v1/labels", body, {"authorization": f"Bearer {TOKEN}"})
+            response = connection.getresponse()
+            assert response.status == 200, response.read()
+            return bool(json.loads(response.read())["counted"])
         finally:
             connection.close()
 

@@ -1,11 +1,13 @@
 """The records of releases, and what a release is made from."""
 
+import json
 import subprocess
 from pathlib import Path
 
 import msgspec
 import pytest
 
+from shipway import __version__
 from shipway.deploy import records
 from shipway.deploy.archive import Archive, Standing
 from shipway.deploy.candidate import secret_references, secret_version, version_key
@@ -67,11 +69,31 @@ def test_where_an_environment_stands_is_kept_by_environment() -> None:
     assert (archive.standing("prod"), archive.standing("staging")) == (Standing(1, (1, 2)), Standing())
 
 
-def test_a_record_of_a_later_shipway_is_refused() -> None:
+@pytest.mark.parametrize(
+    ("written", "later", "hint"),
+    [
+        ('"schema": 2', "a later Shipway", "shipway"),
+        ('"schema": 2, "shipway": "0.4.0"', "a later Shipway 0.4.0", "'shipway>=0.4.0'"),
+    ],
+)
+def test_a_record_of_a_later_shipway_is_refused(written: str, later: str, hint: str) -> None:
     store = MemoryStore()
-    store.put("shop/last", b'{"schema": 2, "value": {"number": "a form that we do not know"}}', None)
-    with pytest.raises(NewerStateError, match="shop/last was written by a later Shipway: it has schema 2, known is 1"):
+    record = '{%s, "value": {"number": "a form that we do not know"}}' % written  # noqa: UP031 - braces
+    store.put("shop/last", record.encode(), None)
+    with pytest.raises(NewerStateError) as error:
         Archive(store, "shop").next_number()
+    assert (error.value.message, error.value.hint) == (
+        f"shop/last was written by {later}: it has schema 2, known to this one ({__version__}) is 1",
+        f"pip install --upgrade {hint}",
+    )
+
+
+def test_a_record_says_which_shipway_wrote_it() -> None:
+    store = MemoryStore()
+    Archive(store, "shop").claim_number()
+    entry = store.get("shop/last")
+    assert entry is not None
+    assert json.loads(entry.value) == {"schema": 1, "value": {"number": 1}, "shipway": __version__}
 
 
 @pytest.mark.parametrize("value", [b"", b"{}", b"[1]", b'{"schema": 1, "value": {}}', b"\xff", b'{"schema": "1"}'])

@@ -1,15 +1,26 @@
 """What of an app file a target cannot honour."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from shipway.deploy.capabilities import BY_THE_GATEWAY, losses, matches, refuse_losses, refuse_unchecked
+from shipway.deploy.capabilities import (
+    BY_THE_GATEWAY,
+    losses,
+    matches,
+    refuse_losses,
+    refuse_unchecked,
+    refuse_what_stays_here,
+)
 from shipway.deploy.targets import Capabilities
 from shipway.errors import UnsupportedError
 from shipway.spec.app import App
 from shipway.spec.environments import Environment
+from shipway.spec.guards import Guard
 from shipway.spec.health import Health
+from shipway.spec.models import Model
+from shipway.spec.providers import Provider, built_in_providers
 from shipway.spec.services import Service
 
 SOME = Capabilities(
@@ -82,3 +93,45 @@ def test_a_service_that_nobody_can_tell_to_be_ready_is_refused_unless_that_is_ac
 )
 def test_a_pattern_means_a_setting_and_all_below_it(pattern: str, keys: tuple[str, ...], expected: bool) -> None:
     assert matches(pattern, keys) is expected
+
+
+LOCAL = Model.model_validate({"upstreams": ["local/smollm2-135m-instruct"]})
+BEDROCK = Model.model_validate({"upstreams": ["bedrock/nova"]})
+
+
+@pytest.mark.parametrize(
+    ("parts", "message", "hint"),
+    [
+        (
+            {"guards": {"words": Guard(call="app:words")}},
+            "guards.words.call: app:words is the app's own code, which is not in the gateway's image",
+            "serve it over HTTP, and set url in [environments.prod.guards.words]",
+        ),
+        (
+            {"models": {"chat": LOCAL}},
+            "models.chat: local/smollm2-135m-instruct is run by shipway up alone, not yet on the target docker",
+            "run a model server there, and name it as a provider: "
+            '[providers.NAME] with kind = "openai" and base_url = "http://HOST:PORT/v1"',
+        ),
+        (
+            {"models": {"chat": BEDROCK}},
+            "providers.bedrock.region: the AWS_REGION of this machine is not where the gateway runs",
+            'set region in [providers.bedrock], such as "eu-central-1"',
+        ),
+    ],
+    ids=["guard by call", "local model", "region"],
+)
+def test_what_is_on_this_machine_alone_is_refused_even_if_its_loss_would_be_accepted(
+    parts: dict[str, Any], message: str, hint: str
+) -> None:
+    with pytest.raises(UnsupportedError) as error:
+        refuse_what_stays_here(_app("guards.*", "models.*", "providers.*").model_copy(update=parts))
+    assert (error.value.message, error.value.hint) == (message, hint)
+
+
+def test_an_app_that_needs_nothing_of_this_machine_is_not_refused() -> None:
+    providers = {**built_in_providers(), "bedrock": Provider(kind="bedrock", region="eu-central-1")}
+    guards = {"words": Guard(url="http://guard:9000")}
+    refuse_what_stays_here(
+        _app().model_copy(update={"models": {"chat": BEDROCK}, "providers": providers, "guards": guards})
+    )

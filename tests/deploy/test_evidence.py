@@ -10,9 +10,11 @@ from shipway.deploy.evidence import (
     Series,
     counted,
     kept,
+    model_cost,
     model_duration,
     model_errors,
     model_first_token,
+    quality,
     service_duration,
     service_errors,
     service_rejections,
@@ -48,6 +50,12 @@ class Gateway:
             self.registry.child(metrics.MODEL_DURATION, *who, error).observe(seconds)
             self.registry.child(metrics.FIRST_TOKEN, *who).observe(seconds)
 
+    def costs(self, release: str, result: str, times: int, *, model: str = "chat") -> None:
+        self.registry.child(metrics.COST_OBJECTIVE, model, release, result).inc(times)
+
+    def is_labelled(self, release: str, label: str, times: int) -> None:
+        self.registry.child(metrics.QUALITY_LABELS, release, label).inc(times)
+
     def scrape(self) -> Scrape:
         return parse_scrape(render(self.registry))
 
@@ -57,7 +65,7 @@ def _registry() -> Registry:
     registry.allow(metrics.TARGET, ["api", "api2", "chat"])
     registry.allow(metrics.RELEASE, ["v1", "v2"])
     registry.allow(metrics.PROVIDER, ["openai"])
-    registry.allow(metrics.MODEL, ["chat"])
+    registry.allow(metrics.MODEL, ["chat", "chat2"])
     registry.allow(metrics.ERROR_TYPE, CODES)
     return registry
 
@@ -205,3 +213,20 @@ def test_other_sources_are_measures_too() -> None:
     assert _counted(before, after, quality) == {"quality": Arms(Tally(8, 2), Tally())}
     with pytest.raises(ValueError, match="either good or bad"):
         Measure("quality", Series("answers_total", {}))
+
+
+def test_what_the_gateway_told_apart_itself_is_taken_as_it_is() -> None:
+    gateway = Gateway()
+    gateway.costs("v2", "bad", 50)
+    gateway.is_labelled("v1", "good", 7)
+    before = gateway.scrape()
+    gateway.costs("v2", "bad", 3)
+    gateway.costs("v2", "good", 4)
+    gateway.costs("v1", "good", 90)
+    gateway.costs("v1", "bad", 90, model="chat2")
+    gateway.is_labelled("v2", "bad", 2)
+    gateway.is_labelled("v1", "good", 5)
+    assert _counted(before, gateway.scrape(), model_cost("chat"), quality()) == {
+        "cost": Arms(Tally(4, 3), Tally(90, 0)),
+        "quality": Arms(Tally(0, 2), Tally(5, 0)),
+    }

@@ -91,3 +91,10 @@ def test_a_service_called_as_the_gateway_is_refused(project: Path) -> None:
     (project / "shipway.toml").write_text(APP.replace("[services.search]", "[services.gateway]"))
     with pytest.raises(UnsupportedError, match='called "gateway"'):
         exported_files(load_app(project, "prod"), tables(project, "prod")[1])
+
+
+def test_what_only_runs_on_this_machine_is_not_exported(tmp_path: Path) -> None:
+    text = 'name = "shop"\n[models.chat]\nupstreams = ["local/smollm2-135m-instruct"]\n'
+    (tmp_path / "shipway.toml").write_text(text)
+    with pytest.raises(UnsupportedError, match=r"models\.chat: local/smollm2-135m-instruct is run by shipway up alone"):
+        exported_files(load_app(tmp_path), tables(tmp_path, "dev")[1])

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shipway.deploy.front import as_toml, front_table, shares_anything, splits
+from shipway.deploy.releases import Release
 from shipway.spec.load import load_app
 from tests.deploy.records import release
 
@@ -69,6 +70,34 @@ def test_models_that_differ_share_the_traffic_and_others_do_not() -> None:
         },
         "same": {"upstreams": ["openai/b"]},
     }
+
+
+def test_a_price_that_a_model_states_stays_with_the_upstreams_of_its_release() -> None:
+    dear, cheap = {"input": "3 USD/Mtok"}, {"input": "1 USD/Mtok"}
+    own = {"model": "openai/own", "price": cheap}
+    old = {"models": {"chat": {"upstreams": ["openai/a", own], "price": dear}}}
+    new = {"models": {"chat": {"upstreams": [{"model": "openai/b", "weight": 2}], "price": cheap}}}
+    newest = {"models": {"chat": {"upstreams": ["openai/c"]}}}
+    front = front_table([release(3, old), release(4, new), release(5, newest)])
+    assert front["models"]["chat"] == {
+        "releases": {
+            "v3": {"upstreams": [{"price": dear, "model": "openai/a"}, own], "weight": 1.0},
+            "v4": {"upstreams": [{"price": cheap, "model": "openai/b", "weight": 2}], "weight": 0.0},
+            "v5": {"upstreams": ["openai/c"], "weight": 0.0},
+        }
+    }
+
+
+def test_the_gateway_counts_by_the_objectives_of_the_newest_release_whoever_leads() -> None:
+    def declared(number: int, cost: str) -> Release:
+        objectives = {"availability": "99.5%", "cost": cost}
+        return release(number, {"services": {"api": API}, "objectives": objectives})
+
+    old, new = declared(3, "95% under 0.02 USD"), declared(4, "95% under 0.03 USD")
+    assert [front_table(both)["objectives"] for both in ([old, new], [new, old])] == [
+        {"cost": "95% under 0.03 USD"},
+        {"cost": "95% under 0.03 USD"},
+    ]
 
 
 def test_three_releases_of_a_model_stand_side_by_side() -> None:

@@ -5,18 +5,24 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http.client import IncompleteRead
+from pathlib import Path
 
 import pytest
 
-from shipway.deploy.counts import Arms, Tally
+from shipway.deploy.counts import Arms, Counts, Tally
 from shipway.deploy.gateway_admin import AdminAddress, GatewayAdmin, bucket, measures
+from shipway.deploy.judging import judge_of
+from shipway.deploy.releases import Release
+from shipway.deploy.verdict import Outcome
 from shipway.errors import TrafficError
 from shipway.monitoring import metrics
 from shipway.secret import Secret
-from shipway.spec.objectives import Objectives, parse_within
-from tests.deploy.real_gateway import TOKEN, Gateway, Service, free_port
+from shipway.spec.objectives import Objectives, parse_quality, parse_within, parse_within_cost
+from shipway.spec.rollout import Rollout
+from tests.deploy.real_gateway import TOKEN, Gateway, Model, Service, free_port
 from tests.deploy.records import release
 
+PRICE = {"input": "1 USD/Mtok", "output": "10 USD/Mtok"}
 API = {"services": {"api": {"app": "main:app", "public": True}}}
 
 
@@ -95,6 +101,44 @@ def test_answers_that_break_off_are_counted_against_their_release(scene: Scene) 
     assert admin.counted(4, 3)["availability"] == Arms(Tally(1, 3), Tally(2, 0))
 
 
+def test_money_and_labels_are_counted_for_both_releases_of_a_model(tmp_path: Path) -> None:
+    models = {3: Model(output_tokens=10), 4: Model(output_tokens=11)}
+    gateway = Gateway(tmp_path)
+
+    def released(number: int) -> Release:
+        """The price makes 10 tokens out cost exactly what the objective allows."""
+        table = {
+            "providers": {"own": {"kind": "openai", "base_url": models[number].base_url}},
+            "models": {"chat": {"upstreams": [f"own/m{number}"], "price": PRICE}},
+            "objectives": {"cost": "95% under 0.0002 USD", "quality": "90% good"},
+        }
+        return release(number, table)
+
+    objectives = Objectives(cost=parse_within_cost("95% under 0.0002 USD"), quality=parse_quality("90% good"))
+    try:
+        gateway.configure([released(3), released(4)])
+        gateway.start()
+        admin = gateway.admin(lambda number: [], objectives)
+        admin.shift({3: 0.5, 4: 0.5})
+        admin.counted(4, 3)
+        answers = [gateway.chat(f"s{at}") for at in range(40)]
+        served = {number: sum(name == f"v{number}" for _, name in answers) for number in (3, 4)}
+        assert all(gateway.label(one, str(name), "good" if name == "v3" else "bad") for one, name in answers)
+        assert not any(gateway.label(one, str(name), "good") for one, name in answers)
+        counts = admin.counted(4, 3)
+        assert served[3] + served[4] == 40
+        assert min(served.values()) > 0
+        assert counts["cost"] == counts["quality"] == Arms(Tally(0, served[4]), Tally(served[3], 0))
+        assert counts["availability"] == Arms(Tally(served[4], 0), Tally(served[3], 0))
+        assert admin.counted(4, 3)["cost"] == Arms()
+        verdict = judge_of(objectives, Rollout(strategy="canary"))(Counts().plus(0.5, counts), 10.0)
+        assert (verdict.outcome, verdict.objective in ("cost", "quality")) == (Outcome.ROLL_BACK, True)
+    finally:
+        gateway.close()
+        for model in models.values():
+            model.close()
+
+
 def test_what_is_under_way_is_seen_until_it_ends(scene: Scene) -> None:
     admin = scene.admin()
     scene.services[3].slow_s = 0.5
@@ -137,7 +181,12 @@ def test_a_gateway_that_is_not_there_is_said() -> None:
 
 
 def test_objectives_are_counted_in_all_that_is_shared() -> None:
-    objectives = Objectives(first_token=parse_within("95% under 800ms"), latency=parse_within("90% under 2s"))
+    objectives = Objectives(
+        first_token=parse_within("95% under 800ms"),
+        latency=parse_within("90% under 2s"),
+        cost=parse_within_cost("95% under 0.02 USD"),
+        quality=parse_quality("90% good"),
+    )
     found = [(one.objective, one.total.name) for one in measures(["services.api", "models.chat"], objectives)]
     assert found == [
         ("availability", "shipway_requests_total"),
@@ -145,6 +194,8 @@ def test_objectives_are_counted_in_all_that_is_shared() -> None:
         ("availability", "gen_ai_server_request_duration_seconds_count"),
         ("latency", "gen_ai_server_request_duration_seconds_count"),
         ("first_token", "gen_ai_server_time_to_first_token_seconds_count"),
+        ("cost", "shipway_cost_objective_total"),
+        ("quality", "shipway_quality_labels_total"),
     ]
 
 

@@ -38,7 +38,9 @@ def test_the_loser_is_told_who_holds_it_and_since_when() -> None:
     assert error.value.message == (
         "prod is being changed by ann on ci-7 (process 41), since 2027-01-15T08:00:00Z (20 s ago)"
     )
-    assert error.value.hint == "wait for it, or when it is gone for good: shipway resume prod --take-over"
+    assert error.value.hint == (
+        "wait for it; if it is gone for good its lease ends in 10 s, or now by: shipway resume prod --take-over"
+    )
 
 
 def test_one_that_was_released_is_free_at_once_and_the_token_rises() -> None:

@@ -10,9 +10,16 @@ from shipway.deploy.operations import abort, deploy, destroying, promote, resume
 from shipway.deploy.proposals import propose_deploy
 from shipway.deploy.steps import Hold, Shift
 from shipway.deploy.verdict import Outcome, Verdict
-from shipway.errors import LeaseLostError, NotReadyError, RolledBackError, SecretError, UnknownReleaseError
+from shipway.errors import (
+    LeaseLostError,
+    NewerStateError,
+    NotReadyError,
+    RolledBackError,
+    SecretError,
+    UnknownReleaseError,
+)
 from shipway.testing.fake_target import World
-from tests.deploy.conftest import MakeStage, Stage, judged
+from tests.deploy.conftest import APP, MakeStage, Stage, judged
 
 STRATEGIES = ("rolling", "blue_green", "canary")
 
@@ -99,6 +106,7 @@ def test_a_canary_moves_in_steps_that_are_judged(make_stage: MakeStage) -> None:
         "judge v2 until there is a verdict: at least 1m and 100 requests",
         "traffic: v2 100 %",
         "watch v2 for 10s",
+        "verify that v2 is healthy, within 1m",
         "configure the gateway for v2, v1 beside it",
         "note v2 as the current release",
         "drain v1, at most 30s",
@@ -215,6 +223,71 @@ def test_the_verdict_of_the_app_s_objectives_rolls_a_bad_canary_back(make_stage:
     with pytest.raises(RolledBackError, match="worse than the baseline"):
         deploy(stage.site())
     assert stage.site().standing.current == 1
+
+
+MONEY_AND_QUALITY = """
+[models.chat]
+upstreams = ["openai/gpt-5-mini"]
+
+[environments.prod.rollout]
+strategy = "canary"
+min_time = "2s"
+deadline = "20s"
+
+[objectives]
+cost = "95% under 0.02 USD"
+quality = "90% good"
+"""
+
+
+def _with_objectives(make_stage: MakeStage) -> Stage:
+    """A canary with another model is next, whose baseline has 2% dear calls and 5% of its labels bad."""
+    text = APP.replace('rollout = "STRATEGY"\n', "") + MONEY_AND_QUALITY
+    stage = make_stage(text=text, secrets={"env:OPENAI_API_KEY": "sk-1"})
+    deploy(stage.site())
+    stage.change("openai/gpt-5-mini", "openai/gpt-5")
+    stage.world.bad_by = {"cost": {1: 0.02, 2: 0.02}, "quality": {1: 0.05, 2: 0.05}}
+    return stage
+
+
+def test_a_canary_that_costs_as_much_and_is_as_good_is_promoted(make_stage: MakeStage) -> None:
+    stage = _with_objectives(make_stage)
+    deploy(stage.site())
+    assert stage.site().standing.current == 2
+
+
+@pytest.mark.parametrize("objective", ["cost", "quality"])
+@pytest.mark.parametrize("part", [0.15, 0.9], ids=["more", "nearly all"])
+def test_a_canary_that_costs_more_or_is_worse_is_rolled_back_for_that(
+    make_stage: MakeStage, objective: str, part: float
+) -> None:
+    stage = _with_objectives(make_stage)
+    before = stage.world.layout()
+    stage.world.bad_by[objective][2] = part
+    with pytest.raises(RolledBackError, match=rf"v2 is rolled back: {objective}: \d+ "):
+        deploy(stage.site())
+    assert (stage.world.layout(), stage.site().standing.current) == (before, 1)
+
+
+@pytest.mark.parametrize("objective", ["cost", "quality"])
+def test_a_canary_of_which_nothing_is_known_in_an_objective_is_never_promoted(
+    make_stage: MakeStage, objective: str
+) -> None:
+    stage = _with_objectives(make_stage)
+    del stage.world.bad_by[objective]
+    with pytest.raises(
+        RolledBackError, match=f"the deadline of 20 s has passed, .*; {objective}: too little traffic, 0 canary"
+    ):
+        deploy(stage.site())
+
+
+def test_a_canary_whose_models_are_as_before_is_not_asked_what_they_cost(make_stage: MakeStage) -> None:
+    stage = _with_objectives(make_stage)
+    stage.change("openai/gpt-5", "openai/gpt-5-mini")
+    stage.change("replicas = 2", "replicas = 3")
+    del stage.world.bad_by["cost"]
+    deploy(stage.site())
+    assert stage.site().standing.current == 2
 
 
 def test_a_rollback_returns_with_the_configuration_and_builds_nothing(make_stage: MakeStage) -> None:
@@ -385,6 +458,18 @@ def test_after_everything_was_removed_a_deploy_begins_anew(make_stage: MakeStage
     assert list(stage.site().archive.all("prod")) == [1, 2]
 
 
+@pytest.mark.parametrize("record", ["journal", "standing"])
+def test_nothing_is_removed_where_a_later_shipway_is_at_work(make_stage: MakeStage, record: str) -> None:
+    stage = make_stage()
+    deploy(stage.site())
+    key = f"{stage.site().folder}/{record}"
+    entry = stage.store.get(key)
+    assert entry is not None
+    stage.store.put(key, b'{"schema": 2, "value": {}}', entry.version)
+    with pytest.raises(NewerStateError), destroying(stage.site()):
+        pytest.fail("it began")
+
+
 def test_there_may_be_nothing_to_resume_or_abort(make_stage: MakeStage) -> None:
     stage = make_stage()
     deploy(stage.site())
@@ -410,3 +495,24 @@ def test_a_standby_that_died_is_left_out(make_stage: MakeStage) -> None:
     del stage.world.running[1]
     done = deploy(stage.site())
     assert (done.kind, stage.world.layout().front) == ("repair", (2,))
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_release_that_dies_unnoticed_while_it_is_watched_does_not_replace_the_old_one(
+    make_stage: MakeStage, strategy: str
+) -> None:
+    stage = make_stage(strategy)
+    stage.judge = judged(Outcome.PROMOTE)
+    deploy(stage.site())
+    before = stage.world.layout()
+    stage.change("replicas = 2", "replicas = 3")
+
+    def moment(name: str) -> None:
+        if name == "while looking":
+            stage.world.running[2]["api"] = 0
+
+    stage.world.moment = moment
+    with pytest.raises(NotReadyError):
+        deploy(stage.site())
+    stage.world.moment = lambda name: None
+    assert (stage.world.layout(), stage.site().standing.current) == (before, 1)

@@ -28,7 +28,13 @@ RELEASES = (
     'releases.v1 = { url = "http://127.0.0.1:1", weight = 3 }\nreleases.v2 = { url = "http://127.0.0.1:1", weight = 1 }\n'
     '[gateway]\ndrain = "1s"\ngrace = "1ms"\n'
 )
-CLOSED = [("GET", "/v1/snapshot"), ("POST", "/v1/reload"), ("GET", "/v1/upstreams"), ("GET", "/v1/weights")]
+CLOSED = [
+    ("GET", "/v1/snapshot"),
+    ("POST", "/v1/reload"),
+    ("GET", "/v1/upstreams"),
+    ("GET", "/v1/weights"),
+    ("POST", "/v1/labels"),
+]
 
 
 @pytest.fixture
@@ -215,7 +221,7 @@ async def test_its_document_describes_every_route_and_every_answer(gateway: Runn
                     jsonschema.validate(answer.json(), described[media_type]["schema"])
                 assert media_type in described
                 asked += 1
-    assert asked == 2 * 9
+    assert asked == 2 * 10
 
 
 async def test_token_is_in_no_log_error_or_metric(gateway: RunningGateway, capfd: pytest.CaptureFixture[str]) -> None:

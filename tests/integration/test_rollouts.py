@@ -23,7 +23,7 @@ from shipway.errors import RolledBackError
 from shipway.secret import Secret
 from shipway.spec.load import load_app, tables
 from shipway.testing.fake_target import FakeTarget, World
-from tests.deploy.real_gateway import Gateway, Service
+from tests.deploy.real_gateway import Gateway, Model, Service
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
@@ -47,6 +47,26 @@ min_requests = 50
 deadline = "60s"
 watch = "1s"
 """
+
+
+MONEY_AND_QUALITY = """
+[providers.before]
+kind = "openai"
+base_url = "BEFORE"
+
+[providers.after]
+kind = "openai"
+base_url = "AFTER"
+
+[models.chat]
+upstreams = ["before/m"]
+price = { input = "1 USD/Mtok", output = "10 USD/Mtok" }
+
+[objectives]
+cost = "95% under 0.0002 USD"
+quality = "90% good"
+"""
+"""100 tokens in and 10 out cost exactly what the objective allows."""
 
 
 @dataclass
@@ -165,6 +185,47 @@ def test_a_bad_canary_is_rolled_back_by_itself(place: Place, bad_percent: int) -
     failed = place.seen[500, "v2"]
     assert {status for status, _ in place.seen} <= {200, 500}
     assert 0 < failed < 200
+
+
+def _chat_and_label(place: Place, bad_percent: int, ended: threading.Event) -> None:
+    """Ask the model and say of each answer whether it was good; of those of v2 so many were not."""
+    while not ended.is_set():
+        request_id, release = place.gateway.chat(f"{random.random()}")
+        if release is None:  # nothing else could have answered
+            continue
+        bad = release == "v2" and random.random() * 100 < bad_percent
+        place.gateway.label(request_id, release, "bad" if bad else "good")
+
+
+@pytest.mark.parametrize(
+    ("output_tokens", "bad_percent", "reason"),
+    [(10, 0, None), (11, 0, "cost"), (10, 60, "quality")],
+    ids=["as before", "dearer", "worse"],
+)
+def test_a_canary_with_another_model_is_judged_by_its_cost_and_its_labels(
+    place: Place, output_tokens: int, bad_percent: int, reason: str | None
+) -> None:
+    before, after, ended = Model(10), Model(output_tokens), threading.Event()
+    text = APP + MONEY_AND_QUALITY.replace("BEFORE", before.base_url).replace("AFTER", after.base_url)
+    (place.root / "shipway.toml").write_text(text)
+    deploy(place.site())
+    clients = [threading.Thread(target=_chat_and_label, args=(place, bad_percent, ended)) for _ in range(4)]
+    try:
+        for client in clients:
+            client.start()
+        (place.root / "shipway.toml").write_text(text.replace('["before/m"]', '["after/m"]'))
+        if reason is None:
+            deploy(place.site())
+        else:
+            with pytest.raises(RolledBackError, match=f"v2 is rolled back: {reason}"):
+                deploy(place.site())
+        assert place.site().standing.current == (2 if reason is None else 1)
+    finally:
+        ended.set()
+        for client in clients:
+            client.join()
+        before.close()
+        after.close()
 
 
 def _folder(path: Path) -> Path:

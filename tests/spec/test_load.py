@@ -143,4 +143,4 @@ def test_an_unknown_environment_names_the_nearest(problems: Callable[..., list[s
 
 def test_an_unknown_environment_names_all_that_are_known(raw_problems: Callable[..., tuple[Problem, ...]]) -> None:
     (problem,) = raw_problems(SHORTEST + "[environments.prod]\n", "x")
-    assert problem.hint == 'known: "dev" and "prod"'
+    assert problem.hint == ('known: "dev" and "prod"; one more is [environments.x] with a target, such as "docker"')

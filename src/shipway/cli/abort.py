@@ -8,7 +8,10 @@ from shipway.cli.options import AppOption, AsJson, Environment, TakeOver
 def abort(
     environment: Environment, path: AppOption = Path("."), take_over: TakeOver = False, as_json: AsJson = False
 ) -> int:
-    """Return to what was there before a deploy, rollback or promotion that was killed or failed began."""
+    """Return to what was there before a deploy, rollback or promotion that was killed or failed began.
+
+    Example: `shipway abort prod`
+    """
     from shipway.cli.deploying import interruptible, open_site, print_recovered
     from shipway.deploy import operations
 

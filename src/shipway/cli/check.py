@@ -29,16 +29,25 @@ def check(
 ) -> int:
     """Check the app file and what it refers to.
 
-    All problems of all environments come at once. Secrets and model files that are not here are warnings.
+    All problems of all environments come at once. Secrets and model files that are not here are warnings, and prices that an
+    objective needs.
+
+    Example: `shipway check`
     """
-    from shipway.cli.findings import missing_modules, unknown_models, unresolved_secrets, unusable_models
+    from shipway.cli.findings import (
+        missing_modules,
+        unknown_models,
+        unknown_prices,
+        unresolved_secrets,
+        unusable_models,
+    )
     from shipway.spec.load import find_app_file, load_app
 
     app = load_app(path, environment)
     missing = (*missing_modules(app), *unknown_models(app))
     if missing:
         raise AppFileError(str(find_app_file(path)), missing)  # the file as the user called it
-    warnings = [*unusable_models(app), *unresolved_secrets(app, os.environ)]
+    warnings = [*unusable_models(app), *unresolved_secrets(app, os.environ), *unknown_prices(app)]
     if as_json:
         print_json({**_summary(app), "warnings": [problem_fields(warning) for warning in warnings]})
     else:

@@ -20,6 +20,8 @@ def deploy(
 
     The release before is left as it is until the new one is healthy, has the traffic, and the drain budget has passed.
     A release that is not healthy in time, fails outright, or is judged worse is taken back by itself, with exit code 1.
+
+    Example: `shipway deploy prod`
     """
     from shipway.cli.deploying import interruptible, open_site, print_done
     from shipway.deploy import operations

@@ -21,6 +21,8 @@ def diff(
     """Show what differs between two releases: settings, images, versions of secrets, weights of models.
 
     `v3 v4` compares them in an environment that has both, `v4@staging v4@prod` one release in two environments.
+
+    Example: `shipway diff v3 v4`
     """
     import msgspec
 

@@ -17,14 +17,14 @@ def exec_(
     path: AppOption = Path("."),
     release: ReleaseOption = None,
     stdin: Annotated[
-        bool,
+        bool | None,
         typer.Option(
             "-i/ ",
             "--stdin/--no-stdin",
-            help="Whether it reads what this command is given, as it does by default.",
+            help="Whether it reads what this command is given; by default only what is typed on a terminal.",
             show_default=False,
         ),
-    ] = True,
+    ] = None,
     tty: Annotated[
         bool | None,
         typer.Option(
@@ -34,19 +34,33 @@ def exec_(
 ) -> int:
     """Run a command in a running container of a service and exit as it does. Write `--` before options of the command.
 
-    It reads what this command is given; in a loop that reads lines, say --no-stdin.
+    What is piped in is read only with -i, so that in a loop over lines the next ones stay for the loop.
+    On a terminal it is as in a shell of one's own.
+
+    Example: `shipway exec prod api -- python manage.py migrate`
     """
     from shipway.cli.attached import attach
     from shipway.cli.environments import chosen, operations_of
     from shipway.errors import UsageError
 
-    here = sys.stdin.isatty() and sys.stdout.isatty()
     if tty and not sys.stdin.isatty():
         raise UsageError("--tty needs a terminal as standard input", "leave -t out")
-    terminal = stdin and (here if tty is None else tty)
+    reads, terminal = input_of(stdin, tty, sits_here=sys.stdin.isatty() and sys.stdout.isatty())
     operations = operations_of(path, environment)
     running = [part for part in chosen(operations, environment, service, release) if part.runs]
     if not running:
         raise UsageError(f"no {service} runs in {environment}", f"shipway status {environment}")
-    with operations.run_inside(running[-1], tuple(command), reads=stdin, terminal=terminal) as session:
-        return attach(session, reads=stdin, terminal=terminal)
+    with operations.run_inside(running[-1], tuple(command), reads=reads, terminal=terminal) as session:
+        return attach(session, reads=reads, terminal=terminal)
+
+
+def input_of(stdin: bool | None, tty: bool | None, *, sits_here: bool) -> tuple[bool, bool]:
+    """Whether the command reads what it is given, and whether it has a terminal.
+
+    Args:
+        stdin, tty: What was asked for; None where nothing was said.
+        sits_here: Whether somebody sits at a terminal and sees what it answers.
+    """
+    wants_terminal = sits_here if tty is None else tty
+    reads = wants_terminal if stdin is None else stdin
+    return reads, reads and wants_terminal

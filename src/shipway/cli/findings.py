@@ -7,6 +7,7 @@ import importlib.util
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from shipway.cost.known import KnownPrices
 from shipway.errors import ModelFileError, Problem, SecretError
 from shipway.local.models import PACKAGED, local_targets, model_file, upstream_path
 from shipway.secret import SecretReference
@@ -72,6 +73,20 @@ def unresolved_secrets(app: App, environ: Mapping[str, str]) -> Iterator[Problem
                 value.resolve(app.root, environ)
             except SecretError as error:
                 yield Problem(place, error.message, error.hint)
+
+
+def unknown_prices(app: App) -> Iterator[Problem]:
+    """The upstreams of which nobody knows what they cost, where there is an objective of it."""
+    known = KnownPrices()
+    for name, model in app.models.items() if app.objectives.cost is not None else ():
+        for place, upstream in model.upstreams_by_place.items():
+            if known.of_upstream(model, upstream, app.providers[upstream.provider]) is None:
+                at = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place)
+                yield Problem(
+                    f"models.{name}{at}",
+                    f'what "{upstream.target}" costs is unknown, so the objective "cost" says nothing of it',
+                    f'state it: models.{name}.price = {{ input = "… USD/Mtok", output = "… USD/Mtok" }}',
+                )
 
 
 def _model_problems(app: App) -> Iterator[tuple[str, Problem]]:

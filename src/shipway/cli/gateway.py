@@ -37,6 +37,8 @@ def gateway(
 
     Every service needs `url` or `releases`, every provider `base_url`. API keys come from the environment variable
     SHIPWAY_API_KEYS, separated by commas; SHIPWAY_ADMIN_TOKEN opens the admin API. A changed app file is taken at once.
+
+    Example: `shipway gateway --port 8080`
     """
     from shipway.gateway.serve import ServeOptions, serve
     from shipway.gateway.snapshot import AllottedAddresses

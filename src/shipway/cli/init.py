@@ -30,6 +30,8 @@ def init(
     """Find the ASGI app in a folder and write shipway.toml for it.
 
     The code is read, never run. FastAPI, Starlette, Litestar, Quart and others are known, and plain ASGI functions.
+
+    Example: `shipway init`
     """
     from shipway.cli.asgi_apps import find_apps
     from shipway.cli.scaffold import app_file, app_name

@@ -18,7 +18,10 @@ def logs(
     tail: Annotated[int, typer.Option("--tail", "-n", min=0, help="So many lines of each replica.")] = 100,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes.")] = False,
 ) -> int:
-    """Print what an environment's services and its gateway printed."""
+    """Print what an environment's services and its gateway printed.
+
+    Example: `shipway logs prod api --follow`
+    """
     from shipway.cli.environments import chosen, operations_of
 
     operations = operations_of(path, environment)

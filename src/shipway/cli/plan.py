@@ -26,6 +26,8 @@ def plan(
     """Show what `shipway deploy` would change, and the steps. Builds and changes nothing.
 
     Settings that the target cannot honour are an error unless the environment's `accept_loss` names them.
+
+    Example: `shipway plan prod --detailed-exitcode`
     """
     from shipway.cli.deploying import open_site, proposal_fields, unfinished_in, warn_of_unfinished
     from shipway.deploy.proposals import propose_deploy

@@ -21,6 +21,8 @@ def promote(
 
     Nothing is built: images and app file are those of the release. Only what the environment overrides differs, and its
     versions of secrets; `shipway diff v4@staging v4@prod` shows it.
+
+    Example: `shipway promote v4 --from staging --to prod`
     """
     from shipway.cli.deploying import interruptible, open_site, print_done
     from shipway.cli.naming import number_of

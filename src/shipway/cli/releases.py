@@ -22,7 +22,10 @@ def releases(
     ] = False,
     as_json: AsJson = False,
 ) -> int:
-    """List the releases of an environment, the latest first: when, by whom, from which commit, and what is kept."""
+    """List the releases of an environment, the latest first: when, by whom, from which commit, and what is kept.
+
+    Example: `shipway releases prod --events`
+    """
     from shipway.cli.deploying import archive_of, events_of
 
     if events:
@@ -71,7 +74,9 @@ def _fields(release: "Release", standing: "Standing") -> dict[str, Any]:
 
 def _print(rows: list[dict[str, Any]]) -> None:
     columns = ("release", "state", "at", "by", "revision", "promoted_from")
-    head, *lines = aligned([columns, *(tuple(row[column] or "" for column in columns) for row in rows)])
+    # Which process it was is of use while it runs; here it would make the table wider than a terminal.
+    shown = [{**row, "by": row["by"].partition(" (process")[0]} for row in rows]
+    head, *lines = aligned([columns, *(tuple(row[column] or "" for column in columns) for row in shown)])
     console = make_console()
     console.print(head.replace("promoted_from", "from"))
     for row, line in zip(rows, lines, strict=True):

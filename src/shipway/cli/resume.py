@@ -12,6 +12,8 @@ def resume(
 
     What its finished steps started is started again where it is gone. A canary goes on with the step
     that it was at, and with what was counted until then.
+
+    Example: `shipway resume prod`
     """
     from shipway.cli.deploying import interruptible, open_site, print_recovered
     from shipway.deploy import operations

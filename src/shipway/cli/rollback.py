@@ -21,6 +21,8 @@ def rollback(
 
     Nothing is built and nothing is judged again: traffic moves as soon as the release runs. A rollout that somebody
     began and did not finish is superseded.
+
+    Example: `shipway rollback prod v4`
     """
     from shipway.cli.deploying import interruptible, open_site, print_done
     from shipway.cli.naming import number_of

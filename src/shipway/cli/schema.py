@@ -15,7 +15,10 @@ def schema(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="With --output: say as JSON what was written.")] = False,
 ) -> int:
-    """Print the JSON Schema of shipway.toml."""
+    """Print the JSON Schema of shipway.toml.
+
+    Example: `shipway schema > shipway.schema.json`
+    """
     import json
 
     from shipway.spec.schema import json_schema

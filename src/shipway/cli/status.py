@@ -1,6 +1,8 @@
 """`shipway status`: what runs in an environment now."""
 
+import time
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +21,8 @@ def status(
     """Show what runs in an environment. Exits with 1 when something that should run does not, or is ill.
 
     A rollout that somebody began and did not finish is a warning.
+
+    Example: `shipway status prod --json`
     """
     from shipway.cli.deploying import unfinished_in, warn_of_unfinished
     from shipway.cli.environments import operations_of
@@ -41,10 +45,18 @@ def _print_table(environment: str, parts: list["Part"]) -> None:
         console.print(f"nothing runs in {environment}")
         return
     head = ("name", "release", "state", "health", "address", "restarts", "since")
-    for line in aligned([head, *map(_row, parts)]):
+    now_s = time.time()
+    for line in aligned([head, *(_row(part, now_s) for part in parts)]):
         console.print(line)
 
 
-def _row(part: "Part") -> tuple[str, ...]:
-    since = part.since.partition(".")[0].replace("T", " ")
+def _row(part: "Part", now_s: float) -> tuple[str, ...]:
+    since = since_words(part.since, now_s)
     return (part.name, part.release, part.state, part.health, part.address, str(part.restarts), since)
+
+
+def since_words(since: str, now_s: float) -> str:
+    """`5 min` for a time that long ago; a time of day would leave open whose, and takes the width of a terminal."""
+    from shipway.deploy.clock import ago
+
+    return ago(now_s - datetime.fromisoformat(since[:19] + "+00:00").timestamp()) if since else ""

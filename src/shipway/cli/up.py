@@ -23,6 +23,8 @@ def up(
 
     Prints the address, the API key and calls to paste once all is ready. Ctrl-C ends everything in order, a second
     one at once.
+
+    Example: `shipway up --reload`
     """
     from shipway.local.up import UpOptions
     from shipway.local.up import up as run_app

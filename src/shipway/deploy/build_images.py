@@ -11,12 +11,13 @@ from shipway.deploy.build import IGNORE_FILE, Recipe, fetches, gateway_files, se
 from shipway.deploy.build_context import Entries, Entry, content_key, folder_entries, texts
 from shipway.deploy.build_ignore import Ignored, patterns_of
 from shipway.deploy.build_requirements import KNOWN_FILES, Requirements, included_files, normal, requirements_of
-from shipway.errors import BuildError
+from shipway.errors import BuildError, MissingExtraError
 from shipway.secret import SecretReference
 from shipway.spec.app import App
 from shipway.spec.services import Service
 
 _FROM = re.compile(r"^[ \t]*FROM[ \t]+(?:--\S+[ \t]+)*([^\s$]+)", re.MULTILINE | re.IGNORECASE)
+_EXTRA = re.compile(r"""extra\s*==\s*["']([\w-]+)""")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _SHIPWAY_FILES = Ignored(("**/__pycache__", "**/*.pyc"))
 
@@ -72,11 +73,44 @@ def service_context(app: App, name: str) -> Context:
 
 
 def gateway_context(app: App) -> Context:
-    """What the gateway's image is made from: this very Shipway, with the versions of its dependencies that run here."""
+    """What the gateway's image is made from: this very Shipway, with the versions of its dependencies that run here.
+
+    Raises:
+        MissingExtraError: The app needs an extra that is not installed here, so nothing says which version.
+    """
     package = folder_entries(Path(shipway.__file__).parent, "shipway", _SHIPWAY_FILES)
-    recipe = Recipe("shipway gateway", app.build.base_image, _own_requirements(), has_wheels=_from_wheels(app))
+    extras = frozenset(_extra_of(what) for what in gateway_parts(app))
+    recipe = Recipe("shipway gateway", app.build.base_image, _own_requirements(extras), has_wheels=_from_wheels(app))
     entries = {**texts(gateway_files(recipe, shipway.__version__)), **package, **_wheels(app)}
     return Context("gateway", entries, app.build.base_image, _fetches(app, recipe))
+
+
+def gateway_parts(app: App) -> Iterator[str]:
+    """What of the app the gateway has an optional part for, of `EXTRAS`."""
+    if any(model.cache is not None and model.cache.store is not None for model in app.models.values()):
+        yield "a cache in Redis"
+    if any(model.cache is not None and model.cache.semantic is not None for model in app.models.values()):
+        yield "a semantic cache"
+    used = {upstream.provider for model in app.models.values() for upstream in model.upstreams_by_place.values()}
+    if any(app.providers[name].kind == "bedrock" and app.providers[name].api_key is None for name in used):
+        yield "the AWS credential chain"
+
+
+EXTRAS = {
+    "a cache in Redis": ("redis", "redis"),
+    "a semantic cache": ("semantic", "numpy"),
+    "the AWS credential chain": ("aws", "botocore"),
+}
+"""For each optional part of the gateway its extra and the package that this brings."""
+
+
+def _extra_of(part: str) -> str:
+    extra, package = EXTRAS[part]
+    try:
+        importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        raise MissingExtraError(part, extra) from None
+    return extra
 
 
 def project_requirements(app: App) -> Requirements | None:
@@ -172,9 +206,9 @@ def _server(service: Service, requirements: Requirements | None) -> tuple[str, .
     return (f"uvicorn=={importlib.metadata.version('uvicorn')}",)
 
 
-def _own_requirements() -> Requirements:
+def _own_requirements(extras: frozenset[str]) -> Requirements:
     found: dict[str, str] = {}
-    open_ = [*_needs("shipway")]
+    open_ = [*_needs("shipway", extras)]
     while open_:
         name = open_.pop()
         if normal(name) in found:
@@ -188,10 +222,10 @@ def _own_requirements() -> Requirements:
     return Requirements("".join(lines), "this installation", is_complete=False)
 
 
-def _needs(name: str) -> Iterable[str]:
+def _needs(name: str, extras: frozenset[str] = frozenset()) -> Iterable[str]:
     for line in importlib.metadata.requires(name) or ():
-        match = _NAME.match(line)
-        if match is not None and "extra ==" not in line and "extra==" not in line:
+        match, extra = _NAME.match(line), _EXTRA.search(line)
+        if match is not None and (extra is None or extra[1] in extras):
             yield match[0]
 
 

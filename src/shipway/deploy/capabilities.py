@@ -1,6 +1,6 @@
 """What of an app file a target cannot honour. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from shipway.deploy.releases import flat
@@ -94,6 +94,50 @@ def refuse_unchecked(app: App) -> None:
             ),
             f"set it; or if an open port is enough: accept_loss = [{patterns}] in [environments.{app.environment}]",
         )
+
+
+def refuse_what_stays_here(app: App) -> None:
+    """Do nothing when the gateway needs nothing that is only on the machine where the app is written.
+
+    That loss cannot be accepted: a model without its upstream or its guard is not that model any more.
+
+    Raises:
+        UnsupportedError: With all that is needed, and what to write in its place.
+    """
+    found = [*_staying_guards(app), *_staying_models(app), *_staying_regions(app)]
+    if found:
+        lines, hints = zip(*found, strict=True)
+        raise UnsupportedError("\n".join(lines), "; ".join(dict.fromkeys(hints)))
+
+
+def _staying_guards(app: App) -> Iterator[tuple[str, str]]:
+    for name, guard in app.guards.items():
+        if guard.call is not None:
+            yield (
+                f"guards.{name}.call: {guard.call} is the app's own code, which is not in the gateway's image",
+                f"serve it over HTTP, and set url in [environments.{app.environment}.guards.{name}]",
+            )
+
+
+def _staying_models(app: App) -> Iterator[tuple[str, str]]:
+    for name, model in app.models.items():
+        for upstream in model.upstreams_by_place.values():
+            if app.providers[upstream.provider].kind == "local":
+                yield (
+                    f"models.{name}: {upstream.target} is run by shipway up alone, not yet on the target {app.target}",
+                    "run a model server there, and name it as a provider: "
+                    '[providers.NAME] with kind = "openai" and base_url = "http://HOST:PORT/v1"',
+                )
+
+
+def _staying_regions(app: App) -> Iterator[tuple[str, str]]:
+    used = {upstream.provider for model in app.models.values() for upstream in model.upstreams_by_place.values()}
+    for name, provider in app.providers.items():
+        if name in used and provider.kind == "bedrock" and provider.region is None:
+            yield (
+                f"providers.{name}.region: the AWS_REGION of this machine is not where the gateway runs",
+                f'set region in [providers.{name}], such as "eu-central-1"',
+            )
 
 
 def matches(pattern: str, keys: Setting) -> bool:

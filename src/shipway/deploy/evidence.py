@@ -45,7 +45,6 @@ class Measure:
 
     What is *bad* may be counted in several series, a request in no more than one of them.
 
-    What needs a source of its own, such as cost and quality, is another measure on counters with a `release` label.
     """
 
     objective: str
@@ -111,6 +110,17 @@ def model_first_token(model: str, at_most_s: float, objective: str = "first_toke
     return _within(metrics.FIRST_TOKEN, at_most_s, {metrics.MODEL.name: re.escape(model)}, objective)
 
 
+def model_cost(model: str, objective: str = "cost") -> Measure:
+    """Calls of known cost that cost more than the gateway's app file has for its objective are bad."""
+    where = {metrics.MODEL.name: re.escape(model)}
+    return _labelled(metrics.COST_OBJECTIVE, metrics.MET.name, where, objective)
+
+
+def quality(objective: str = "quality") -> Measure:
+    """Answers that were labelled bad, whatever gave them: a label says only whose release it is about."""
+    return _labelled(metrics.QUALITY_LABELS, metrics.QUALITY.name, {}, objective)
+
+
 def counted(
     before: Scrapes, after: Scrapes, measures: Iterable[Measure], canary: str, baseline: str
 ) -> dict[str, Arms]:
@@ -136,6 +146,11 @@ def counted(
 def kept(before: Scrapes, after: Scrapes) -> Scrapes:
     """What the next scrape is compared with: the latest of each gateway."""
     return {**before, **after}
+
+
+def _labelled(metric: Metric[Any], label: str, where: Labels, objective: str) -> Measure:
+    """The gateway has told good from bad itself."""
+    return Measure(objective, Series(metric.name, where), bad=(Series(metric.name, {**where, label: "bad"}),))
 
 
 def _within(metric: Metric[Any], bound: float, where: Labels, objective: str) -> Measure:

@@ -11,6 +11,7 @@ from typing import Any
 from shipway.deploy.build import PORT, USER
 from shipway.deploy.build_context import Entry
 from shipway.deploy.build_images import gateway_context, service_context
+from shipway.deploy.capabilities import refuse_what_stays_here
 from shipway.deploy.front import as_toml
 from shipway.errors import UnsupportedError
 from shipway.secret import SCHEMES, SecretReference
@@ -33,10 +34,11 @@ def exported_files(app: App, resolved: Mapping[str, Any]) -> dict[str, Entry]:
 
     Raises:
         BuildError: The project has files that cannot go into an image.
-        UnsupportedError: A service has a name that the gateway needs.
+        UnsupportedError: A service has a name that the gateway needs, or something is only on this machine.
     """
     if GATEWAY in app.services:
         raise UnsupportedError(f'a service is called "{GATEWAY}", as the gateway itself is', "rename it")
+    refuse_what_stays_here(app)
     if app.build.pip_config is not None:
         raise UnsupportedError(
             "build.pip_config: exported files install packages without its passwords",

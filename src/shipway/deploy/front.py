@@ -12,6 +12,7 @@ from shipway.deploy.releases import SECRETS_FOLDER, Release, secret_file_name
 from shipway.secret import SCHEMES
 from shipway.spec import models, services
 from shipway.spec.environments import with_built_in
+from shipway.spec.objectives import COUNTED
 
 Table = dict[str, Any]
 
@@ -29,6 +30,7 @@ def front_table(releases: Sequence[Release]) -> Table:
     release, table = lead
     front: Table = {key: table[key] for key in ("name", "limits", "guards", "gateway") if key in table}
     front["gateway"] = {**front.get("gateway", {}), **release.rendered.gateway}
+    front["objectives"] = _counted_objectives(releases)
     front["services"] = {name: _service(name, releases) for name in table.get("services", {})}
     front["providers"] = dict(table.get("providers", {}))
     front["models"] = dict(table.get("models", {}))
@@ -41,6 +43,13 @@ def front_table(releases: Sequence[Release]) -> Table:
     return {key: value for key, value in front.items() if value or key == "name"}
 
 
+def _counted_objectives(releases: Sequence[Release]) -> Table:
+    """The objectives that the gateway itself counts good and bad by, as the newest release has them: it is judged by them."""
+    newest = max(releases, key=lambda release: release.number)
+    objectives = newest.resolved.get("objectives", {})
+    return {key: objectives[key] for key in COUNTED if key in objectives}
+
+
 def splits(table: Table) -> dict[str, frozenset[str]]:
     """What has releases in the front *table*, by the name that the admin API has for it: `services.api` to `v3`, `v4`."""
     return {
@@ -51,9 +60,14 @@ def splits(table: Table) -> dict[str, frozenset[str]]:
     }
 
 
+def shared(table: Table) -> frozenset[str]:
+    """What several releases take part in, by the names that `splits` has for it."""
+    return frozenset(target for target, releases in splits(table).items() if len(releases) > 1)
+
+
 def shares_anything(table: Table) -> bool:
     """Whether there is something in the front *table* of two releases that both take part in."""
-    return any(len(releases) > 1 for releases in splits(table).values())
+    return bool(shared(table))
 
 
 def as_toml(table: Mapping[str, Any]) -> str:
@@ -105,9 +119,18 @@ def _beside(lead: Table, release: Release, theirs: Table, other: Release) -> Tab
     mine = lead.get("upstreams") or lead.get("releases", {}).get(release.name, {}).get("upstreams")
     if theirs.get("upstreams") is None or mine is None or mine == theirs["upstreams"]:
         return lead
-    rest = {key: value for key, value in lead.items() if key not in models.SOURCES}
-    present = lead.get("releases") or {release.name: {"upstreams": mine, "weight": 1.0}}
-    return {**rest, "releases": {**present, other.name: {"upstreams": theirs["upstreams"], "weight": 0.0}}}
+    rest = {key: value for key, value in lead.items() if key not in (*models.SOURCES, "price")}
+    present = lead.get("releases") or {release.name: {"upstreams": _priced(lead), "weight": 1.0}}
+    return {**rest, "releases": {**present, other.name: {"upstreams": _priced(theirs), "weight": 0.0}}}
+
+
+def _priced(model: Table) -> list[Any]:
+    """The upstreams of *model*, each with the price that the model states for all: the other release may state another."""
+    price = model.get("price")
+    if price is None:
+        return list(model["upstreams"])
+    tables = [one if isinstance(one, dict) else {"model": one} for one in model["upstreams"]]
+    return [{"price": price, **one} for one in tables]
 
 
 def _own_providers(table: Table, release: Release, lead: Table) -> Table:

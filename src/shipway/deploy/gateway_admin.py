@@ -10,9 +10,11 @@ from shipway.deploy.counts import Arms
 from shipway.deploy.evidence import (
     Measure,
     counted,
+    model_cost,
     model_duration,
     model_errors,
     model_first_token,
+    quality,
     service_duration,
     service_errors,
 )
@@ -142,6 +144,10 @@ def measures(split: Iterable[str], objectives: Objectives) -> Iterator[Measure]:
             yield model_duration(name, bucket(metrics.MODEL_DURATION, latency.under_s))
         if (first_token := objectives.first_token) is not None and section == "models":
             yield model_first_token(name, bucket(metrics.FIRST_TOKEN, first_token.under_s))
+        if objectives.cost is not None and section == "models":
+            yield model_cost(name)
+    if objectives.quality is not None:
+        yield quality()
 
 
 def bucket(metric: Metric[Any], under_s: float) -> float:

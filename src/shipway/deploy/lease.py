@@ -159,7 +159,9 @@ class Lease:
 
     def _refusal(self, holder: Holder, now_s: float) -> LeaseHeldError:
         since = f"since {stamp(holder.since_s)} ({ago(now_s - holder.since_s)} ago)"
+        left = ago(holder.expires_s - now_s)
         return LeaseHeldError(
             f"{self._environment} is being changed by {holder.owner or 'somebody else'}, {since}",
-            f"wait for it, or when it is gone for good: shipway resume {self._environment} --take-over",
+            f"wait for it; if it is gone for good its lease ends in {left}, or now by: "
+            f"shipway resume {self._environment} --take-over",
         )

@@ -76,10 +76,12 @@ def abort(site: Site, *, take_over: bool = False) -> Entry | None:
 def destroying(site: Site) -> Iterator[None]:
     """Hold the lease while everything is removed; then nothing is deployed any more. The records of releases stay."""
     with changing(site) as runner:
+        # Read while everything is there: records that make no sense, or are of a later Shipway, are to end it before.
+        entry = runner.journal.unfinished()
+        site.archive.standing(site.environment)
         runner.audit.note("destroy")
         yield
         site.archive.stand(site.environment, Standing())
-        entry = runner.journal.unfinished()
         if entry is not None:
             runner.journal.finish(entry)
 

@@ -81,6 +81,9 @@ def _hand_over(goal: Layout, observed: Layout, moves: Sequence[Step], needs: Map
         yield Gateway(gateway, at)
     if not _has_traffic(goal, observed):
         yield from moves or (Shift(goal.shares),)
+        if any(isinstance(move, Hold) for move in moves):
+            # What was watched may have died meanwhile unseen, where few requests came; the other one still runs.
+            yield Verify(goal.front[0], _of(needs, goal.front[0]).start_s)
     led = (*goal.front, *leaving)
     if at != led or gateway != goal.gateway:
         yield Gateway(goal.gateway, led)

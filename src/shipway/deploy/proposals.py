@@ -4,8 +4,10 @@ from dataclasses import dataclass
 
 import msgspec
 
+from shipway.deploy.archive import Standing
+from shipway.deploy.build_images import gateway_parts
 from shipway.deploy.candidate import Inputs, candidate, rendered, secret_versions, version_key
-from shipway.deploy.capabilities import Setting, losses, refuse_losses, refuse_unchecked
+from shipway.deploy.capabilities import Setting, losses, refuse_losses, refuse_unchecked, refuse_what_stays_here
 from shipway.deploy.diff import Change, difference
 from shipway.deploy.front import front_table, shares_anything
 from shipway.deploy.goal import goal_of, intended, needs_of, standby_of
@@ -15,7 +17,7 @@ from shipway.deploy.plan import answers, is_settled, moves_of, plan
 from shipway.deploy.releases import Release, release_name
 from shipway.deploy.site import Site
 from shipway.deploy.steps import Step
-from shipway.errors import UnknownReleaseError
+from shipway.errors import UnknownReleaseError, UnsupportedError
 from shipway.spec.app import App
 from shipway.spec.load import resolved
 from shipway.spec.rollout import Rollout
@@ -100,6 +102,7 @@ def propose_promotion(site: Site, release: Release) -> Proposal:
     here = msgspec.structs.replace(release, environment=site.environment)
     app = site.app_of(here)
     lost = _losses(site, app, table)
+    _refuse_missing_parts(site, release, app)
     here = msgspec.structs.replace(
         here,
         resolved=table,
@@ -118,13 +121,13 @@ def propose_rollback(site: Site, number: int | None) -> Proposal:
     """What a rollback would do: traffic moves at once, nothing is built or judged again.
 
     Args:
-        number: The release to return to; None for the one before the current one.
+        number: The release to return to; None for the one before the current one, or before a rollout that is unfinished.
 
     Raises:
         UnknownReleaseError: There is no such release, or it is not kept any more.
     """
     standing = site.standing
-    wanted = standing.previous if number is None else number
+    wanted = _previous(standing, site.unfinished()) if number is None else number
     if wanted is None:
         raise UnknownReleaseError(
             f"{site.environment} has no release to go back to", f"shipway releases {site.environment}"
@@ -137,6 +140,12 @@ def propose_rollback(site: Site, number: int | None) -> Proposal:
             f"shipway releases {site.environment}",
         )
     return _towards(site, "rollback", release, site.app_of(release), is_new=False)
+
+
+def _previous(standing: Standing, unfinished: Entry | None) -> int | None:
+    """What served before the current release, or when a rollout that leads forward was begun: no matter how far that came."""
+    forward = unfinished is not None and unfinished.kind in ("deploy", "promote", "abort")
+    return unfinished.stood.current if unfinished is not None and forward else standing.previous
 
 
 def _towards(
@@ -171,7 +180,19 @@ def _share(current: Release, release: Release) -> bool:
     return shares_anything(front_table([current, release]))
 
 
+def _refuse_missing_parts(site: Site, release: Release, app: App) -> None:
+    """Do nothing when the gateway's image of *release* has what *app* needs of it. Raises: UnsupportedError."""
+    missing = sorted({*gateway_parts(app)} - {*gateway_parts(site.app_of(release))})
+    if missing:
+        raise UnsupportedError(
+            f"{release.name} was built for {release.environment}, where its gateway does without {' and '.join(missing)}, "
+            f"which {app.environment} needs",
+            f"shipway deploy {app.environment}",
+        )
+
+
 def _losses(site: Site, app: App, table: dict[str, object]) -> tuple[Setting, ...]:
+    refuse_what_stays_here(app)
     lost = losses(table, site.target.capabilities)
     refuse_losses(lost, app, site.target.capabilities)
     refuse_unchecked(app)

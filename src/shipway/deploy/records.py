@@ -5,6 +5,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from shipway import __version__
 from shipway.deploy.state import Store
 from shipway.errors import ConflictError, NewerStateError, StateError
 
@@ -15,8 +16,11 @@ SCHEMA = 1
 
 
 class _Envelope(msgspec.Struct):
+    """`shipway` is the version that wrote it, for the message of an older one."""
+
     schema: int
     value: msgspec.Raw
+    shipway: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +39,11 @@ def read(store: Store, key: str, kind: type[_T]) -> Found[_T] | None:
     try:
         envelope = msgspec.json.decode(entry.value, type=_Envelope)
         if envelope.schema > SCHEMA:
+            wanted = f"'shipway>={envelope.shipway}'" if envelope.shipway else "shipway"
             raise NewerStateError(
-                f"{key} was written by a later Shipway: it has schema {envelope.schema}, known is {SCHEMA}",
-                "pip install --upgrade shipway",
+                f"{key} was written by a later Shipway{envelope.shipway and ' '}{envelope.shipway}: it has schema "
+                f"{envelope.schema}, known to this one ({__version__}) is {SCHEMA}",
+                f"pip install --upgrade {wanted}",
             )
         return Found(msgspec.json.decode(envelope.value, type=kind), entry.version)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -46,7 +52,8 @@ def read(store: Store, key: str, kind: type[_T]) -> Found[_T] | None:
 
 def write(store: Store, key: str, value: msgspec.Struct, version: str | None) -> str:
     """Replace the record that has *version*. Returns the new version. Raises: ConflictError, StateError."""
-    return store.put(key, msgspec.json.encode(_Envelope(SCHEMA, msgspec.Raw(msgspec.json.encode(value)))), version)
+    envelope = _Envelope(SCHEMA, msgspec.Raw(msgspec.json.encode(value)), __version__)
+    return store.put(key, msgspec.json.encode(envelope), version)
 
 
 def append(store: Store, folder: str, value: msgspec.Struct) -> str:

@@ -113,6 +113,7 @@ class Watch:
         self._shifted_s = clock.monotonic_s()
         self._before_s = 0.0
         self._began_s: float | None = None
+        self._trouble = ""
 
     def at(self, shares: Mapping[int, float]) -> None:
         """Go on from *shares*, which were set before."""
@@ -132,7 +133,7 @@ class Watch:
             except TrafficError as error:
                 if self._clock.monotonic_s() >= until_s:
                     raise
-                self._say(error.message)
+                self._say_once(error.message)
                 self._clock.sleep(1.0)
                 self._confirm()
             else:
@@ -175,12 +176,20 @@ class Watch:
             self._clock.sleep(LOOK_EVERY_S)
 
     def drain(self, step: Drain) -> None:
-        """Return when nothing is under way to the release, or its budget has passed."""
+        """Return when nothing is under way to the release, its budget has passed, or there is no gateway to ask."""
         until_s = self._clock.monotonic_s() + step.within_s
+        silent_s: float | None = None
         was_idle = False
         while self._clock.monotonic_s() < until_s:
             self._confirm()
             left = self._in_flight(step.release)
+            if left is not None:
+                silent_s = None
+            elif silent_s is None:
+                silent_s = self._clock.monotonic_s()
+            elif self._clock.monotonic_s() - silent_s >= PATIENCE_S:
+                # The process that says nothing is the one that would pass answers on; the next step makes another one.
+                return
             # Twice, because a request may have been on its way to be counted.
             if left == 0 and was_idle:
                 return
@@ -188,19 +197,24 @@ class Watch:
             self._clock.sleep(LOOK_EVERY_S)
         self._say(f"the drain budget of {release_name(step.release)} has passed; what is left is cut")
 
+    def _say_once(self, trouble: str) -> None:
+        if trouble != self._trouble:
+            self._say(trouble)
+        self._trouble = trouble
+
     def _counted(self, step: Hold) -> Mapping[str, Arms]:
         try:
             return {} if step.baseline is None else self._traffic().counted(step.release, step.baseline)
         except TrafficError as error:
             # Counters are cumulative, so nothing is lost; what a gateway in the middle of a change cannot say, it says later.
-            self._say(str(error))
+            self._say_once(str(error))
             return {}
 
     def _in_flight(self, release: int) -> int | None:
         try:
             return self._traffic().in_flight(release)
         except TrafficError as error:
-            self._say(str(error))
+            self._say_once(str(error))
             return None
 
 

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 
 import msgspec
 
+from shipway.deploy.archive import Standing
 from shipway.deploy.audit import Audit
 from shipway.deploy.counts import Watched
+from shipway.deploy.front import front_table, shared
 from shipway.deploy.journal import Entry, Journal
 from shipway.deploy.judging import judge_of
 from shipway.deploy.lease import Lease
@@ -19,7 +21,7 @@ from shipway.deploy.releases import release_name
 from shipway.deploy.rollout import Judge, Watch
 from shipway.deploy.site import Site
 from shipway.deploy.steps import Commit, Drain, Hold, Install, Shift, Start, Step, Stop, Verify
-from shipway.errors import NotReadyError, RolledBackError
+from shipway.errors import LeaseLostError, NotReadyError, RolledBackError, ShipwayError
 
 
 @contextmanager
@@ -57,18 +59,20 @@ class Runner:
             ShipwayError: A step failed; the journal says which, for `resume` and `abort`.
         """
         self.audit.note(f"{entry.kind}: {_goal(entry)}")
-        self._recovering(self.journal.write(entry))
+        with _saying_how_to_go_on(self.site.environment):
+            self._recovering(self.journal.write(entry))
 
     def resume(self, entry: Entry) -> None:
         """Finish *entry*, which somebody began. What its done steps started is started again where it is gone."""
         self.audit.note(f"resume: {entry.describe()}")
         # As ours: whoever had it before fails at its next note.
-        entry = self.journal.write(msgspec.structs.replace(entry, token=self.lease.token))
-        for step in entry.steps[: entry.at]:
-            if isinstance(step, Shift):
-                self.watch.at(step.shares)
-        self.watch.go_on(entry.watched)
-        self._recovering(entry, first=_repairs(entry.steps[: entry.at]))
+        with _saying_how_to_go_on(self.site.environment):
+            entry = self.journal.write(msgspec.structs.replace(entry, token=self.lease.token))
+            for step in entry.steps[: entry.at]:
+                if isinstance(step, Shift):
+                    self.watch.at(step.shares)
+            self.watch.go_on(entry.watched)
+            self._recovering(entry, first=_repairs(entry.steps[: entry.at]))
 
     def abort(self, entry: Entry) -> None:
         """Return to what was there before *entry* began."""
@@ -76,7 +80,7 @@ class Runner:
         observed = self.site.observe()
         needs = self.site.needs({*entry.before.installed, *observed.installed})
         steps = [
-            Commit(entry.stood.current, entry.stood.retained) if isinstance(step, Commit) else step
+            Commit(entry.stood.current, entry.stood.retained, entry.stood.left) if isinstance(step, Commit) else step
             for step in plan(entry.before, observed, needs=needs)
         ]
         back = msgspec.structs.replace(
@@ -90,7 +94,8 @@ class Runner:
             token=self.lease.token,
             watched=Watched(),
         )
-        self._do(self.journal.write(back))
+        with _saying_how_to_go_on(self.site.environment):
+            self._do(self.journal.write(back))
 
     def _recovering(self, entry: Entry, first: tuple[Step, ...] = ()) -> None:
         try:
@@ -131,7 +136,11 @@ class Runner:
             case Drain():
                 self.watch.drain(step)
             case Commit():
-                standing = self.site.standing.moved(step.release, step.retained)
+                standing = (
+                    self.site.standing.moved(step.release, step.retained)
+                    if step.left is None
+                    else Standing(step.release, step.retained, step.left)
+                )
                 self.site.archive.stand(self.site.environment, standing)
             case _:
                 self.site.target.apply(step, self.site.progress.line)
@@ -141,11 +150,27 @@ def _judges(site: Site) -> Callable[[int], Judge]:
     """The judge of a release, by its own objectives: on a promotion they are not those of the file that is here."""
 
     def judge(number: int) -> Judge:
-        app = site.app_of(site.archive.get(number, site.environment))
-        return judge_of(app.objectives, app.settings.rollout)
+        release, current = site.archive.get(number, site.environment), site.current
+        app = site.app_of(release)
+        both = None if current is None or current.number == number else shared(front_table([current, release]))
+        return judge_of(app.objectives, app.settings.rollout, both)
 
     fixed = site.judge
     return judge if fixed is None else lambda number: fixed
+
+
+@contextmanager
+def _saying_how_to_go_on(environment: str) -> Iterator[None]:
+    """Add to the hint of what ends a rollout on its way how that is finished or taken back."""
+    recover = f"shipway resume {environment}, or: shipway abort {environment}"
+    try:
+        yield
+    except (NotReadyError, RolledBackError, LeaseLostError):
+        raise  # the environment is as it was, or somebody else's
+    except ShipwayError as error:
+        if recover not in (error.hint or ""):
+            error.hint = recover if error.hint is None else f"{error.hint}; then: {recover}"
+        raise
 
 
 def _repairs(done: tuple[Step, ...]) -> tuple[Step, ...]:

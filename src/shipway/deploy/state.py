@@ -196,5 +196,5 @@ def _ignore_in_git(root: Path) -> None:
 
 
 def _unwritable(path: Path, error: OSError) -> StateError:
-    hint = "free some space, then: shipway resume ENV" if error.errno in (errno.ENOSPC, errno.EDQUOT) else None
+    hint = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else None
     return StateError(f"cannot write {path}: {error.strerror}; the state is as it was before", hint)

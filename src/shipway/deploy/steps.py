@@ -57,7 +57,8 @@ class Gateway(_Step, frozen=True, tag="gateway"):
         if self.image is None:
             return "remove the gateway"
         names = [release_name(number) for number in self.front]
-        also = f", {' and '.join(names[1:])} beside it" if names[1:] else ""
+        others = " and ".join(filter(None, (", ".join(names[1:-1]), names[-1]))) if names[1:] else ""
+        also = f", {others} beside it" if others else ""
         return f"configure the gateway for {names[0]}{also}"
 
 
@@ -132,10 +133,15 @@ class Drain(_Step, frozen=True, tag="drain"):
 
 
 class Commit(_Step, frozen=True, tag="commit"):
-    """Note that the environment is at *release* now, and which releases can be returned to."""
+    """Note that the environment is at *release* now, and which releases can be returned to.
+
+    Attributes:
+        left: What an abort restores of releases that were left for an earlier one; None: it follows from the move.
+    """
 
     release: int | None
     retained: tuple[int, ...]
+    left: tuple[int, ...] | None = None
 
     def describe(self) -> str:
         return (

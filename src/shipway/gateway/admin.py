@@ -21,6 +21,7 @@ from starlette.routing import Route
 from shipway.errors import ShipwayError, UsageError
 from shipway.gateway.admin_schema import openapi
 from shipway.gateway.configuration import Configuration, problems_of
+from shipway.gateway.quality_labels import LabelProblem, QualityLabels, read_label
 from shipway.monitoring.exposition import accepted_format, render
 from shipway.monitoring.registry import Registry
 from shipway.secret import Secret
@@ -47,6 +48,7 @@ class AdminApi:
         self._reload = reload
         self._token = token
         self._now_s = now_s
+        self._labels = QualityLabels(registry)
 
     def app(self) -> Starlette:
         return Starlette(
@@ -60,6 +62,7 @@ class AdminApi:
                 Route("/v1/upstreams", self._closed(self._upstreams)),
                 Route("/v1/weights", self._closed(self._weights)),
                 Route("/v1/weights/{target}", self._closed(self._set_weights), methods=["PUT"]),
+                Route("/v1/labels", self._closed(self._label), methods=["POST"]),
             ],
             exception_handlers={HTTPException: self._refused},
         )
@@ -145,6 +148,15 @@ class AdminApi:
         except OSError as error:
             return self._answer({"error": "not-saved", "message": f"the weights were not saved: {error.strerror}"}, 507)
         return self._answer({"weights": self._configuration.splits[target].shares()})
+
+    async def _label(self, request: Request) -> Response:
+        snapshot = self._configuration.snapshot
+        try:
+            sent = read_label(await request.body())
+            counted = self._labels.take(sent, snapshot.releases(), snapshot.objectives.good_score)
+        except LabelProblem as problem:
+            return self._answer({"error": problem.code, "message": problem.message}, problem.status)
+        return self._answer({"counted": counted})
 
     def _closed(self, handler: Callable[[Request], Any]) -> Callable[[Request], Any]:
         async def guarded(request: Request) -> Response:

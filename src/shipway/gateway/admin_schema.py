@@ -43,6 +43,33 @@ _ERROR: Schema = {
     },
 }
 _SHARES: Schema = {"type": "object", "additionalProperties": {"type": "number", "minimum": 0, "maximum": 1}}
+_ABOUT = {"request_id": "req-1", "release": "v4"}
+_LABEL: Schema = {
+    "type": "object",
+    "required": ["request_id", "release"],
+    "properties": {
+        "request_id": {
+            "type": "string",
+            "pattern": "^[A-Za-z0-9._:+/=-]{1,128}$",
+            "description": "The answer's `x-request-id`.",
+        },
+        "release": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 63,
+            "description": "The answer's `x-shipway-release`.",
+        },
+        "label": {"enum": ["good", "bad"]},
+        "score": {
+            "type": "number",
+            "minimum": 0,
+            "maximum": 1,
+            "description": "Good from the score on that the objective `quality` names.",
+        },
+    },
+    "oneOf": [{"required": ["label"]}, {"required": ["score"]}],
+    "additionalProperties": False,
+}
 _VERSION: Schema = {"type": "integer", "minimum": 1}
 
 
@@ -137,6 +164,31 @@ def openapi() -> Schema:
                         },
                     },
                 },
+            },
+            "/v1/labels": {
+                "post": {
+                    **_closed(
+                        "Say whether an answer was good. Only the first label of a request counts.",
+                        {
+                            "200": _response(
+                                "Whether it was counted: no if the request has a label.",
+                                _object(counted={"type": "boolean"}),
+                            ),
+                            "400": _response("The body is not a label.", _ERROR),
+                            "404": _response("No service or model has that release now.", _ERROR),
+                            "409": _response(
+                                "A score, and the app file has no objective that says what is good.", _ERROR
+                            ),
+                            "413": {"description": "The body is too large.", "content": {"text/plain": {}}},
+                        },
+                    ),
+                    "requestBody": {
+                        "required": True,
+                        "content": {
+                            "application/json": {"schema": _LABEL, "example": {**_ABOUT, "label": "good"}},
+                        },
+                    },
+                }
             },
         },
     }

@@ -19,6 +19,7 @@ from shipway.gateway.snapshot import ONLY, Snapshot
 from shipway.monitoring.logging import AccessRecord, subject_of
 
 if TYPE_CHECKING:
+    from shipway.cost.prices import Prices
     from shipway.gateway.cache.recording import Recording
     from shipway.gateway.guards.watch import Watch
 
@@ -59,6 +60,7 @@ class Call(AccessRecord):
         id_field: The request id as a header line, for upstreams.
         fields: Header lines that each response gets: the request id, the state of limits, the release.
         notes: What follows from its head alone.
+        prices: Of the upstream that was asked last; None where they are unknown, or the call is not billed by tokens.
         now_s: When it arrived, on the loop's clock.
         total_deadline_s: When all of it must be over, on the loop's clock.
         write_refusal: Writes errors in the dialect that the client speaks.
@@ -78,6 +80,7 @@ class Call(AccessRecord):
         "id_field",
         "notes",
         "now_s",
+        "prices",
         "recording",
         "snapshot",
         "status_of",
@@ -101,6 +104,7 @@ class Call(AccessRecord):
         self.watch: Watch | None = None
         self._dropped_field = b""
         self.recording: Recording | None = None
+        self.prices: Prices | None = None
         self.now_s = exchange.connection.server.loop.time()
         self.total_deadline_s = self.now_s + snapshot.deadlines.total_s
         self.caller: Principal | None = None

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from shipway.cost.known import KnownPrices
 from shipway.errors import NoAddressError, UsageError
 from shipway.gateway.admission import Admission, ApiKeys, Principal, RequestLimit, key_digest
 from shipway.gateway.cache.model_cache import LiveCaches
@@ -23,6 +24,7 @@ from shipway.gateway.snapshot import (
     ONLY,
     AllottedAddresses,
     Candidate,
+    CountedObjectives,
     Deadlines,
     Group,
     LiveLimits,
@@ -55,6 +57,7 @@ class Surroundings:
     guards: LiveGuards
     environ: Mapping[str, str] = field(repr=False)
     allotted: AllottedAddresses = field(default_factory=AllottedAddresses)
+    prices: KnownPrices = field(default_factory=KnownPrices)
 
 
 def compile_snapshot(app: App, around: Surroundings, version: int, splits: Mapping[str, Split]) -> Snapshot:
@@ -91,6 +94,7 @@ def compile_snapshot(app: App, around: Surroundings, version: int, splits: Mappi
         max_body_bytes=app.gateway.max_body,
         session_header=app.gateway.session_header.lower().encode(),
         checks=tuple(_checks(app, services, models)),
+        objectives=_objectives(app),
     )
 
 
@@ -166,6 +170,13 @@ def _deadlines(app: App) -> Deadlines:
         heartbeat_s=timeouts.heartbeat,
         idle_s=timeouts.idle,
         total_s=timeouts.total,
+    )
+
+
+def _objectives(app: App) -> CountedObjectives:
+    cost, quality = app.objectives.cost, app.objectives.quality
+    return CountedObjectives(
+        None if cost is None else cost.under_pico_usd, None if quality is None else quality.good_score
     )
 
 
@@ -257,7 +268,8 @@ def _candidates(app: App, model: Model, upstream: Upstream, around: Surroundings
             hint='a local model is served by "shipway up"; elsewhere set base_url of the provider',
         )
     provider = around.providers.get(declared.kind, _settings(app, declared, tuple(urls), around.environ))
-    target = UpstreamTarget(upstream.target, upstream.model, provider, _droppable(model), model.stream_usage)
+    prices = around.prices.of_upstream(model, upstream, declared)
+    target = UpstreamTarget(upstream.target, upstream.model, provider, _droppable(model), model.stream_usage, prices)
     urls = provider.base_urls
     weight = (1.0 if upstream.weight is None else upstream.weight) / len(urls)
     tls = _tls(app, declared)

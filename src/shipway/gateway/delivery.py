@@ -13,6 +13,7 @@ from typing import Generic, Protocol, TypeVar, cast
 
 import msgspec
 
+from shipway.cost.prices import Prices
 from shipway.gateway.call import Call
 from shipway.gateway.dialects import embeddings, token_counts, unasked_usage
 from shipway.gateway.dialects.conversation import Conversation
@@ -38,6 +39,7 @@ class Delivery(Protocol):
     """Attributes:
     content_type: How the type of a good answer begins; b"" for any but a stream.
     held: Whether a good answer that is not streamed is a document to be read before it is passed on.
+    prices: Of the upstream; None where they are unknown or such calls cost nothing.
     id_fields: Headers of a response in which the upstream's request id is looked for before `x-request-id`.
     translated: Whether it would mean nothing to the client as it is.
     read_wait: See `Dialect.read_wait`.
@@ -46,6 +48,7 @@ class Delivery(Protocol):
     content_type: bytes
     held: bool
     id_fields: tuple[bytes, ...]
+    prices: Prices | None
     translated: bool
     read_wait: Callable[[bytes], float | None] | None
 
@@ -67,7 +70,17 @@ class Delivery(Protocol):
 class Passed:
     """The caller's dialect is the upstream's: bytes pass untouched but for the model's name, and are read on the side."""
 
-    __slots__ = ("_heads", "_model_json", "_path", "content_type", "held", "id_fields", "read_wait", "translated")
+    __slots__ = (
+        "_heads",
+        "_model_json",
+        "_path",
+        "content_type",
+        "held",
+        "id_fields",
+        "prices",
+        "read_wait",
+        "translated",
+    )
 
     def __init__(self, candidate: Candidate, path: ModelPath, route: Route) -> None:
         self._heads = RequestHeads(candidate, route)
@@ -76,6 +89,7 @@ class Passed:
         self.content_type = STREAM_CONTENT_TYPE if route.framing == "sse" else b""
         self.held = route.framing == "json"
         self.id_fields = _id_fields(candidate)
+        self.prices = candidate.upstream.prices if path.billed else None
         self.translated = False
         self.read_wait: Callable[[bytes], float | None] | None = None  # callers' dialects say it in a header
 
@@ -126,6 +140,7 @@ class _Rewritten(Generic[Asked]):
         "content_type",
         "held",
         "id_fields",
+        "prices",
         "read_wait",
         "translated",
     )
@@ -141,6 +156,7 @@ class _Rewritten(Generic[Asked]):
         self.held = self.translated = True
         self.read_wait = upstream.read_wait
         self.id_fields = _id_fields(candidate)
+        self.prices = candidate.upstream.prices
 
     def message(self, call: Call, request: ModelRequest) -> bytes:
         asked, losses = self._read(request)

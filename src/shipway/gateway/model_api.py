@@ -11,9 +11,11 @@ from functools import partial
 from typing import Any, Protocol
 
 from shipway.gateway.dialects import openai, openai_media
+from shipway.gateway.dialects.anthropic.answer import read_answer_usage as anthropic_usage
 from shipway.gateway.dialects.anthropic.models import REQUEST_ID as ANTHROPIC_ID
 from shipway.gateway.dialects.forms import FormRequest
 from shipway.gateway.dialects.openai import ModelRequest
+from shipway.gateway.dialects.openai_responses.answer import read_answer_usage as responses_usage
 from shipway.gateway.dialects.openai_stream import StreamReader
 from shipway.gateway.dialects.registry import open_dialect
 from shipway.gateway.dialects.repeated_event import RepeatedEvent
@@ -73,6 +75,7 @@ class ModelPath:
         read_request: (body, Content-Type) → what is asked; None where it is a JSON object that says `stream`. Raises Refused.
         conversation: Name of the dialect in which it is a conversation that can be translated; "" where it is none.
         id_name: Header in which this dialect's clients look for the request id, where it is another than `x-request-id`.
+        billed: Whether providers bill it; what they report of the others' tokens is no use of them.
         read_usage: Of a whole answer; raises ValueError for what is none.
         read_error: (status, body) of an upstream's refusal → what the client is told.
     """
@@ -81,6 +84,7 @@ class ModelPath:
     name: str
     read_request: Callable[[bytes, bytes | None], ModelRequest] | None = None
     conversation: str = ""
+    billed: bool = True
     id_name: bytes = b""
     write_refusal: Writer = openai.as_openai_error
     status_of: Callable[[Refusal], int] | None = None
@@ -99,17 +103,19 @@ def _read_speech(body: bytes, content_type: bytes | None) -> ModelRequest:
     return openai_media.SpeechRequest(body)
 
 
-def _read_by_parser(name: str, content: str) -> dict[str, Any]:
-    """How answers of a dialect that has a parser are followed while they pass; *content* is the field that none lacks."""
+def _read_by_parser(name: str, content: str, counted: Callable[[bytes], TokenUsage]) -> dict[str, Any]:
+    """How answers of a dialect that has a parser are followed while they pass; *content* is the field that none lacks,
+    *counted* reads the usage of those that the parser does not know."""
 
     def read_usage(body: bytes) -> Usage | None:
         try:
             usage = dialect.read_answer(body).usage
         except ValueError:
-            openai.any_usage(
-                body, saying=content
-            )  # it may well be an answer of a newer kind, of which the client knows
-            return None
+            openai.any_usage(body, saying=content)
+            try:
+                usage = counted(body)  # it may well be an answer of a newer kind, of which the client knows
+            except ValueError:
+                return None
         return None if usage is NOTHING else usage
 
     dialect = open_dialect(name)
@@ -124,7 +130,7 @@ def _read_by_parser(name: str, content: str) -> dict[str, Any]:
     }
 
 
-_ANTHROPIC = {**_read_by_parser("anthropic", "content"), "id_name": ANTHROPIC_ID}
+_ANTHROPIC = {**_read_by_parser("anthropic", "content", anthropic_usage), "id_name": ANTHROPIC_ID}
 _PICTURES: dict[str, Any] = {
     "stream_reader": openai_media.MediaStream,
     "read_usage": openai.image_usage,
@@ -140,10 +146,10 @@ PATHS: dict[bytes, ModelPath] = {
     b"/v1/chat/completions": _CONVERSATIONS,
     b"/v1/completions": ModelPath("completions", "text_completion", conversation="completions"),
     b"/v1/embeddings": ModelPath("embeddings", "embeddings", read_usage=partial(openai.answer_usage, embeddings=True)),
-    b"/v1/responses": ModelPath("responses", "chat", **_read_by_parser("openai_responses", "output")),
+    b"/v1/responses": ModelPath("responses", "chat", **_read_by_parser("openai_responses", "output", responses_usage)),
     b"/v1/messages": ModelPath("messages", "chat", **_ANTHROPIC),
     b"/v1/messages/count_tokens": ModelPath(
-        "count_tokens", "count_tokens", **{**_ANTHROPIC, "read_usage": openai.any_usage}
+        "count_tokens", "count_tokens", billed=False, **{**_ANTHROPIC, "read_usage": openai.any_usage}
     ),
     b"/v1/images/generations": ModelPath("images", "image_generation", **_PICTURES),
     b"/v1/images/edits": ModelPath("image_edits", "image_generation", read_request=FormRequest, **_PICTURES),

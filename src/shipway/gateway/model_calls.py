@@ -8,10 +8,12 @@ token send the request on to the next upstream, invisibly to the client.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from http import HTTPStatus
 
+from shipway.cost.prices import Prices
 from shipway.gateway import refusals
 from shipway.gateway.affinity import affinity_key
 from shipway.gateway.attempt import Attempt, fault_kind
@@ -136,6 +138,8 @@ class ModelCalls:
         call.upstream = upstream.label
         call.attempts += 1
         call.error = None
+        call.prices = delivery.prices
+        call.cost_pico_usd = None
         try:
             message = delivery.message(call, request)
         except Exception as error:
@@ -318,6 +322,13 @@ def _note_usage(call: Call, usage: Usage | None) -> None:
         call.input_tokens = usage.prompt_tokens
         call.output_tokens = usage.completion_tokens
         call.usage = usage.parts
+        if call.prices is not None:
+            call.cost_pico_usd = _cost(call.prices, call)
+
+
+def _cost(prices: Prices, call: Call) -> int | None:
+    rates = prices.at(time.time()).for_input(call.input_tokens)
+    return rates.plain(call.input_tokens, call.output_tokens) if call.usage is None else rates.cost(call.usage)
 
 
 def _all_resting(groups: tuple[Group, ...], now_s: float) -> Refusal:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from shipway.gateway.dialects.dialect import Dialect
+from collections.abc import Sequence
+
+from shipway.gateway.dialects.dialect import Dialect, NewerKind
 from shipway.gateway.dialects.events import Envelope, Event, TextDelta
 from shipway.gateway.dialects.openai_stream import MAX_EVENT_BYTES
 from shipway.gateway.dialects.repeated_event import MAX_UNLIKE, RepeatedEvent
@@ -38,7 +40,8 @@ class PassedStream(TranslatedStream):
         at = 0
         self._only_text = self.begun
         self._repeated = None
-        while not self.over and (end := _end_of_event(data, at)):
+        end_of_event = _end_of_event if b"\r" in data else _end_of_plain_event
+        while not self.over and (end := end_of_event(data, at)):
             super().pass_on(data[at:end])
             if self.failed:
                 break
@@ -58,14 +61,32 @@ class PassedStream(TranslatedStream):
         return super()._said(event)
 
     def finish(self) -> bytes | None:
+        last = b""
         if self._rest.strip() and not self.over:
-            self._fail("cut")
-        return super().finish()
+            last = self.pass_on(b"\n\n")  # of an event that is whole, its end may be left out
+            if self.failed == "garbage":
+                self._fail("cut")
+        rest = super().finish()
+        return None if rest is None else last + rest
+
+    def _events(self, name: str, payload: bytes) -> Sequence[Event]:
+        try:
+            return self._parser.read(name, payload)
+        except NewerKind as newer:  # the client may know it
+            self.begun, self._only_text = True, False
+            return newer.events
+
+
+_ENDS = (b"\n\n", b"\r\n\r\n", b"\r\r")
+
+
+def _end_of_plain_event(data: bytes, start: int) -> int:
+    """The same where lines end in LF alone, as nearly always."""
+    at = data.find(b"\n\n", start)
+    return at + 2 if at >= 0 else 0
 
 
 def _end_of_event(data: bytes, start: int) -> int:
     """Where the event that begins at *start* ends; 0 while that is not here."""
-    plain, crlf = data.find(b"\n\n", start), data.find(b"\r\n\r\n", start)
-    if plain >= 0 and (crlf < 0 or plain < crlf):
-        return plain + 2
-    return crlf + 4 if crlf >= 0 else 0
+    ends = [(at, len(mark)) for mark in _ENDS if (at := data.find(mark, start)) >= 0]
+    return sum(min(ends)) if ends else 0

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from shipway.cost.prices import Prices
 from shipway.gateway.admission import Admission
 from shipway.gateway.cache.model_cache import ModelCache
 from shipway.gateway.guards.guard import Guard, ModelGuards
@@ -30,14 +31,19 @@ ONLY = ""
 
 @dataclass(frozen=True, slots=True)
 class UpstreamTarget:
-    """A provider's model: what it is called there, what of a request it may go without, and whether it is asked for the usage
-    of streams whose callers do not ask."""
+    """A provider's model: what it is called there, what of a request it may go without, whether it is asked for the usage of
+    streams whose callers do not ask, and what its tokens cost.
+
+    Attributes:
+        prices: None where they are unknown.
+    """
 
     label: str
     model: str
     provider: Provider = field(repr=False)
     may_drop: frozenset[str] = frozenset()
     stream_usage: bool = False
+    prices: Prices | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,6 +107,19 @@ class Deadlines:
 
 
 @dataclass(frozen=True, slots=True)
+class CountedObjectives:
+    """Objectives by which the gateway itself tells good from bad, as no bucket of a histogram ends at their limits.
+
+    Attributes:
+        cost_pico_usd: What a call costs at most.
+        good_score: From which score on an answer is good.
+    """
+
+    cost_pico_usd: int | None = None
+    good_score: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     version: int
     routes: RouteTable[ServiceTarget]
@@ -114,6 +133,7 @@ class Snapshot:
     session_header: bytes
     """Lower-case name of the header that names a conversation."""
     checks: tuple[Check, ...]
+    objectives: CountedObjectives = CountedObjectives()
 
     def candidates(self) -> Iterator[Candidate]:
         for model in self.models.values():
@@ -128,6 +148,19 @@ class Snapshot:
     def providers(self) -> set[Provider]:
         """Every provider that a request could be sent to."""
         return {candidate.upstream.provider for candidate in self.candidates()}
+
+    def releases(self) -> frozenset[str]:
+        """The names of all releases of services and models."""
+        of_targets = [one.releases.keys() for one in self.models.values()]
+        of_targets += [one.releases.keys() for one in self.services.values()]
+        return frozenset(name for names in of_targets for name in names if name != ONLY)
+
+    def priced(self) -> Iterator[tuple[str, str, str]]:
+        """Model, release and upstream wherever the upstream's prices are known."""
+        for model in self.models.values():
+            for release, groups in model.releases.items():
+                upstreams = (candidate.upstream for group in groups for candidate in group.candidates)
+                yield from ((model.name, release, one.label) for one in upstreams if one.prices is not None)
 
     def caches(self) -> list[ModelCache]:
         """The caches of all models that have one."""

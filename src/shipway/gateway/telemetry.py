@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import NamedTuple
 
+from shipway.cost.prices import TokenClasses
 from shipway.gateway.breaker import State
 from shipway.gateway.model_api import PATHS
 from shipway.gateway.refusals import CODES
@@ -15,10 +16,11 @@ from shipway.gateway.snapshot import Snapshot
 from shipway.gateway.upstreams import Endpoint
 from shipway.monitoring import metrics
 from shipway.monitoring.instruments import Counter, Histogram
-from shipway.monitoring.logging import AccessLog, AccessRecord, TokenClasses
+from shipway.monitoring.logging import AccessLog, AccessRecord
 from shipway.monitoring.registry import Registry
 
 _OPERATION_NAMES = {path: model_path.name for path, model_path in PATHS.items()}
+_UNBILLED = frozenset(path for path, model_path in PATHS.items() if not model_path.billed)
 _MAX_BUNDLES = 4096
 
 UNREAD_CODES = {408: "request_timeout", 414: "target_too_long", 431: "header_too_large", 501: "unknown_method"}
@@ -74,6 +76,10 @@ class _Bundle:
     """The instruments of one combination of labels."""
 
     __slots__ = (
+        "cost",
+        "cost_bad",
+        "cost_good",
+        "cost_unknown",
         "duration",
         "first_token",
         "output_token",
@@ -97,6 +103,11 @@ class _Bundle:
         self.first_token: Histogram | None = None
         self.output_token: Histogram | None = None
         self.tokens: _Tokens | None = None
+        self.cost: Counter | None = None
+        self.cost_good: Counter | None = None
+        self.cost_bad: Counter | None = None
+        self.cost_unknown: Counter | None = None
+        """Only of calls that may be billed."""
         if kind == "model":
             who = (labels.operation, labels.upstream.partition("/")[0], labels.target, release)
             self.duration = registry.child(metrics.MODEL_DURATION, *who, labels.error)
@@ -107,21 +118,25 @@ class _Bundle:
         elif kind == "service":
             self.duration = registry.child(metrics.SERVICE_DURATION, labels.target, release)
 
+    def count_money(self, registry: Registry, labels: _Labels, *, priced: bool, limited: bool) -> None:
+        """Have instruments for what calls cost that an upstream bills.
+
+        Args:
+            priced: Whether the upstream's prices are known. Without them there is no sum: a 0 would look like one.
+            limited: Whether there is an objective.
+        """
+        payer = (labels.target, labels.upstream.partition("/")[0], labels.release)
+        if priced:
+            self.cost = registry.child(metrics.COST, *payer)
+            if limited:
+                self.cost_good = registry.child(metrics.COST_OBJECTIVE, labels.target, labels.release, "good")
+                self.cost_bad = registry.child(metrics.COST_OBJECTIVE, labels.target, labels.release, "bad")
+        if labels.status < 300 or labels.status == 499:  # nobody bills an error
+            reason = "usage" if priced else "price"
+            self.cost_unknown = registry.child(metrics.COST_UNKNOWN_CALLS, *payer, reason)
+
 
 _BundleKey = tuple[bytes, str | None, str | None, str | None, str | None, int, str | None]
-
-
-def _bundle_for(registry: Registry, record: AccessRecord) -> _Bundle:
-    kind = "model" if record.model else "service" if record.service else "gateway"
-    labels = _Labels(
-        _OPERATION_NAMES.get(record.path, "") if kind == "model" else "",
-        record.model or record.service or "",
-        record.upstream or "",
-        record.release or "",
-        record.status,
-        record.error or "",
-    )
-    return _Bundle(registry, labels, kind)
 
 
 class Telemetry:
@@ -140,6 +155,8 @@ class Telemetry:
         self._loop = loop
         self._ended: list[AccessRecord] = []
         self._bundles: dict[_BundleKey, _Bundle] = {}
+        self._priced: frozenset[tuple[str, str, str]] = frozenset()
+        self._cost_limit: int | None = None
         self._attempts: dict[tuple[str, str], Counter] = {}
         self._timeouts: dict[str, Counter] = {}
         self._guards: dict[tuple[str, str, str], tuple[Counter, Histogram]] = {}
@@ -157,8 +174,6 @@ class Telemetry:
         self._attempts.clear()
         self._guards.clear()
         upstreams = {candidate.upstream.label for candidate in snapshot.candidates()}
-        releases = [one.releases.keys() for one in snapshot.models.values()]
-        releases += [one.releases.keys() for one in snapshot.services.values()]
         registry.allow(metrics.MODEL, snapshot.models)
         guards = snapshot.guards()
         registry.allow(metrics.GUARD, {guard.name for guard in guards})
@@ -166,7 +181,9 @@ class Telemetry:
         registry.allow(metrics.PROVIDER, {label.partition("/")[0] for label in upstreams})
         registry.allow(metrics.TARGET, {*snapshot.models, *snapshot.services})
         registry.allow(metrics.UPSTREAM, {*upstreams, *snapshot.services})
-        registry.allow(metrics.RELEASE, {name for names in releases for name in names})
+        registry.allow(metrics.RELEASE, snapshot.releases())
+        self._priced = frozenset(snapshot.priced())
+        self._cost_limit = snapshot.objectives.cost_pico_usd
 
     def attempt(self, upstream: str, outcome: str) -> None:
         """One attempt at *upstream* ended with *outcome* (`metrics.OUTCOME`)."""
@@ -188,11 +205,13 @@ class Telemetry:
         """A question was compared, and this is how near the nearest one was."""
         self.registry.child(metrics.CACHE_SIMILARITY, model).observe(cosine)
 
-    def tokens_saved(self, model: str, input_tokens: int | None, output_tokens: int | None) -> None:
+    def saved(self, model: str, input_tokens: int | None, output_tokens: int | None, cost_pico_usd: int | None) -> None:
         """A kept answer was given again; None is unknown."""
         for count, kind in ((input_tokens, "input"), (output_tokens, "output")):
             if count:
                 self.registry.child(metrics.CACHE_TOKENS_SAVED, model, kind).inc(count)
+        if cost_pico_usd is not None:
+            self.registry.child(metrics.CACHE_SAVED, model).inc(cost_pico_usd)
 
     def retry(self, reason: str) -> None:
         self.registry.child(metrics.RETRIES, reason).inc()
@@ -242,7 +261,7 @@ class Telemetry:
         if bundle is None:
             if len(self._bundles) >= _MAX_BUNDLES:
                 self._bundles.clear()
-            bundle = self._bundles[key] = _bundle_for(self.registry, record)
+            bundle = self._bundles[key] = self._new_bundle(record)
         bundle.requests.value += 1
         if bundle.refusals is not None:
             bundle.refusals.value += 1
@@ -257,8 +276,35 @@ class Telemetry:
             bundle.duration.observe(duration_s)
         if model:
             _count_answer(record, bundle)
+            if record.cost_pico_usd is not None:
+                self._count_cost(record.cost_pico_usd, bundle)
+            elif bundle.cost_unknown is not None:
+                bundle.cost_unknown.value += 1
         if self._log is not None:
             self._log.write(record)
+
+    def _count_cost(self, cost_pico_usd: int, bundle: _Bundle) -> None:
+        if bundle.cost is not None:
+            bundle.cost.value += cost_pico_usd
+        met = bundle.cost_good if self._cost_limit is None or cost_pico_usd <= self._cost_limit else bundle.cost_bad
+        if met is not None:
+            met.value += 1
+
+    def _new_bundle(self, record: AccessRecord) -> _Bundle:
+        kind = "model" if record.model else "service" if record.service else "gateway"
+        labels = _Labels(
+            _OPERATION_NAMES.get(record.path, "") if kind == "model" else "",
+            record.model or record.service or "",
+            record.upstream or "",
+            record.release or "",
+            record.status,
+            record.error or "",
+        )
+        bundle = _Bundle(self.registry, labels, kind)
+        if kind == "model" and record.upstream and record.path not in _UNBILLED:
+            priced = (labels.target, labels.release, record.upstream) in self._priced
+            bundle.count_money(self.registry, labels, priced=priced, limited=self._cost_limit is not None)
+        return bundle
 
     def breakers(self, snapshot: Snapshot, now_s: float) -> dict[tuple[str, ...], float]:
         """The state of each upstream's breaker; of several endpoints the worst."""

@@ -73,7 +73,8 @@ def _head_lines(metric: Metric[Any], text_format: TextFormat) -> Iterator[str]:
 
 def _value_lines(metric: Metric[Any], values: Values, child: Any) -> Iterator[str]:
     labels = _label_pairs(metric.labels, values)
-    yield f"{metric.name}{{{labels}}} {_number(child.value)}" if labels else f"{metric.name} {_number(child.value)}"
+    number = _number(child.value if metric.parts == 1 else child.value / metric.parts)
+    yield f"{metric.name}{{{labels}}} {number}" if labels else f"{metric.name} {number}"
 
 
 def _histogram_lines(metric: Metric[Any], values: Values, child: Histogram) -> Iterator[str]:

@@ -103,6 +103,7 @@ class Metric(Generic[InstrumentT]):
     Attributes:
         unit: Base unit, which the name ends with (`seconds`, `bytes`), or what is counted; empty for plain numbers.
         bounds: Upper ends of a histogram's buckets, ascending, without the last one (`+Inf`).
+        parts: How many of what its instruments count make one unit. Whole numbers of small parts sum up exactly.
     """
 
     name: str
@@ -112,6 +113,7 @@ class Metric(Generic[InstrumentT]):
     labels: tuple[Label, ...]
     make: Callable[[], InstrumentT]
     bounds: tuple[float, ...] = ()
+    parts: int = 1
 
     def __post_init__(self) -> None:
         suffix = _SUFFIX.get(self.kind, "")
@@ -128,8 +130,8 @@ class Metric(Generic[InstrumentT]):
         return self.name.removesuffix(_SUFFIX.get(self.kind, ""))
 
 
-def counter(name: str, help: str, *labels: Label, unit: str = "") -> Metric[Counter]:
-    return Metric(name, help, "counter", unit, labels, Counter)
+def counter(name: str, help: str, *labels: Label, unit: str = "", parts: int = 1) -> Metric[Counter]:
+    return Metric(name, help, "counter", unit, labels, Counter, parts=parts)
 
 
 def gauge(name: str, help: str, *labels: Label, unit: str = "") -> Metric[Gauge]:

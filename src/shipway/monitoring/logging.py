@@ -16,6 +16,8 @@ from typing import Literal, Protocol, TextIO
 
 import msgspec
 
+from shipway.cost.prices import TokenClasses
+
 LogFormat = Literal["json", "text"]
 
 MAX_WAITING_LINES = 100_000
@@ -34,29 +36,6 @@ class GuardNote(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     reason: str = ""
 
 
-class TokenClasses(Protocol):
-    """Tokens of a call in classes that sum to its totals; None is unknown."""
-
-    @property
-    def input(self) -> int | None: ...
-    @property
-    def cached_read(self) -> int | None: ...
-    @property
-    def cached_write(self) -> int | None: ...
-    @property
-    def input_audio(self) -> int | None: ...
-    @property
-    def input_image(self) -> int | None: ...
-    @property
-    def output(self) -> int | None: ...
-    @property
-    def reasoning(self) -> int | None: ...
-    @property
-    def output_audio(self) -> int | None: ...
-    @property
-    def output_image(self) -> int | None: ...
-
-
 class AccessRecord:
     """What one request's line says. None is unknown or does not apply, never zero.
 
@@ -68,6 +47,7 @@ class AccessRecord:
     __slots__ = (
         "attempts",
         "cache",
+        "cost_pico_usd",
         "duration_s",
         "error",
         "first_token_s",
@@ -111,6 +91,8 @@ class AccessRecord:
         self.output_tokens: int | None = None
         self.usage: TokenClasses | None = None
         """The classes of these two, where there may be more than one of each."""
+        self.cost_pico_usd: int | None = None
+        """What the tokens cost, in millionths of a millionth of a dollar."""
         self.guards: list[GuardNote] | None = None
         self.principal: str | None = None
         self.service: str | None = None
@@ -291,6 +273,8 @@ class _JsonLines:
             rest += b',"gen_ai.usage.output_tokens":%d' % record.output_tokens
         if record.usage is not None:
             rest += _parts(record.usage)
+        if record.cost_pico_usd is not None:
+            rest += b',"cost_usd":%d.%012d' % divmod(record.cost_pico_usd, 10**12)
         if record.upstream_request_id is not None:
             rest += b',"upstream_request_id":%b' % _encode(record.upstream_request_id[:128].decode("latin-1"))
         if record.cache is not None:

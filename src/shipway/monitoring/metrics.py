@@ -14,6 +14,7 @@ from typing import Any
 
 from shipway.monitoring.instruments import Label, Metric, counter, gauge, histogram, info
 from shipway.monitoring.registry import Registry
+from shipway.spec.prices import PICO
 
 # -- buckets
 
@@ -107,6 +108,13 @@ CACHE_RESULT = Label(
     "cannot be kept.",
     ("hit", "similar", "shared", "miss", "bypass"),
 )
+COST_UNKNOWN = Label(
+    "reason",
+    "What is not known: the price of the model, or what the call used of what has a price.",
+    ("price", "usage"),
+)
+MET = Label("result", "Whether the objective was met.", ("good", "bad"))
+QUALITY = Label("label", "What somebody said of an answer.", ("good", "bad"))
 STORE_FAULT = Label(
     "fault",
     "No answer in time, an error, or not asked since it was known to be ill or had too much to do.",
@@ -183,6 +191,40 @@ TOKEN_CLASSES = counter(
     TOKEN_CLASS,
 )
 
+# -- money; counted in whole parts of a dollar, so that sums are exact
+
+COST = counter(
+    "shipway_cost_usd_total",
+    "What calls of models cost by the tokens that their upstreams reported and the prices of those; a call whose cost is "
+    "unknown is not in it.",
+    MODEL,
+    PROVIDER,
+    RELEASE,
+    unit="usd",
+    parts=PICO,
+)
+COST_UNKNOWN_CALLS = counter(
+    "shipway_cost_unknown_total",
+    "Calls of models that an upstream may bill and whose cost is unknown.",
+    MODEL,
+    PROVIDER,
+    RELEASE,
+    COST_UNKNOWN,
+)
+COST_OBJECTIVE = counter(
+    "shipway_cost_objective_total",
+    "Calls of models of known cost, by whether they met the objective `cost` of the app file.",
+    MODEL,
+    RELEASE,
+    MET,
+)
+QUALITY_LABELS = counter(
+    "shipway_quality_labels_total",
+    "Answers that were labelled good or bad through the admin API, by the release that gave them.",
+    RELEASE,
+    QUALITY,
+)
+
 # -- requests
 
 REQUESTS = counter("shipway_requests_total", "Requests answered.", KIND, TARGET, STATUS, RELEASE)
@@ -232,9 +274,16 @@ UPSTREAM_IN_FLIGHT = gauge("shipway_upstream_requests_in_flight", "Requests at a
 CACHE_LOOKUPS = counter("shipway_cache_lookups_total", "Calls of models that have a cache.", MODEL, CACHE_RESULT)
 CACHE_TOKENS_SAVED = counter(
     "shipway_cache_tokens_saved_total",
-    "Tokens of kept answers that were given again, as their upstreams reported them. There are no prices to make money of.",
+    "Tokens of kept answers that were given again, as their upstreams reported them.",
     MODEL,
     TOKEN_TYPE,
+)
+CACHE_SAVED = counter(
+    "shipway_cache_saved_usd_total",
+    "What kept answers that were given again had cost when they were made; those of unknown cost are not in it.",
+    MODEL,
+    unit="usd",
+    parts=PICO,
 )
 CACHE_BYTES = gauge("shipway_cache_bytes", "Memory of kept answers.", MODEL, unit="bytes")
 CACHE_EVICTIONS = counter(
@@ -285,6 +334,7 @@ PROCESS_MAX_FDS = gauge("process_max_fds", "File descriptors that may be in use.
 
 TABLE: tuple[tuple[str, tuple[Metric[Any], ...]], ...] = (
     ("Model calls", (MODEL_DURATION, FIRST_TOKEN, OUTPUT_TOKEN, TOKENS, TOKEN_CLASSES)),
+    ("Money and quality", (COST, COST_UNKNOWN_CALLS, COST_OBJECTIVE, QUALITY_LABELS)),
     (
         "Requests",
         (REQUESTS, SERVICE_DURATION, SERVICE_CUT, OVERHEAD, REFUSALS, STREAMS, RELAYED, IN_FLIGHT, CONNECTIONS),
@@ -296,6 +346,7 @@ TABLE: tuple[tuple[str, tuple[Metric[Any], ...]], ...] = (
         (
             CACHE_LOOKUPS,
             CACHE_TOKENS_SAVED,
+            CACHE_SAVED,
             CACHE_BYTES,
             CACHE_EVICTIONS,
             CACHE_STORE_FAULTS,

@@ -157,6 +157,27 @@ weight = 9
 upstreams = ["openai/gpt-5-nano"]
 weight = 1
 """,
+    "Price": """
+name = "assistant"
+
+[models.chat]
+upstreams = [
+  "openai/gpt-5-mini",
+  { model = "local/smollm2-135m-instruct", price = { input = "0.02 USD/Mtok", output = "0.06 USD/Mtok" } },
+]
+
+[models.chat-eu]
+upstreams = ["eu/gpt-5-mini"]
+
+[models.chat-eu.price]
+input = "0.28 USD/Mtok"
+cached_read = "0.03 USD/Mtok"
+output = "2.2 USD/Mtok"
+
+[providers.eu]
+kind = "openai"
+base_url = "https://models.example.eu/v1"
+""",
     "Cache": """
 name = "assistant"
 
@@ -276,6 +297,8 @@ upstreams = ["openai/gpt-5-mini"]
 [objectives]
 availability = "99.5%"
 first_token = "95% under 750ms"
+cost = "95% under 0.02 USD"
+quality = "90% at least 0.7"
 
 [environments.prod.objectives]
 first_token = "95% under 500ms"

@@ -112,7 +112,8 @@ def _app(document: _Document, environment: str) -> App:
         values[name], here = validated(merged(document.table, override))
         findings += [f if f in base_findings else _within(f, name, override, document.table) for f in here]
     if environment not in overrides:
-        hint = f"known: {listed(overrides, 'and')}"
+        more = f'one more is [environments.{environment}] with a target, such as "docker"'
+        hint = f"known: {listed(overrides, 'and')}; {more}"
         message = f"unknown environment {found(environment)}{did_you_mean(environment, overrides)}"
         findings.append(Finding((("environments",),), message, hint))
     if findings:

@@ -12,6 +12,7 @@ from shipway.secret import SecretReference
 from shipway.spec.cache import Cache
 from shipway.spec.fields import ReleaseName, Text
 from shipway.spec.guards import GuardUse
+from shipway.spec.prices import Price
 from shipway.spec.releases import Release, ReleaseWeight, with_some_traffic
 from shipway.spec.section import List, Section, from_file, mistake
 from shipway.spec.wording import Location, found, listed
@@ -27,7 +28,7 @@ Balance = Literal["weighted", "least-in-flight", "lowest-latency", "prefix-affin
 
 
 class Upstream(Section):
-    """A provider and its model: "provider/model", or a table with `model = "provider/model"` and a weight."""
+    """A provider and its model: "provider/model", or a table with `model = "provider/model"`, a weight or a price."""
 
     may_be_string: ClassVar[bool] = True
 
@@ -39,6 +40,7 @@ class Upstream(Section):
         le=1_000_000,
         description="Share of the traffic beside neighbours that have weights too; without one it is tried in order.",
     )
+    price: Price | None = Field(default=None, description="What its tokens cost, in place of the model's `price`.")
 
     @property
     def target(self) -> str:
@@ -47,7 +49,7 @@ class Upstream(Section):
 
     @classmethod
     def file_keys(cls) -> tuple[str, ...]:
-        return ("model", "weight")
+        return ("model", "weight", "price")
 
     @model_validator(mode="before")
     @classmethod
@@ -74,6 +76,7 @@ class Upstream(Section):
         table["properties"] = {
             "model": {**text, "description": description},
             "weight": table["properties"]["weight"],
+            "price": table["properties"]["price"],
         }
         table["required"] = ["model"]
         definition.clear()
@@ -125,6 +128,11 @@ class Model(Section):
         description="Whether the gateway asks for the usage of streams of OpenAI's chat completions and completions whose "
         "callers do not, which else stays unknown where bytes pass. What the upstream says more for that is taken out again. The "
         "upstream must know `stream_options`. Other dialects say it always.",
+    )
+    price: Price | None = Field(
+        default=None,
+        description="What tokens of its upstreams cost, in place of the prices that Shipway knows. A model that Shipway runs has "
+        "a price only here.",
     )
     cache: Cache | None = Field(default=None, description="Keep answers and give them again to the same request.")
 

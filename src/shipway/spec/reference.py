@@ -26,8 +26,8 @@ editor check and complete it: put `#:schema URL-or-path-of-shipway.schema.json` 
   A release's name may hold capitals and `.`, `_`.
 - **Durations** are numbers with `ms`, `s`, `m` (minutes), `h` or `d`: `"250ms"`, `"30s"`. **Sizes** have `B`, `kB`, `MB`, `GB`,
   `TB` (powers of 1000) or `KiB`, `MiB`, `GiB`, `TiB` (powers of 1024): `"10MiB"`. **Rates** are counts, perhaps with `k` or
-  `M`, for each `/s`, `/min`, `/h` or `/d`: `"60/min"`, `"100k/d"`. **Percentages** end in `%`: `"99.5%"`. All are more than
-  zero.
+  `M`, for each `/s`, `/min`, `/h` or `/d`: `"60/min"`, `"100k/d"`. **Percentages** end in `%`: `"99.5%"`. **Prices** are US
+  dollars for a million tokens, a thousand or one: `"0.15 USD/Mtok"`, `"2 USD/ktok"`, `"1 USD/tok"`. All are more than zero.
 - **Secrets** are references, never values: `"env:NAME"` is an environment variable, `"file:PATH"` a text file.
 - **Paths** start at the folder of the app file.
 - Unknown keys are errors, and so are settings that would have no effect.
@@ -54,6 +54,7 @@ _PARTS = (
     _Part("[models.NAME]", "Model"),
     _Part("models.NAME.upstreams", "Upstream"),
     _Part("[models.NAME.releases.RELEASE]", "ModelRelease"),
+    _Part("[models.NAME.price]", "Price"),
     _Part("[models.NAME.cache]", "Cache"),
     _Part("[models.NAME.cache.semantic]", "Semantic"),
     _Part("[guards.NAME]", "Guard"),

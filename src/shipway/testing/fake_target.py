@@ -29,6 +29,7 @@ class World:
     Attributes:
         sick: Releases that never become healthy.
         bad: For each release the part of its answers that is bad.
+        bad_by: The same for objectives beside availability, by their names.
         requests_per_look: How many requests come between two looks at the counts.
         moment: Called with the name of each moment at which a deployer could die: before and after every effect.
     """
@@ -40,6 +41,7 @@ class World:
     shares: dict[int, float] = field(default_factory=dict)
     sick: set[int] = field(default_factory=set)
     bad: dict[int, float] = field(default_factory=dict)
+    bad_by: dict[str, dict[int, float]] = field(default_factory=dict)
     requests_per_look: int = 1000
     secrets: dict[tuple[str, str], Secret] = field(default_factory=dict)
     under_way: dict[int, int] = field(default_factory=dict)
@@ -104,7 +106,7 @@ class FakeTarget:
                 self._need(step.release in world.installed, f"{step} without an install")
                 world.running.setdefault(step.release, {})[step.service] = step.replicas
             case Verify():
-                if step.release in world.sick:
+                if step.release in world.sick or not all(world.running.get(step.release, {}).values()):
                     raise NotReadyError(
                         f"v{step.release} is not healthy after {step.within_s:g} s\nlast lines: no luck"
                     )
@@ -160,7 +162,8 @@ class FakeTraffic:
     def counted(self, canary: int, baseline: int) -> Mapping[str, Arms]:
         self._ask()
         self._world.moment("while looking")
-        return {"availability": Arms(self._tally(canary), self._tally(baseline))}
+        parts = {"availability": self._world.bad, **self._world.bad_by}
+        return {name: Arms(self._tally(canary, bad), self._tally(baseline, bad)) for name, bad in parts.items()}
 
     def in_flight(self, release: int) -> int:
         self._ask()
@@ -170,7 +173,7 @@ class FakeTraffic:
         if self._world.unreachable:
             raise TrafficError("the gateway does not answer", "look at its log")
 
-    def _tally(self, release: int) -> Tally:
+    def _tally(self, release: int, parts: Mapping[int, float]) -> Tally:
         total = round(self._world.requests_per_look * self._world.shares.get(release, 0.0))
-        bad = round(total * self._world.bad.get(release, 0.0))
+        bad = round(total * parts.get(release, 0.0))
         return Tally(total - bad, bad)

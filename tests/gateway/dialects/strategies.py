@@ -231,6 +231,8 @@ def bare(value: object) -> object:
         kept["parallel_tool_calls"] = None
     if kept.get("strict") is False:
         kept["strict"] = None
+    if "cache" in kept and kept.get("schema") in (None, "{}"):
+        kept["schema"] = '{"type":"object","properties":{}}'  # of a tool without arguments
     if isinstance(form := kept.get("format"), dict):
         del form["name"]  # OpenAI wants one
     return kept

@@ -71,6 +71,8 @@ REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
     ("openai_chat", CHAT | {"temperature": "hot"}, "gemini", "temperature"),
     ("openai_chat", CHAT | {"max_tokens": 1, "max_completion_tokens": 900}, "gemini", "max_tokens"),
     ("openai_chat", CHAT | {"reasoning_effort": "minimal"}, "anthropic", "reasoning_effort"),
+    ("openai_chat", CHAT | {"tool_choice": "required"}, "bedrock", "tool_choice"),
+    ("openai_responses", RESPONSES | {"store": True}, "anthropic", "store"),
     ("openai_responses", RESPONSES | {"previous_response_id": "resp_1"}, "anthropic", "previous_response_id"),
     ("openai_responses", RESPONSES | {"tools": [{"type": "web_search"}]}, "anthropic", "tools[0].web_search"),
     ("openai_responses", RESPONSES | {"include": ["web_search_call.results"]}, "anthropic", "include"),
@@ -235,3 +237,25 @@ def test_a_refusal_stays_short_whatever_a_field_is_called(name: str) -> None:
         with pytest.raises(Refused) as refused:
             open_dialect("openai_chat").read_request(json.dumps(body).encode(), Losses())
         assert len(refused.value.refusal.message) < 1000
+
+
+def written(upstream: str, document: dict[str, Any]) -> Any:
+    conversation = open_dialect("openai_chat").read_request(json.dumps(document).encode(), Losses())
+    return json.loads(open_dialect(upstream).write_request(conversation, "m", Losses()))
+
+
+@pytest.mark.parametrize("parameters", [{}, {"parameters": None}, {"parameters": {}}])
+def test_a_tool_without_arguments_has_a_schema_that_every_provider_takes(parameters: dict[str, Any]) -> None:
+    tool = {"type": "function", "function": {"name": "f", **parameters}}
+    schema = {"type": "object", "properties": {}}
+    assert written("anthropic", CHAT | {"tools": [tool]})["tools"][0]["input_schema"] == schema
+    sent = written("bedrock", CHAT | {"tools": [tool]})
+    assert sent["toolConfig"]["tools"][0]["toolSpec"]["inputSchema"] == {"json": schema}
+
+
+def test_messages_that_say_nothing_leave_roles_that_alternate() -> None:
+    empty = {"role": "assistant", "content": ""}
+    asked = CHAT | {"messages": [{"role": "system", "content": ""}, USER, empty, USER]}
+    sent = written("bedrock", asked)
+    assert sent == {"messages": [{"role": "user", "content": [{"text": "Hello"}, {"text": "Hello"}]}]}
+    assert "system" not in written("anthropic", asked)

@@ -145,10 +145,13 @@ def test_looking_after_an_environment(deployment: Deployment) -> None:
     assert deployment.shipway("stop", "prod").code == 0
     assert deployment.shipway("status", "prod").code == 1
     assert deployment.container_names() == []
-    assert deployment.shipway("restart", "prod").code == 0
+    again = deployment.shipway("restart", "prod", "--json")
+    assert again.json["restarted"] == [f"{name}.1", f"{name}.2", f"{deployment.name}.prod.gateway.1"]
     assert _served(deployment) == (200, "v1", "ok 1")
-    destroyed = deployment.shipway("destroy", "prod", "--yes")
+    destroyed = deployment.shipway("destroy", "prod", "--yes", "--json")
     assert destroyed.code == 0
+    assert f"container {name}.1" in destroyed.json["removed"]
+    assert deployment.engine.client.tags(f"shipway*/{deployment.name}/*", f"shipway*/{deployment.name}/*/*") == {}
     assert deployment.engine.client.containers({"dev.shipway.app": deployment.name}) == []
     assert deployment.engine.client.volumes({"dev.shipway.app": deployment.name}) == []
 

@@ -7,6 +7,7 @@ import select
 import signal
 import struct
 import subprocess
+import sys
 import termios
 import time
 
@@ -64,17 +65,27 @@ def deployed(module_deployment: Deployment) -> Deployment:
 
 def test_what_is_piped_in_arrives_to_its_last_byte(deployed: Deployment) -> None:
     data = os.urandom(1_500_000).hex()
-    ended = deployed.shipway("exec", "prod", "api", "--", "cat", stdin=data)
+    ended = deployed.shipway("exec", "-i", "prod", "api", "--", "cat", stdin=data)
     assert (ended.code, ended.stdout == data, ended.stderr) == (0, True, "")
 
 
-def test_without_an_input_it_reads_nothing_of_ours(deployed: Deployment) -> None:
-    ended = deployed.shipway("exec", "--no-stdin", "prod", "api", "--", "cat", stdin="for somebody else")
-    assert (ended.code, ended.stdout) == (0, "")
+def test_unless_asked_to_it_reads_nothing_of_what_a_loop_reads(deployed: Deployment) -> None:
+    loop = f"while read line; do {sys.executable} -m shipway exec prod api -- sh -c 'cat; echo '$line; done"
+    ended = subprocess.run(
+        ["sh", "-c", loop],
+        cwd=deployed.folder,
+        env={**os.environ, "DOCKER_HOST": deployed.engine.docker_host},
+        input="one\ntwo\n",
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert ended.stdout == "one\ntwo\n"
 
 
 def test_a_command_that_ends_does_not_wait_for_its_input(deployed: Deployment) -> None:
-    process = deployed.start("exec", "prod", "api", "--", "sh", "-c", "exit 7", stdin=subprocess.PIPE)
+    process = deployed.start("exec", "-i", "prod", "api", "--", "sh", "-c", "exit 7", stdin=subprocess.PIPE)
     assert process.wait(20) == 7
     process.communicate()
 

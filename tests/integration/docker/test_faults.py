@@ -90,6 +90,20 @@ def test_a_replica_that_is_killed_in_the_middle_of_a_rollout_does_not_stop_it(de
     assert _answers_within(deployment, 10) == (200, "v2")
 
 
+def test_a_release_that_ends_unnoticed_while_it_is_watched_does_not_replace_the_old_one(deployment: Deployment) -> None:
+    deployment.rollout = '{ strategy = "blue_green", watch = "2s" }'
+    deployment.deploy(version=1)
+    deployment.write(version=2)
+    process = deployment.start("deploy", "prod")
+    _wait_for(process, "watch v2")
+    # As `docker stop`: no restart policy brings it back.
+    deployment.engine.client.stop(f"{deployment.name}.prod.api.v2.1", 0)
+    _, stderr = process.communicate(timeout=100)
+    assert process.returncode == 1
+    assert "api v2 (replica 1) did not become healthy: it ends with status" in stderr
+    assert deployment.get()[:2] == (200, "v1")
+
+
 def test_a_deployer_that_is_killed_leaves_what_can_be_resumed(deployment: Deployment) -> None:
     deployment.rollout = '{ strategy = "rolling", steps = ["50%"], watch = "3s" }'
     deployment.deploy(version=1)

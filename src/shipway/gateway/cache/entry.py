@@ -15,7 +15,8 @@ class Entry(msgspec.Struct, frozen=True, gc=False, array_like=True):
         body: Bytes of the body, without framing.
         dropped: The header line that names what of the request its upstream was not told, where there was any.
         stored_s: When it was kept, in seconds since 1970, which gateways that share a store agree on.
-        input_tokens: What it cost, as reported; None is unknown, never zero.
+        input_tokens: What it used, as reported; None is unknown, never zero.
+        cost_pico_usd: What that cost when it was made; None is unknown.
     """
 
     stream: bool
@@ -24,6 +25,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False, array_like=True):
     stored_s: float
     input_tokens: int | None = None
     output_tokens: int | None = None
+    cost_pico_usd: int | None = None
 
     def age_s(self, wall_s: float) -> float:
         """How old it is; clocks of several machines differ, so never less than nothing."""

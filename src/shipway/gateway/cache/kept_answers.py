@@ -117,7 +117,7 @@ class KeptAnswers:
             call.fields += b"x-shipway-cache-similarity: %.3f\r\n" % found.similarity
         model = call.model or ""
         self._telemetry.looked_up(model, result.decode())
-        self._telemetry.tokens_saved(model, entry.input_tokens, entry.output_tokens)
+        self._telemetry.saved(model, entry.input_tokens, entry.output_tokens, entry.cost_pico_usd)
         if entry.stream:
             call.first_token_s = perf_counter() - call.arrived_s
             open_stream(call)

@@ -77,6 +77,7 @@ class Recording:
             self._cache.wall_s(),
             call.input_tokens,
             call.output_tokens,
+            call.cost_pico_usd,
         )
         self._cache.store.put(self._key, entry, self._cache.ttl_s)
         if self.placed is not None and self._cache.semantic is not None:

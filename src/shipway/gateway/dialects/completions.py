@@ -181,7 +181,7 @@ def read_answer(body: bytes) -> Answer:
         raise ValueError("not one choice")
     (choice,) = document.choices
     usage = NOTHING if document.usage is None else read_usage(document.usage)
-    stop = read_stop(choice.finish_reason or "stop")
+    stop = read_stop(choice.finish_reason or "stop", False)
     return Answer((Text(choice.text),), stop, usage=usage, id=document.id, model=document.model)
 
 
@@ -202,7 +202,7 @@ class Parser:
             if choice.text:
                 events.append(TextDelta(choice.text))
             if choice.finish_reason:
-                events.append(Stopped(read_stop(choice.finish_reason)))
+                events.append(Stopped(read_stop(choice.finish_reason, False)))
         if chunk.usage is not None:
             events.append(UsageKnown(read_usage(chunk.usage)))
         return events

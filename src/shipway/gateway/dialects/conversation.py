@@ -221,6 +221,12 @@ def cache_of(part: Part | Tool) -> str | None:
     return cache
 
 
+def arguments_schema(tool: Tool) -> str:
+    """The JSON text of the schema of its arguments, for providers that must be told that they are an object."""
+    schema = (tool.schema or "").strip()
+    return '{"type":"object","properties":{}}' if schema in ("", "{}") else schema
+
+
 def call_names(conversation: Conversation) -> dict[str, str]:
     """The names of the tools by the ids of their calls, for dialects whose results name the tool."""
     return {

@@ -6,7 +6,7 @@ upstream's does the reverse. Each has both, so that what it writes can be read b
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
@@ -43,12 +43,27 @@ class Framing(Protocol):
     def feed(self, data: bytes) -> list[Message]:
         """Raises: ValueError."""
 
+    def rest(self) -> list[Message]:
+        """What the stream ended with, where only the mark of its end is missing. Raises: ValueError, if it makes no sense."""
+
+
+class NewerKind(ValueError):
+    """A stream says something of a kind that its parser does not know. It cannot be translated, but may pass.
+
+    Attributes:
+        events: What can be told of it all the same.
+    """
+
+    def __init__(self, what: str, events: Sequence[Event] = ()) -> None:
+        super().__init__(what)
+        self.events = events
+
 
 class StreamParser(Protocol):
     """Reads one stream of an upstream, message by message."""
 
     def read(self, name: str, data: bytes) -> list[Event]:
-        """The events that a message says. Raises: ValueError, when it makes no sense."""
+        """The events that a message says. Raises: NewerKind; ValueError, when it makes no sense."""
 
     def end(self) -> list[Event]:
         """The upstream closed in order: what is still to be said, with `Ended` where the stream may end here."""

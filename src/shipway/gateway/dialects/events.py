@@ -116,6 +116,18 @@ Event = (
 
 ENDED = Ended()
 
+CONTENT = (
+    TextDelta,
+    ReasoningDelta,
+    ReasoningSigned,
+    ReasoningSealed,
+    ToolCallStarted,
+    ToolArguments,
+    ImageGiven,
+    Cited,
+)
+"""The events that say something of the answer itself."""
+
 AnswerPart = Text | Reasoning | ToolCall | Image | Citation
 
 

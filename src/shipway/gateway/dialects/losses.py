@@ -59,15 +59,18 @@ class Losses:
         dropped: Paths of fields in the caller's request that did not reach the target, for `x-shipway-dropped`.
     """
 
-    __slots__ = ("_allowed", "dropped")
+    __slots__ = ("_allowed", "_taken", "dropped")
 
     def __init__(self, allowed: Container[str] = frozenset(), dropped: tuple[str, ...] = ()) -> None:
         """*allowed* has paths without indices, e.g. `logit_bias` or `messages[].name`."""
         self._allowed = allowed
+        self._taken: dict[str, list[int]] = {}
+        """By list, the places of elements that were taken out of it: what follows is counted as it was sent."""
         self.dropped = list(dropped)
 
     def lose(self, at: str) -> None:
         """The field at *at* cannot be passed on. Raises: Refused, unless that is allowed."""
+        at = self._as_sent(at)
         if _INDEX.sub("[]", at) not in self._allowed:
             shown = at[:MAX_SHOWN]
             raise Refused(bad_field(shown, f"The model behind this name cannot be told {shown!r}."))
@@ -75,7 +78,25 @@ class Losses:
 
     def note(self, at: str) -> None:
         """The field at *at* means nothing to the target, such as another provider's signature; it is only reported."""
-        self.dropped.append(at)
+        self.dropped.append(self._as_sent(at))
+
+    def take_out(self, at: str) -> None:
+        """The element at *at* is no more in its list."""
+        array, bracket, index = self._as_sent(at).rpartition("[")
+        if bracket and at.endswith("]"):
+            self._taken[array] = sorted([*self._taken.get(array, ()), int(index[:-1])])
+
+    def _as_sent(self, at: str) -> str:
+        if not self._taken:
+            return at
+        path, end = "", 0
+        for found in _INDEX.finditer(at):
+            path += at[end : found.start()]
+            index, end = int(found[0][1:-1]), found.end()
+            for taken in self._taken.get(path, ()):
+                index += taken <= index
+            path += f"[{index}]"
+        return path + at[end:]
 
     def header_value(self) -> bytes:
         """For `x-shipway-dropped`: each kind of field once, without indices, so that it stays short."""
@@ -85,7 +106,9 @@ class Losses:
 
     def again(self) -> Losses:
         """For another target of the same request: what was lost in reading stays lost."""
-        return Losses(self._allowed, tuple(self.dropped))
+        losses = Losses(self._allowed, tuple(self.dropped))
+        losses._taken = self._taken
+        return losses
 
 
 def lose_sampling(conversation: Conversation, losses: Losses, *fields: str) -> None:
@@ -126,18 +149,26 @@ T = TypeVar("T")
 class StrictReader(Generic[T]):
     """Reads requests into a wire type that forbids unknown fields, and names those that are at fault."""
 
-    def __init__(self, wire: type[T], neutral: Mapping[str, frozenset[bytes]] | None = None) -> None:
-        """*neutral* has the values (as JSON) of unknown fields that say nothing, by path without indices."""
+    def __init__(
+        self, wire: type[T], neutral: Mapping[str, frozenset[bytes]] | None = None, aside: Container[str] = ()
+    ) -> None:
+        """Args:
+        neutral: The values (as JSON) of unknown fields that say nothing, by path without indices.
+        aside: Unknown fields of an earlier answer that is sent back as it was, and which say nothing to a model: they are
+            left out, and reported.
+        """
         self._decode = msgspec.json.Decoder(wire).decode
         self._neutral = neutral or {}
+        self._aside = aside
 
     def read(self, body: bytes, losses: Losses) -> T:
         """Raises: Refused."""
         try:
-            return self._decode(body)
-        except msgspec.ValidationError as error:
-            return self._read_without_unknown(body, error, losses)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            try:
+                return self._decode(body)
+            except msgspec.ValidationError as error:
+                return self._read_without_unknown(body, error, losses)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # also behind what is wrong with its types
             raise Refused(bad_field(None, "The body is not a JSON object.")) from None
 
     def _read_without_unknown(self, body: bytes, error: msgspec.ValidationError, losses: Losses) -> T:
@@ -165,14 +196,20 @@ class StrictReader(Generic[T]):
             # A kind of part that is not known: the whole part is at fault, by its kind's name.
             parent, kind = at.rpartition(".")[0], what[len("Invalid value '") : -1]
             losses.lose(f"{parent}.{kind}" if at.endswith(".type") else at)
-            return _without(raw, _STEP.findall(parent), "", lambda _value, _at: None, exact=True)
+            reduced = _without(raw, _STEP.findall(parent), "", lambda _value, _at: None, exact=True)
+            losses.take_out(parent)
+            return reduced
         else:
             at = at[:MAX_SHOWN]
             raise Refused(bad_field(at or None, f"{what[:MAX_SHOWN]}{f' in {at!r}' if at else ''}."))
 
         def drop(value: bytes, place: str) -> None:
-            neutral = self._neutral.get(_INDEX.sub("[]", place), frozenset())
-            if value != b"null" and value not in neutral:
+            kind = _INDEX.sub("[]", place)
+            if value == b"null" or value in self._neutral.get(kind, frozenset()):
+                return
+            if kind in self._aside:
+                losses.note(place)
+            else:
                 losses.lose(place)
 
         return _without(raw, steps, "", drop)

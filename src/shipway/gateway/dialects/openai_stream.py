@@ -134,7 +134,11 @@ class StreamReader:
 
         A `[DONE]` that is missing after the last finish reason is added, since some clients wait for it.
         """
-        rest = self.pass_on(b"\n\n") if self._held else b""
+        rest = b""
+        if self._held:
+            rest = self.pass_on(b"\n\n")
+            if self.failed == "garbage":  # it ended in the middle of an event
+                self._fail("cut")
         if self.failed or not (self.done or self.whole):
             return None
         return rest if self.done else rest + DONE
@@ -142,7 +146,7 @@ class StreamReader:
     def _read(self, data: bytes) -> bytes:
         """Read every event of *data*; what is wrong, and what follows it, is left out."""
         if b"\r" in data:
-            return self._read_lines_of_both_kinds(data)
+            return self._read_lines_of_any_kind(data)
         kept: list[bytes] = []
         for event in data.split(b"\n\n"):
             self._note(event)
@@ -155,8 +159,8 @@ class StreamReader:
                 return b"\n\n".join(kept)
         return data
 
-    def _read_lines_of_both_kinds(self, data: bytes) -> bytes:
-        """The same, where lines end with CRLF or LF: what is passed on keeps its own."""
+    def _read_lines_of_any_kind(self, data: bytes) -> bytes:
+        """The same, where lines end with CRLF, CR or LF: what is passed on keeps its own."""
         kept: list[bytes] = []
         for part in _EVENT_END.split(data):
             if _EVENT_END.fullmatch(part):
@@ -164,7 +168,7 @@ class StreamReader:
                 if self.done:
                     break
                 continue
-            self._note(part.replace(b"\r\n", b"\n"))
+            self._note(part.replace(b"\r\n", b"\n").replace(b"\r", b"\n"))
             if self.failed:
                 break
             kept.append(part)
@@ -174,7 +178,7 @@ class StreamReader:
         if event.startswith(b"data: {") and b"\n" not in event:
             self._note_document(event[6:])
             return
-        lines = event.split(b"\n")
+        lines = event.removeprefix(_BOM).split(b"\n")
         payload = b"".join([line[5:].strip() for line in lines if line.startswith(b"data:")])
         if b"event: error" in lines or b"event:error" in lines:
             self.error_kind = in_band_kind(payload)
@@ -201,10 +205,18 @@ class StreamReader:
             if event.usage is not None:
                 self.usage = event.usage
         except msgspec.ValidationError:
+            try:
+                odd = _odd_event(payload)
+            except (
+                msgspec.DecodeError,
+                UnicodeDecodeError,
+                RecursionError,
+            ):  # behind what is odd, it is no JSON either
+                self._fail("garbage")
+                return False
             if not payload.startswith(b"{"):
                 self._fail("garbage")
                 return False
-            odd = _odd_event(payload)
             if odd is None:
                 self.begun = True  # an object, but not quite as expected: the client shall judge
                 return False
@@ -230,17 +242,18 @@ class StreamReader:
 
 
 def _odd_event(payload: bytes) -> _OddEvent | None:
-    """An event whose usage has a form of its own; None where more is odd."""
+    """An event whose usage has a form of its own; None where more is odd. Raises: DecodeError, for what is no JSON."""
     try:
         return _decode_odd_event(payload)
     except msgspec.ValidationError:
         return None
 
 
-_EVENT_END = re.compile(rb"(\r?\n\r?\n)")
+_BOM = b"\xef\xbb\xbf"
+_EVENT_END = re.compile(rb"((?:\r\n|\n|\r(?!\n)){2})")
 _FIELDS = frozenset((b"data", b"event", b"id", b"retry"))
 
 
 def _end_of_events(data: bytes) -> int:
-    plain, crlf = data.rfind(b"\n\n"), data.rfind(b"\r\n\r\n")
-    return max(plain + 2 if plain >= 0 else 0, crlf + 4 if crlf >= 0 else 0)
+    plain, crlf, cr = data.rfind(b"\n\n"), data.rfind(b"\r\n\r\n"), data.rfind(b"\r\r")
+    return max(plain + 2 if plain >= 0 else 0, crlf + 4 if crlf >= 0 else 0, cr + 2 if cr >= 0 else 0)

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from shipway.gateway.dialects.openai_stream import MAX_EVENT_BYTES
 
+BOM = b"\xef\xbb\xbf"
+"""Some servers begin a stream with it, and readers skip it."""
+
 Message = tuple[str, bytes]
 """The event's name ("" where it has none) and its data."""
 
@@ -16,6 +19,7 @@ class EventSplitter:
 
     def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
         self._held = b""
+        self._ended_in_cr = False
         self._max_event_bytes = max_event_bytes
 
     @property
@@ -29,6 +33,9 @@ class EventSplitter:
         Raises:
             ValueError: an event is too large to be one, or what came is no event stream.
         """
+        if self._ended_in_cr:
+            data = data.removeprefix(b"\n")  # the other half of a line's end
+            self._ended_in_cr = False
         if self._held:
             data = self._held + data
         elif data.endswith(b"\n\n") and b"\r" not in data:  # one event, as nearly always
@@ -39,30 +46,44 @@ class EventSplitter:
                 name, _, rest = data[7:-2].partition(b"\n")
                 if rest.startswith(b"data: "):
                     return [(name.decode("ascii", "replace"), rest[6:])]
-        plain, crlf = data.rfind(b"\n\n"), data.rfind(b"\r\n\r\n")
-        end = max(plain + 2 if plain >= 0 else 0, crlf + 4 if crlf >= 0 else 0)
+        if b"\r" in data:
+            self._ended_in_cr = data.endswith(b"\r")
+            data = data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        end = data.rfind(b"\n\n") + 2
+        if end < 2:
+            end = 0
         if len(data) - end > self._max_event_bytes:
             raise ValueError("an event that does not end")
         self._held = data[end:]
         if not end:
             return []
-        whole = data[:end]
-        if b"\r" in whole:
-            whole = whole.replace(b"\r\n", b"\n")
-        return [message for event in whole.split(b"\n\n") if event and (message := _message(event)) is not None]
+        events = data[:end].split(b"\n\n")
+        return [message for event in events if event and (message := _message(event)) is not None]
+
+    def rest(self) -> list[Message]:
+        """The event that the stream ended with, where what should end it was left out.
+
+        Raises:
+            ValueError: it is none.
+        """
+        held, self._held = self._held, b""
+        message = _message(held.strip(b"\n")) if held.strip() else None
+        return [] if message is None else [message]
 
 
 def _message(event: bytes) -> Message | None:
     """Raises: ValueError."""
-    name, data = "", []
-    for line in event.split(b"\n"):
+    name, data, unknown = "", [], False
+    for line in event.removeprefix(BOM).split(b"\n"):
         field, _, value = line.partition(b":")
         if field == b"data":
             data.append(value.removeprefix(b" "))
         elif field == b"event":
             name = value.strip().decode("ascii", "replace")
         elif field and field not in _IGNORED:
-            raise ValueError("not an event stream")
+            unknown = True
+    if unknown and not data:  # a field of its own may stand beside the data
+        raise ValueError("not an event stream")
     return (name, b"\n".join(data)) if data else None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from shipway.gateway.dialects.dialect import Dialect
 from shipway.gateway.dialects.events import Ended, Envelope, Event, Failed, Started, Stopped, UsageKnown
@@ -60,7 +60,7 @@ class TranslatedStream:
             for name, payload in () if self.over else self._framing.feed(data):
                 if b"\\ud" in payload or b"\\uD" in payload:
                     payload = self._pairs.joined(payload)
-                written.extend(self._say(self._parser.read(name, payload)))
+                written.extend(self._say(self._events(name, payload)))
                 if self.over:
                     break
         except ValueError:  # of JSON, of UTF-8, of framing, or of sense
@@ -70,6 +70,11 @@ class TranslatedStream:
     def finish(self) -> bytes | None:
         """The upstream ended in order: what is still to be sent, or None when the stream may not end here."""
         rest: list[bytes] = []
+        try:
+            for name, payload in () if self.over else self._framing.rest():
+                rest.extend(self._say(self._events(name, payload)))
+        except ValueError:  # it ended in the middle of an event
+            self._fail("cut")
         if not self.over and self._framing.whole:
             try:
                 rest.extend(self._say(self._parser.end()))
@@ -81,7 +86,11 @@ class TranslatedStream:
             self._fail("cut")
         return None
 
-    def _say(self, events: list[Event]) -> Iterator[bytes]:
+    def _events(self, name: str, payload: bytes) -> Sequence[Event]:
+        """Raises: ValueError."""
+        return self._parser.read(name, payload)
+
+    def _say(self, events: Sequence[Event]) -> Iterator[bytes]:
         for event in events:
             yield self._said(event)
             if self.over:

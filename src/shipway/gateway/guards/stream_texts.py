@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
 
-from shipway.gateway.dialects.dialect import Framing, StreamParser
+from shipway.gateway.dialects.dialect import Framing, NewerKind, StreamParser
 from shipway.gateway.dialects.events import (
     Cited,
     Event,
@@ -50,7 +50,7 @@ class StreamTexts:
         """The texts in the whole events of *data*. Raises: ValueError, when it cannot be read."""
         said: list[Said] = []
         for name, payload in self._framing.feed(data):
-            of_event = [one for event in self._parser.read(name, payload) if (one := _said(event)) is not None]
+            of_event = [one for event in self._events(name, payload) if (one := _said(event)) is not None]
             for key, called, text in of_event:
                 self._read.setdefault(key, []).append(text)
                 self._lengths[key] = self._lengths.get(key, 0) + len(text)
@@ -59,6 +59,12 @@ class StreamTexts:
             if payload.startswith(b"{"):
                 said += self._unread(payload, {text for _, _, text in of_event})
         return said
+
+    def _events(self, name: str, payload: bytes) -> Sequence[Event]:
+        try:
+            return self._parser.read(name, payload)
+        except NewerKind as newer:  # its texts are shown as what nobody read
+            return newer.events
 
     def _unread(self, payload: bytes, of_event: set[str]) -> list[Said]:
         """What the parser passes over. Some dialects say a text again when it is whole: that was seen."""

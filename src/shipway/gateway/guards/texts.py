@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+from base64 import b64decode
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -134,7 +135,7 @@ def _part(part: Part, role: Role, names: dict[str, str]) -> Iterable[Piece]:
         case Reasoning():
             return (Piece(role, "reasoning", part.text),) if part.text else ()
         case Document():
-            said = [said for said in (part.title, part.context, part.text) if said]
+            said = [said for said in (part.title, part.context, part.text, _written_text(part)) if said]
             texts = [Piece(role, "text", text) for text in said]
             return (
                 [*texts, Piece(role, "attachment", part.url or part.media_type or "")] if part.text is None else texts
@@ -150,6 +151,16 @@ def _tool_result(result: ToolResult, names: dict[str, str]) -> Iterator[Piece]:
     for part in result.parts:
         for piece in _part(part, "tool", names):
             yield Piece("tool", "tool_result" if piece.kind == "text" else piece.kind, piece.text, name)
+
+
+def _written_text(document: Document) -> str:
+    """What a file of text says; "" for other files."""
+    if document.data is None or not (document.media_type or "").startswith("text/"):
+        return ""
+    try:
+        return b64decode(document.data).decode()
+    except ValueError:
+        return ""
 
 
 def _arguments(call: ToolCall) -> str:

@@ -101,7 +101,7 @@ class GatewayContainer:
         current = containers[0] if containers else None
         if current is not None and current.is_running and label(current.labels, "fingerprint") == wanted.fingerprint:
             if len(containers) > 1:  # a hand-over that was broken off
-                self._await_listening(current)
+                self.await_listening(current)
                 self._end(containers[1:], wanted.settings, say)
             self._reconfigure(current, wanted, reload)
             return
@@ -114,9 +114,9 @@ class GatewayContainer:
         self._start(name, wanted)
         fresh = self.engine.container(name)
         if fresh is None:
-            raise TargetError(f"the gateway's container {name} is gone", "shipway resume")
+            raise TargetError(f"the gateway's container {name} is gone")
         try:
-            self._await_listening(fresh)
+            self.await_listening(fresh)
         except BaseException:
             self.engine.remove(name)
             raise
@@ -164,7 +164,7 @@ class GatewayContainer:
         }
         return {**{path: text.encode("utf-8", "surrogatepass") for path, text in texts.items()}, **wanted.files}
 
-    def _await_listening(self, container: Container) -> None:
+    def await_listening(self, container: Container) -> None:
         """Wait for its own word: while two share the port, asking it could reach either.
 
         Raises:

@@ -11,9 +11,10 @@ from shipway.deploy.build import PORT
 from shipway.deploy.engine.client import Engine
 from shipway.deploy.engine.transport import Transport, socket_of
 from shipway.deploy.engine.values import Container
+from shipway.deploy.image_builder import REPOSITORY
 from shipway.deploy.releases import release_name
-from shipway.deploy.targets.docker.gateway import patience_s
-from shipway.deploy.targets.docker.names import Names, replica_of, role_of
+from shipway.deploy.targets.docker.gateway import GatewayContainer, patience_s
+from shipway.deploy.targets.docker.names import Names, gateway_sequence, replica_of, role_of
 from shipway.deploy.targets.docker.probe import ill_because
 from shipway.deploy.targets.operations import GATEWAY, Line, Part, Session
 from shipway.errors import NotReadyError, TargetError
@@ -32,8 +33,8 @@ class DockerOperations:
 
     def parts(self) -> list[Part]:
         found = self._engine.containers(self._names.labels)
-        parts = [part for container in found if (part := self._part(container)) is not None]
-        return sorted(parts, key=lambda part: (part.service != GATEWAY, part.service, part.release, part.name))
+        parts = [part for container in sorted(found, key=_place) if (part := self._part(container)) is not None]
+        return sorted(parts, key=lambda part: (part.service != GATEWAY, part.service))
 
     def logs(self, parts: list[Part], *, tail: int, follow: bool) -> Iterator[Line]:
         if not follow:
@@ -59,6 +60,9 @@ class DockerOperations:
     def restart(self, part: Part) -> None:
         self._engine.restart(part.name, self._patience_s(part))
         if part.service == GATEWAY:
+            container = self._engine.container(part.name)
+            if container is not None:
+                GatewayContainer(self._engine, self._names).await_listening(container)
             return
         service = self._app.services.get(part.service)
         deadline_s = time.monotonic() + (service.health.start if service else 60.0)
@@ -97,8 +101,18 @@ class DockerOperations:
             yield f"volume {volume}"
         for repository, tags in engine.tags(*self._names.all_installed).items():
             for tag in sorted(tags):
-                engine.remove_image(f"{repository}:{tag}")
-                yield f"image {repository}:{tag}"
+                yield from self._remove_image(f"{repository}:{tag}")
+
+    def _remove_image(self, kept: str) -> Iterator[str]:
+        """Remove the name of an image that is *kept* for a release, and that it was built under unless another environment
+        needs it. The gateway's stays: it is of no app, and the next one is spared making it."""
+        image = self._engine.image(kept)
+        names = {*image.tags} - {kept} if image is not None else set()
+        own = f"{REPOSITORY}/{self._app.name}/"
+        built = sorted(names) if all(name.startswith(own) for name in names) else []
+        for name in (kept, *built):
+            self._engine.remove_image(name)
+            yield f"image {name}"
 
     def _part(self, container: Container) -> Part | None:
         replica = replica_of(container)
@@ -141,3 +155,9 @@ class DockerOperations:
             return patience_s(self._app.gateway)
         service = self._app.services.get(part.service)
         return service.drain if service is not None else 30.0
+
+
+def _place(container: Container) -> tuple[int, int, int]:
+    """By number, so that v10 comes after v9."""
+    replica = replica_of(container)
+    return (replica.release, replica.index, 0) if replica else (0, 0, gateway_sequence(container))

@@ -86,7 +86,12 @@ class Replicas:
             NotReadyError: One is not, in the time; with the last lines that it printed.
         """
         deadline_s = time.monotonic() + within_s
-        waiting = [replica for replica, _ in self.of(release.number)]
+        waiting = [
+            Replica(name, release.number, index)
+            for name, service in sections.services.items()
+            if not service.runs_elsewhere
+            for index in range(1, service.replicas + 1)
+        ]
         while waiting:
             waiting = [
                 one for one in waiting if not self._is_healthy(one, sections.services[one.service].health, deadline_s)
@@ -156,7 +161,10 @@ class Replicas:
     def _is_healthy(self, replica: Replica, health: Health, deadline_s: float) -> bool:
         container = self.engine.container(self.names.replica(replica))
         if container is None:
-            raise NotReadyError(f"{self._called(replica)} is gone: somebody removed its container", "shipway resume")
+            raise NotReadyError(
+                f"{self._called(replica)} is gone: somebody removed its container",
+                f"shipway deploy {self.names.environment}",
+            )
         address = container.addresses.get(self.names.network)
         ended = container.restarts >= _MAX_RESTARTS or container.state in ("exited", "dead")
         if ended:

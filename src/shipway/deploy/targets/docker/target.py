@@ -77,7 +77,6 @@ class DockerTarget:
 
     def images(self, *, build: bool, say: Say) -> Images:
         app = self._around.app
-        _refuse_local_models(app)
         made = app.build
         builder = ImageBuilder(
             engine=self._engine,
@@ -214,7 +213,10 @@ class DockerTarget:
         if release is not None:
             needed = {reference for other in kept for reference in _built_references(other)}
             for reference in _built_references(release) - needed:
-                self._engine.remove_image(reference)
+                image = self._engine.image(reference)
+                # Another environment or app on this engine may have the same image, such as the gateway's.
+                if image is not None and not {*image.tags} - {reference}:
+                    self._engine.remove_image(reference)
         self._store.keep_only({secret_file_name(*item) for other in kept for item in other.secrets.items()})
 
     def _record(self, number: int) -> Release | None:
@@ -296,7 +298,10 @@ def with_addresses(
                 continue  # releases that the user declared, elsewhere
             urls = addresses(numbers[name], service)
             if not urls:
-                raise TargetError(f"{service} {name} has no container that the gateway could send requests to")
+                raise TargetError(
+                    f"{service} {name} has no container that the gateway could send requests to",
+                    "docker ps shows what runs; shipway resume starts it again",
+                )
             releases[name] = {**settings, "url": urls}
         if releases:
             services[service] = {**part, "releases": releases}
@@ -325,13 +330,3 @@ def _sections(release: Release) -> Sections:
     if sections is None:
         raise TargetError(f"the app file of {release.name} is not valid any more: {findings[0].message}")
     return sections
-
-
-def _refuse_local_models(app: Sections) -> None:
-    for name, model in app.models.items():
-        for upstream in model.upstreams_by_place.values():
-            if app.providers[upstream.provider].kind == "local":
-                raise UnsupportedError(
-                    f"models.{name}: the target docker does not run local models yet, such as {upstream.target}",
-                    "run the model server yourself and name it as a provider with base_url",
-                )

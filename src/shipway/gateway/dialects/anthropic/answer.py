@@ -14,7 +14,7 @@ from shipway.gateway.dialects.errors import kind_of, one_word, refused_by_model
 from shipway.gateway.dialects.events import Answer, AnswerPart, Envelope, StopReason
 from shipway.gateway.dialects.losses import object_text
 from shipway.gateway.dialects.signatures import opened_from, sealed_for
-from shipway.gateway.dialects.usage import TokenUsage, counted, members, plus, remainder
+from shipway.gateway.dialects.usage import NOTHING, TokenUsage, counted, members, plus, remainder
 from shipway.gateway.refusals import JSON_FIELD, Refusal, extra_fields
 
 _READ_STOPS: dict[str, StopReason] = {
@@ -155,6 +155,19 @@ _read = document_reader(_Message)
 _encode = msgspec.json.Encoder().encode
 
 
+class _Counted(_Read):
+    usage: Any = None
+
+
+_read_counted = document_reader(_Counted)
+
+
+def read_answer_usage(body: bytes) -> TokenUsage:
+    """Of an answer of which no more needs to be known. Raises: ValueError."""
+    usage = _read_counted(body).usage
+    return NOTHING if usage is None else read_usage(usage)
+
+
 def read_stop(reason: str) -> StopReason:
     """Raises: ValueError."""
     stop = _READ_STOPS.get(reason)
@@ -202,7 +215,7 @@ def write_answer(answer: Answer, envelope: Envelope) -> bytes:
                 citations = content[-1].setdefault("citations", [])
                 citations.append(written_citation(part))  # type: ignore[attr-defined]
         else:
-            content.append(_written_block(part, f"call_{envelope.id}_{len(content)}"))
+            content.append(_written_block(part, f"call_{envelope.id}_{len(content)}", answer.stop))
     return _encode(
         {
             "id": f"msg_{envelope.id}",
@@ -217,11 +230,19 @@ def write_answer(answer: Answer, envelope: Envelope) -> bytes:
     )
 
 
-def _written_block(part: Text | Reasoning | ToolCall | Image, call_id: str) -> dict[str, object]:
+_CUT: frozenset[StopReason] = frozenset(("length", "context_window"))
+
+
+def _written_block(part: Text | Reasoning | ToolCall | Image, call_id: str, stop: StopReason) -> dict[str, object]:
     if isinstance(part, Text):
         return {"type": "text", "text": part.text}
     if isinstance(part, ToolCall):
-        arguments = object_text(part.arguments)
+        try:
+            arguments = object_text(part.arguments)
+        except ValueError:
+            if stop not in _CUT:
+                raise
+            arguments = Raw(b"{}")  # nobody may act on it, as the stop reason says
         return {"type": "tool_use", "id": part.id or call_id, "name": part.name, "input": arguments}
     if isinstance(part, Image):
         raise ValueError("an image in an answer")
@@ -257,7 +278,9 @@ def error_kind(refusal: Refusal) -> str:
 
 
 def write_error(refusal: Refusal, request_id: str) -> tuple[bytes, bytes]:
-    error = {"type": error_kind(refusal), "message": refusal.message}
+    error: dict[str, object] = {"type": error_kind(refusal), "message": refusal.message}
+    if refusal.param == "thread":  # upon which the SDK's tool runner goes on and sends whole conversations
+        error["details"] = {"error_code": "thread_unsupported_request", "unsupported": ["thread"]}
     return JSON_FIELD + extra_fields(refusal), _encode({"type": "error", "error": error, "request_id": request_id})
 
 

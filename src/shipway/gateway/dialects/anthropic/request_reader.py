@@ -24,7 +24,13 @@ from shipway.gateway.dialects.losses import Losses, StrictReader
 from shipway.gateway.dialects.signatures import opened_from
 
 _reader = StrictReader(
-    wire.Request, neutral={"service_tier": frozenset((b'"auto"',)), "speed": frozenset((b'"standard"',))}
+    wire.Request,
+    neutral={
+        "service_tier": frozenset((b'"auto"',)),
+        "speed": frozenset((b'"standard"',)),
+        "messages[].content[].citations": frozenset((b"[]",)),
+    },
+    aside=frozenset(("messages[].content[].citations",)),
 )
 _NAMES = {
     "stop": "stop_sequences",

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Raw
 
 from shipway.gateway.dialects.anthropic import wire
+from shipway.gateway.dialects.call_ids import plain_id
 from shipway.gateway.dialects.conversation import (
     Conversation,
     Document,
@@ -19,6 +20,7 @@ from shipway.gateway.dialects.conversation import (
     Tool,
     ToolCall,
     ToolResult,
+    arguments_schema,
 )
 from shipway.gateway.dialects.losses import Losses, json_object, lose_sampling
 
@@ -60,9 +62,10 @@ def write_request(conversation: Conversation, model: str, losses: Losses) -> byt
 
 
 def _written_system(system: tuple[Text, ...]) -> str | list[wire.Text] | None:
-    if len(system) == 1 and system[0].cache is None:
-        return system[0].text
-    return [wire.Text(text.text, _control(text.cache)) for text in system] or None
+    said = [text for text in system if text.text]
+    if len(said) == 1 and said[0].cache is None:
+        return said[0].text
+    return [wire.Text(text.text, _control(text.cache)) for text in said] or None
 
 
 def _control(cache: str | None) -> wire.CacheControl | None:
@@ -79,10 +82,13 @@ def _block(part: Part, losses: Losses) -> wire.Block | None:
     if isinstance(part, Text):
         return wire.Text(part.text, _control(part.cache)) if part.text else None
     if isinstance(part, ToolCall):
-        return wire.ToolUse(part.id, part.name, json_object(part.arguments, part.at), _control(part.cache))
+        return wire.ToolUse(
+            plain_id(part.id, wire.MAX_ID), part.name, json_object(part.arguments, part.at), _control(part.cache)
+        )
     if isinstance(part, ToolResult):
         content = written_content(part.parts, losses) or None
-        return wire.ToolResult(part.call_id, content, part.is_error, _control(part.cache))  # type: ignore[arg-type]
+        call_id = plain_id(part.call_id, wire.MAX_ID)
+        return wire.ToolResult(call_id, content, part.is_error, _control(part.cache))  # type: ignore[arg-type]
     if isinstance(part, Image):
         if part.detail is not None:
             losses.lose(f"{part.at}.detail")
@@ -116,7 +122,7 @@ def _written_thought(thought: Reasoning, losses: Losses) -> wire.Thinking | wire
 
 
 def _written_tool(tool: Tool) -> wire.Tool:
-    schema = Raw((tool.schema or '{"type":"object","properties":{}}').encode())
+    schema = Raw(arguments_schema(tool).encode())
     return wire.Tool(tool.name, schema, tool.description, tool.strict, _control(tool.cache))
 
 

@@ -18,9 +18,11 @@ from shipway.gateway.dialects.anthropic.answer import (
     written_usage,
 )
 from shipway.gateway.dialects.anthropic.wire import FAMILY
-from shipway.gateway.dialects.dialect import document_reader
+from shipway.gateway.dialects.calls_in_turn import CallsInTurn
+from shipway.gateway.dialects.dialect import NewerKind, document_reader
 from shipway.gateway.dialects.errors import one_word
 from shipway.gateway.dialects.events import (
+    CONTENT,
     ENDED,
     Cited,
     Ended,
@@ -90,6 +92,7 @@ class Parser:
 
     def __init__(self) -> None:
         self._calls = 0
+        self._unknown: set[int] = set()
         self._call: int | None = None
         self._called_with_nothing = False
         self._signature = ""
@@ -99,9 +102,11 @@ class Parser:
         event = _read(data)
         kind = event.type
         if kind == "content_block_delta":
+            if event.index in self._unknown:
+                raise NewerKind("a delta of a block of an unknown type")
             return self._delta(event.delta or _Delta())
         if kind == "content_block_start":
-            return self._block(event.content_block)
+            return self._block(event.content_block, event.index)
         if kind == "content_block_stop":
             return self._block_ended()
         if kind == "message_delta":
@@ -119,11 +124,14 @@ class Parser:
         return []
 
     def _message_delta(self, event: _Said) -> list[Event]:
-        events: list[Event] = []
-        delta = event.delta
-        if delta is not None and delta.stop_reason is not None:
-            events.append(Stopped(read_stop(delta.stop_reason), delta.stop_sequence))
-        return events + self._known(event.usage)
+        delta, known = event.delta, self._known(event.usage)
+        if delta is None or delta.stop_reason is None:
+            return known
+        try:
+            stop = read_stop(delta.stop_reason)
+        except ValueError as error:
+            raise NewerKind(str(error), (Stopped("end"), *known)) from None
+        return [Stopped(stop, delta.stop_sequence), *known]
 
     def _known(self, usage: object) -> list[Event]:
         """What a report says together with those before it: the last may be of the output alone."""
@@ -150,9 +158,9 @@ class Parser:
             return []
         if kind == "citations_delta" and delta.citation is not None:
             return [Cited(read_citation(delta.citation))]
-        raise ValueError("a delta of an unknown type")
+        raise NewerKind("a delta of an unknown type")
 
-    def _block(self, block: _Block | None) -> list[Event]:
+    def _block(self, block: _Block | None, index: int) -> list[Event]:
         if block is None:
             raise ValueError("a block without content")
         if block.type == "text":
@@ -167,7 +175,8 @@ class Parser:
         if block.type == "redacted_thinking":
             data, origin = opened_from(FAMILY, block.data)
             return [ReasoningSealed(data, origin)]
-        raise ValueError("a block of an unknown type")
+        self._unknown.add(index)
+        raise NewerKind("a block of an unknown type")
 
     def _block_ended(self) -> list[Event]:
         events: list[Event] = []
@@ -191,21 +200,23 @@ _STOP = b'event: content_block_stop\ndata: {"type":"content_block_stop","index":
 
 
 class Writer:
-    """Writes one stream.
-
-    A call's block is ended with the answer, as arguments of several calls may come in turns. The stop reason waits for the
-    usage, since both are said in one event.
-    """
+    """Writes one stream, one block after another. The stop reason waits for the usage, since both are said in one event."""
 
     def __init__(self, envelope: Envelope) -> None:
         self._envelope = envelope
         self._blocks = 0
         self._open = ""
         self._calls: dict[int, int] = {}
+        self._turns = CallsInTurn()
         self._usage = NOTHING
         self._stopped = Stopped("end")
 
     def write(self, event: Event) -> bytes:
+        if isinstance(event, CONTENT) and not (isinstance(event, TextDelta) and self._turns.open is None):
+            return b"".join([self._content(one) for one in self._turns.take(event)])
+        return self._content(event)
+
+    def _content(self, event: Event) -> bytes:
         if isinstance(event, TextDelta):
             return self._delta("text", b'{"type":"text","text":""}', b"text_delta", b"text", event.text)
         if isinstance(event, ToolArguments):
@@ -221,7 +232,7 @@ class Writer:
             case ToolCallStarted(index, call_id, name):
                 shown_id = call_id or f"call_{self._envelope.id}_{index}"
                 block = {"type": "tool_use", "id": shown_id, "name": name, "input": {}}
-                written = self._begin("", _encode(block))
+                written = self._begin("call", _encode(block))
                 self._calls[index] = self._blocks - 1
                 return written
             case ReasoningSigned(signature, origin):
@@ -268,18 +279,18 @@ class Writer:
         return written
 
     def _end(self) -> bytes:
-        """End the open block, unless it is a call's."""
+        """End the open block."""
         if not self._open:
             return b""
         self._open = ""
         return _STOP % (self._blocks - 1)
 
     def _ended(self) -> bytes:
-        stops = b"".join([_STOP % block for block in self._calls.values()])
+        waited = b"".join([self._content(one) for one in self._turns.close()])
         delta = {"stop_reason": written_stop(self._stopped.reason), "stop_sequence": self._stopped.sequence}
         said = _encode({"type": "message_delta", "delta": delta, "usage": written_usage(self._usage)})
         return b'%b%bevent: message_delta\ndata: %b\n\nevent: message_stop\ndata: {"type":"message_stop"}\n\n' % (
+            waited,
             self._end(),
-            stops,
             said,
         )

@@ -15,6 +15,10 @@ DEFAULT_MAX_TOKENS = 8192
 """Messages must say how long an answer may be; other dialects need not. Every model since Claude 3.5 takes this."""
 
 
+MAX_ID = 64
+"""Characters of a tool call's id; none longer is documented."""
+
+
 class Wire(msgspec.Struct, gc=False, omit_defaults=True, forbid_unknown_fields=True):
     """A part of a request as it is sent; fields that are not declared cannot be translated."""
 

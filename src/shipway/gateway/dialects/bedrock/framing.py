@@ -18,6 +18,10 @@ class EventStreamFraming:
     def whole(self) -> bool:
         return self._decoder.whole
 
+    def rest(self) -> list[Message]:
+        """Nothing: the length of each message is said."""
+        return []
+
     def feed(self, data: bytes) -> list[Message]:
         """Raises: BadFrame, which is a ValueError."""
         return [

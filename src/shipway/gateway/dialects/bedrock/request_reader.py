@@ -23,7 +23,7 @@ from shipway.gateway.dialects.conversation import (
     Turn,
     merged,
 )
-from shipway.gateway.dialects.losses import Losses, StrictReader
+from shipway.gateway.dialects.losses import Losses, StrictReader, json_object
 from shipway.gateway.dialects.media import DOCUMENT_TYPES
 
 _reader = StrictReader(wire.Request)
@@ -178,7 +178,8 @@ def _format(sent: wire.TextFormat | None) -> Format | None:
     if sent is None:
         return None
     schema = sent.structure.jsonSchema
-    return Format(schema.schema, schema.name, schema.description)
+    place = "outputConfig.textFormat.structure.jsonSchema.schema"
+    return Format(bytes(json_object(schema.schema, place)).decode(), schema.name, schema.description)
 
 
 def _thinking(thinking: wire.ModelThinking | None, effort: str | None) -> Thinking:

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Raw
 
 from shipway.gateway.dialects.bedrock import wire
+from shipway.gateway.dialects.call_ids import plain_id
 from shipway.gateway.dialects.conversation import (
     Audio,
     Conversation,
@@ -20,6 +21,7 @@ from shipway.gateway.dialects.conversation import (
     ToolCall,
     ToolChoice,
     ToolResult,
+    arguments_schema,
     cache_of,
 )
 from shipway.gateway.dialects.losses import Losses, json_object, lose_sampling
@@ -39,11 +41,7 @@ def write_request(conversation: Conversation, model: str, losses: Losses) -> byt
     inference = wire.Inference(sampling.max_tokens, sampling.temperature, sampling.top_p, list(sampling.stop) or None)
     system = [block for text in conversation.system for block in _written_system(text)]
     request = wire.Request(
-        [
-            wire.Message(turn.role, blocks)
-            for turn in conversation.turns
-            if (blocks := _written_blocks(turn.parts, losses))  # of thoughts that are left out, nothing may be left
-        ],
+        _written_messages(conversation, losses),
         system or None,
         None if inference == wire.Inference() else inference,
         _tool_config(conversation, losses),
@@ -54,7 +52,21 @@ def write_request(conversation: Conversation, model: str, losses: Losses) -> byt
     return _encode(request)
 
 
+def _written_messages(conversation: Conversation, losses: Losses) -> list[wire.Message]:
+    """Of thoughts that are left out, and of nothing said, no message is left; roles alternate all the same."""
+    messages: list[wire.Message] = []
+    for turn in conversation.turns:
+        blocks = _written_blocks(turn.parts, losses)
+        if blocks and messages and messages[-1].role == turn.role:
+            messages[-1].content.extend(blocks)
+        elif blocks:
+            messages.append(wire.Message(turn.role, blocks))
+    return messages
+
+
 def _written_system(text: Text) -> list[wire.System]:
+    if not text.text:
+        return []
     block = wire.System(text.text)
     return [block] if text.cache is None else [block, wire.System(cachePoint=_point(text.cache))]
 
@@ -79,11 +91,13 @@ def _written_block(part: Part, losses: Losses) -> wire.Block | None:
     if isinstance(part, Text):
         return wire.Block(part.text) if part.text else None
     if isinstance(part, ToolCall):
-        return wire.Block(toolUse=wire.ToolUse(part.id, part.name, json_object(part.arguments, part.at)))
+        return wire.Block(
+            toolUse=wire.ToolUse(plain_id(part.id, wire.MAX_ID), part.name, json_object(part.arguments, part.at))
+        )
     if isinstance(part, ToolResult):
         blocks = [block for one in part.parts if (block := _written_result(one, losses)) is not None]
         status: Literal["error"] | None = "error" if part.is_error else None
-        return wire.Block(toolResult=wire.ToolResult(part.call_id, blocks, status))
+        return wire.Block(toolResult=wire.ToolResult(plain_id(part.call_id, wire.MAX_ID), blocks, status))
     if isinstance(part, Reasoning):
         return _written_thought(part, losses)
     if isinstance(part, Image):
@@ -154,9 +168,11 @@ def _written_document(document: Document, losses: Losses) -> wire.Document | Non
 
 
 def _tool_config(conversation: Conversation, losses: Losses) -> wire.ToolConfig | None:
-    if not conversation.tools:
-        return None
     choice = conversation.tool_choice
+    if not conversation.tools:
+        if choice is not None and choice.mode in ("required", "named"):
+            losses.lose(conversation.name("tool_choice"))
+        return None
     if choice is not None and choice.mode == "none":
         if any(isinstance(part, ToolCall | ToolResult) for turn in conversation.turns for part in turn.parts):
             losses.lose(conversation.name("tool_choice"))
@@ -164,7 +180,7 @@ def _tool_config(conversation: Conversation, losses: Losses) -> wire.ToolConfig 
             return None  # a model that is not told of its tools calls none
     tools: list[wire.Tool] = []
     for tool in conversation.tools:
-        schema = wire.Schema(Raw((tool.schema or '{"type":"object","properties":{}}').encode()))
+        schema = wire.Schema(Raw(arguments_schema(tool).encode()))
         tools.append(wire.Tool(wire.ToolSpec(tool.name, schema, tool.description, tool.strict)))
         if tool.cache is not None:
             tools.append(wire.Tool(cachePoint=_point(tool.cache)))

@@ -16,6 +16,10 @@ FAMILY = "anthropic"
 """Thoughts are signed by Anthropic's models alone, and those of its own API are as good."""
 
 
+MAX_ID = 64
+"""Characters of a tool call's id."""
+
+
 class Wire(msgspec.Struct, gc=False, omit_defaults=True, forbid_unknown_fields=True):
     """A part of a request as it is sent; fields that are not declared cannot be translated."""
 

@@ -191,6 +191,9 @@ _read = document_reader(ResponseRead)
 _encode = msgspec.json.Encoder().encode
 
 
+UNFINISHED = (None, "", "FINISH_REASON_UNSPECIFIED")
+
+
 def read_stop(reason: str, has_calls: bool) -> StopReason:
     """Raises: ValueError."""
     stop = _READ_STOPS.get(reason)
@@ -217,7 +220,8 @@ def read_parts(candidate: CandidateRead) -> Iterator[AnswerPart]:
                 yield Text(part.text)
         elif part.functionCall is not None:
             call = part.functionCall
-            arguments = "{}" if isinstance(call.args, UnsetType) else bytes(call.args).decode()
+            said = b"{}" if isinstance(call.args, UnsetType) else bytes(call.args)
+            arguments = "{}" if said == b"null" else said.decode()
             yield ToolCall(call.id or "", call.name, arguments)
         elif part.inlineData is not None:
             yield Image(part.inlineData.mimeType, part.inlineData.data)
@@ -258,7 +262,7 @@ def read_answer(body: bytes) -> Answer:
             return Answer((), "content_filter", None, usage, response.responseId, response.modelVersion)
         raise ValueError("no candidate")
     candidate = response.candidates[0]
-    if len(response.candidates) > 1 or candidate.finishReason is None:
+    if len(response.candidates) > 1 or candidate.finishReason is None or candidate.finishReason in UNFINISHED:
         raise ValueError("not one finished candidate")
     parts = _signed(list(read_parts(candidate)))
     text = "".join([part.text for part in parts if isinstance(part, Text)])

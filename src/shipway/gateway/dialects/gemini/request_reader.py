@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 
 import msgspec
 from msgspec import UnsetType
@@ -137,7 +136,7 @@ def read_blob(media_type: str, data: str, at: str) -> Part:
     if media_type == "text/plain":
         try:
             return Document(text=base64.b64decode(data, validate=True).decode(), at=at)
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:  # no base64, or no text
             pass
     return Document(media_type, data, at=at)
 

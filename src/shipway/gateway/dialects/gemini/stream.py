@@ -26,6 +26,7 @@ from shipway.gateway.dialects.events import (
     UsageKnown,
 )
 from shipway.gateway.dialects.gemini.answer import (
+    UNFINISHED,
     ResponseRead,
     read_citations,
     read_parts,
@@ -45,11 +46,14 @@ _read_detail = document_reader(ErrorDetail)
 
 
 class Parser:
-    """Reads one stream, which ends when it is closed behind its finish reason."""
+    """Reads one stream, which ends when it is closed behind its finish reason.
+
+    Some models say a finish reason with every event, so it counts once nothing follows.
+    """
 
     def __init__(self) -> None:
         self._started = False
-        self._stopped = False
+        self._reason = ""
         self._calls = 0
         self._texts: list[str] = []
 
@@ -69,18 +73,18 @@ class Parser:
                 self._part(part, events)
             if candidate.groundingMetadata is not None or candidate.citationMetadata is not None:
                 events.extend(map(Cited, read_citations(candidate, "".join(self._texts))))
-            if candidate.finishReason is not None and not self._stopped:
-                self._stopped = True
-                events.append(Stopped(read_stop(candidate.finishReason, self._calls > 0)))
+            reason = candidate.finishReason
+            if reason is not None and reason not in UNFINISHED:
+                read_stop(reason, False)  # a failure is one at once
+                self._reason = reason
         if not answer.candidates and answer.promptFeedback is not None and answer.promptFeedback.blockReason:
-            self._stopped = True
-            events.append(Stopped("content_filter"))
+            self._reason = self._reason or "PROHIBITED_CONTENT"
         if answer.usageMetadata is not None:
             events.append(UsageKnown(read_usage(answer.usageMetadata)))
         return events
 
     def end(self) -> list[Event]:
-        return [ENDED] if self._stopped else []
+        return [Stopped(read_stop(self._reason, self._calls > 0)), ENDED] if self._reason else []
 
     def _part(self, part: AnswerPart, events: list[Event]) -> None:
         if isinstance(part, Text):

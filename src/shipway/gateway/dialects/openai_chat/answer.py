@@ -22,6 +22,9 @@ _READ_STOPS: dict[str, StopReason] = {
     "tool_calls": "tool_calls",
     "function_call": "tool_calls",
     "content_filter": "content_filter",
+    # of compatible servers
+    "eos": "end",
+    "model_length": "length",
 }
 _WRITTEN_STOPS: dict[StopReason, str] = {
     "end": "stop",
@@ -68,7 +71,7 @@ def written_usage(usage: TokenUsage) -> dict[str, object] | None:
 
 class _Function(_Read):
     name: str
-    arguments: str
+    arguments: str | None = None
 
 
 class _Call(_Read):
@@ -122,12 +125,12 @@ _read = document_reader(_Completion)
 _encode = msgspec.json.Encoder().encode
 
 
-def read_stop(reason: str) -> StopReason:
-    """Raises: ValueError."""
+def read_stop(reason: str, has_calls: bool) -> StopReason:
+    """A call of the tool that was asked for by name ends with `stop`. Raises: ValueError."""
     stop = _READ_STOPS.get(reason)
     if stop is None:
         raise ValueError("an unknown finish reason")
-    return stop
+    return "tool_calls" if stop == "end" and has_calls else stop
 
 
 def written_stop(reason: StopReason) -> str:
@@ -150,6 +153,12 @@ def written_citation(citation: Citation, text_length: int) -> dict[str, object] 
     return {"type": "url_citation", "url_citation": cited}
 
 
+def extra_content(proof: str | None) -> dict[str, object]:
+    """What stands beside a call that Gemini's thoughts led to, as Google's own server of this dialect has it: Gemini takes no
+    call back without this, and many clients keep nothing but the calls."""
+    return {} if proof is None else {"extra_content": {"google": {"thought_signature": proof}}}
+
+
 def written_image(image: Image) -> dict[str, object]:
     return {"type": "image_url", "image_url": {"url": image_url(image)}}
 
@@ -168,9 +177,11 @@ def read_answer(body: bytes) -> Answer:
         parts.append(Text(message.refusal))
     parts.extend(cited for one in message.annotations or () if (cited := read_citation(one)) is not None)
     parts.extend(image_from(image.image_url.url) for image in message.images or ())
-    parts.extend(ToolCall(call.id, call.function.name, call.function.arguments) for call in message.tool_calls or ())
+    parts.extend(
+        ToolCall(call.id, call.function.name, call.function.arguments or "{}") for call in message.tool_calls or ()
+    )
     usage = NOTHING if completion.usage is None else read_usage(completion.usage)
-    stop = "refusal" if message.refusal else read_stop(choice.finish_reason)
+    stop = "refusal" if message.refusal else read_stop(choice.finish_reason, bool(message.tool_calls))
     return Answer(tuple(parts), stop, None, usage, completion.id, completion.model)
 
 
@@ -182,15 +193,18 @@ def write_answer(answer: Answer, envelope: Envelope) -> bytes:
     reasoning: list[Reasoning] = []
     annotations: list[dict[str, object]] = []
     images: list[dict[str, object]] = []
+    proof: str | None = None
     for part in answer.parts:
         if isinstance(part, Text):
             texts.append(part.text)
         elif isinstance(part, ToolCall):
             function = {"name": part.name, "arguments": part.arguments or "{}"}
             call_id = part.id or f"call_{envelope.id}_{len(calls)}"
-            calls.append({"id": call_id, "type": "function", "function": function})
+            calls.append({"id": call_id, "type": "function", "function": function, **extra_content(proof)})
+            proof = None
         elif isinstance(part, Reasoning):
             reasoning.append(part)
+            proof = part.signature if part.origin == "gemini" else None
         elif isinstance(part, Image):
             images.append(written_image(part))
         elif (cited := written_citation(part, sum(map(len, texts)))) is not None:

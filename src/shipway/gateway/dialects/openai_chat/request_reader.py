@@ -42,6 +42,14 @@ _reader = StrictReader(
         "messages[].annotations": frozenset((b"[]",)),
         "stream_options.include_obfuscation": frozenset((b"true", b"false")),
     },
+    aside=frozenset(
+        (
+            "messages[].annotations",
+            "messages[].parsed",
+            "messages[].tool_calls[].index",
+            "messages[].tool_calls[].function.parsed_arguments",
+        )
+    ),
 )
 _NAMES = {
     "max_tokens": "max_completion_tokens",
@@ -135,10 +143,19 @@ def _assistant_parts(message: wire.Assistant, at: str) -> tuple[Part, ...]:
         parts.extend(Text(part.text if isinstance(part, wire.TextPart) else part.refusal) for part in content)
     if message.refusal:
         parts.append(Text(message.refusal))
+    parts.extend(_part(image, f"{at}.images[{index}]") for index, image in enumerate(message.images or ()))
     for index, call in enumerate(message.tool_calls or ()):
         place = f"{at}.tool_calls[{index}].function.arguments"
+        proof = signed_by_google(call.extra_content)
+        if proof is not None and not any(isinstance(part, Reasoning) and part.signature == proof for part in parts):
+            parts.append(Reasoning("", proof, origin="gemini", at=f"{at}.tool_calls[{index}].extra_content"))
         parts.append(ToolCall(call.id, call.function.name, call.function.arguments, at=place))
     return tuple(parts)
+
+
+def signed_by_google(extra: wire.Extra | None) -> str | None:
+    """The proof of the thoughts that led to a call, for clients that send back calls alone."""
+    return extra.google.thought_signature if extra is not None and extra.google is not None else None
 
 
 def thoughts(content: str | None, details: list[wire.ReasoningDetail] | None, at: str = "") -> Iterable[Reasoning]:
@@ -147,6 +164,8 @@ def thoughts(content: str | None, details: list[wire.ReasoningDetail] | None, at
         if content:
             yield Reasoning(content, at=f"{at}.reasoning_content")
         return
+    # Streams may say the text only once, beside the details.
+    apart = None if any(detail.text or detail.summary for detail in details) else content
     for index, detail in enumerate(details):
         place = f"{at}.reasoning_details[{index}]"
         if detail.data is not None:
@@ -154,14 +173,16 @@ def thoughts(content: str | None, details: list[wire.ReasoningDetail] | None, at
             yield Reasoning(sealed=data, origin=origin, at=place)
         elif detail.signature is not None:
             signature, origin = opened_from(wire.FAMILY, detail.signature)
-            yield Reasoning(detail.text or "", signature, origin=origin, at=place)
-        elif detail.text:
-            yield Reasoning(detail.text, at=place)
+            yield Reasoning(detail.text or apart or "", signature, origin=origin, at=place)
+            apart = None
+        elif text := detail.text or detail.summary:
+            yield Reasoning(text, at=place)
 
 
 def _tool(tool: wire.Tool, at: str) -> Tool:
     function = tool.function
-    schema = None if isinstance(function.parameters, UnsetType) else bytes(function.parameters).decode()
+    parameters = function.parameters
+    schema = None if isinstance(parameters, UnsetType) or bytes(parameters) == b"null" else bytes(parameters).decode()
     return Tool(function.name, function.description, schema, function.strict, at=at)
 
 

@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 from msgspec import UNSET, Raw
 
+from shipway.gateway.dialects.call_ids import short_id
 from shipway.gateway.dialects.conversation import (
     Audio,
     Conversation,
@@ -111,7 +112,9 @@ def _write_user(
         if isinstance(part, ToolResult):
             if part.is_error:
                 losses.lose(f"{part.at}.is_error")
-            messages.append(wire.ToolMessage(_text_content(part.parts, conversation, losses), part.call_id))
+            messages.append(
+                wire.ToolMessage(_text_content(part.parts, conversation, losses), short_id(part.call_id, wire.MAX_ID))
+            )
         elif (written := _written_part(part, losses)) is not None:
             content.append(written)
     if len(content) == 1 and isinstance(content[0], wire.TextPart):
@@ -146,7 +149,7 @@ def _written_assistant(turn: Turn, losses: Losses) -> wire.Assistant:
         if isinstance(part, Text):
             texts.append(wire.TextPart(part.text))
         elif isinstance(part, ToolCall):
-            calls.append(wire.CallPart(part.id, wire.Function(part.name, part.arguments)))
+            calls.append(wire.CallPart(short_id(part.id, wire.MAX_ID), wire.Function(part.name, part.arguments)))
         elif isinstance(part, Reasoning) and part.origin not in ("", wire.FAMILY):
             losses.note(part.at)
         elif isinstance(part, Reasoning):

@@ -31,6 +31,7 @@ from shipway.gateway.dialects.openai import in_band_kind
 from shipway.gateway.dialects.openai_chat.answer import (
     Annotation,
     ImageRead,
+    extra_content,
     read_citation,
     read_stop,
     written_citation,
@@ -54,7 +55,7 @@ class _Function(_Read):
 
 
 class _Call(_Read):
-    index: int = 0
+    index: int | None = None
     id: str | None = None
     function: _Function | None = None
 
@@ -96,6 +97,8 @@ class Parser:
         self._stopped = False
         self._refused = False
         self._calls: dict[int, int] = {}
+        self._ids: list[str] = []
+        self._thought: list[str] = []
         self._empty: set[int] = set()
 
     def read(self, name: str, data: bytes) -> list[Event]:
@@ -116,7 +119,7 @@ class Parser:
             if choice.finish_reason and not self._stopped:
                 self._stopped = True
                 events.extend(ToolArguments(index, "{}") for index in sorted(self._empty))
-                events.append(Stopped("refusal" if self._refused else read_stop(choice.finish_reason)))
+                events.append(Stopped("refusal" if self._refused else read_stop(choice.finish_reason, bool(self._ids))))
         if chunk.usage is not None:
             events.append(UsageKnown(read_usage(chunk.usage)))
         return events
@@ -128,8 +131,9 @@ class Parser:
     def _delta(self, delta: _Delta, events: list[Event]) -> None:
         thought = delta.reasoning_content or delta.reasoning
         if delta.reasoning_details:
-            events.extend(_details(delta.reasoning_details))
+            self._details(delta.reasoning_details, events)
         elif thought:
+            self._thought.append(thought)
             events.append(ReasoningDelta(thought))
         if delta.content:
             events.append(TextDelta(delta.content))
@@ -145,29 +149,32 @@ class Parser:
 
     def _call(self, call: _Call, events: list[Event]) -> None:
         function = call.function or _Function()
-        index = self._calls.get(call.index)
-        if index is None:
-            index = self._calls[call.index] = len(self._calls)
+        place = call.index or 0
+        index = self._calls.get(place)
+        # Some servers count all calls as the first; then a new id with a name begins another.
+        if index is None or (call.id and function.name and self._ids[index] not in ("", call.id)):
+            index = self._calls[place] = len(self._ids)
+            self._ids.append(call.id or "")
             self._empty.add(index)
             events.append(ToolCallStarted(index, call.id or "", function.name or ""))
         if function.arguments:
             self._empty.discard(index)
             events.append(ToolArguments(index, function.arguments))
 
-
-def _details(details: list[ReasoningDetail]) -> list[Event]:
-    events: list[Event] = []
-    for detail in details:
-        if detail.data is not None:
-            data, origin = opened_from(FAMILY, detail.data)
-            events.append(ReasoningSealed(data, origin))
-            continue
-        if detail.text:
-            events.append(ReasoningDelta(detail.text))
-        if detail.signature is not None:
-            signature, origin = opened_from(FAMILY, detail.signature)
-            events.append(ReasoningSigned(signature, origin))
-    return events
+    def _details(self, details: list[ReasoningDetail], events: list[Event]) -> None:
+        said = "".join(self._thought)
+        self._thought.clear()
+        for detail in details:
+            if detail.data is not None:
+                data, origin = opened_from(FAMILY, detail.data)
+                events.append(ReasoningSealed(data, origin))
+                continue
+            text = detail.text or detail.summary
+            if text and text != said:  # a proof may come with the whole text that it proves
+                events.append(ReasoningDelta(text))
+            if detail.signature is not None:
+                signature, origin = opened_from(FAMILY, detail.signature)
+                events.append(ReasoningSigned(signature, origin))
 
 
 _encode = msgspec.json.Encoder().encode
@@ -190,6 +197,9 @@ class Writer:
         self._before = self._head + b',"choices":[{"index":0,"delta":{"content":'
         self._usage = NOTHING
         self._text_length = 0
+        self._thought: list[str] = []
+        self._proof: str | None = None
+        self._given = {"reasoning_details": 0, "images": 0, "annotations": 0}
 
     def write(self, event: Event) -> bytes:
         if isinstance(event, TextDelta):
@@ -205,22 +215,30 @@ class Writer:
             case Started():
                 return self._delta(b'"role":"assistant","content":""')
             case ReasoningDelta(text):
+                self._thought.append(text)
                 return self._delta(b'"reasoning_content":%b' % _encode(text))
             case ReasoningSigned(signature, origin):
-                shown = sealed_for(FAMILY, signature, origin)
-                return self._detail(ReasoningDetail("reasoning.text", signature=shown))
+                # With all of the text: a proof is of no use without exactly what it proves.
+                thought = "".join(self._thought)
+                self._thought.clear()
+                self._proof = signature if origin == "gemini" else None
+                proof = {"signature": sealed_for(FAMILY, signature, origin)}
+                said = {"text": thought} if thought else {}
+                return self._listed("reasoning_details", {"type": "reasoning.text", **said, **proof})
             case ReasoningSealed(data, origin):
-                return self._detail(ReasoningDetail("reasoning.encrypted", data=sealed_for(FAMILY, data, origin)))
+                detail: dict[str, object] = {"type": "reasoning.encrypted", "data": sealed_for(FAMILY, data, origin)}
+                return self._listed("reasoning_details", detail)
             case ToolCallStarted(index, call_id, name):
                 shown_id = call_id or f"call_{self._envelope.id}_{index}"
                 function = {"name": name, "arguments": ""}
-                call = {"index": index, "id": shown_id, "type": "function", "function": function}
+                beside, self._proof = extra_content(self._proof), None
+                call = {"index": index, "id": shown_id, "type": "function", "function": function, **beside}
                 return self._delta(b'"tool_calls":[%b]' % _encode(call))
             case ImageGiven(image):
-                return self._delta(b'"images":[%b]' % _encode(written_image(image)))
+                return self._listed("images", written_image(image))
             case Cited(citation):
                 cited = written_citation(citation, self._text_length)
-                return b"" if cited is None else self._delta(b'"annotations":[%b]' % _encode(cited))
+                return b"" if cited is None else self._listed("annotations", cited)
             case UsageKnown(usage):
                 self._usage = self._usage.updated(usage)
             case Stopped(reason):
@@ -233,8 +251,11 @@ class Writer:
         form = b'%b,"choices":[{"index":0,"delta":{%b},"finish_reason":%b}]}\n\n'
         return form % (self._head, fields, finish_reason)
 
-    def _detail(self, detail: ReasoningDetail) -> bytes:
-        return self._delta(b'"reasoning_details":[%b]' % _encode(detail))
+    def _listed(self, name: str, item: dict[str, object]) -> bytes:
+        """One more of a list: OpenAI's client puts the pieces of lists together by their indices."""
+        index = self._given[name]
+        self._given[name] += 1
+        return self._delta(b'"%b":[%b]' % (name.encode(), _encode({"index": index, **item})))
 
     def _ended(self) -> bytes:
         usage = written_usage(self._usage) if self._envelope.include_usage else None

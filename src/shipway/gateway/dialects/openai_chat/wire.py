@@ -14,6 +14,10 @@ from msgspec import UNSET, Raw, UnsetType
 FAMILY = "openai"
 
 
+MAX_ID = 40
+"""Characters of a tool call's id."""
+
+
 class Wire(msgspec.Struct, gc=False, omit_defaults=True, forbid_unknown_fields=True):
     """A part of a request as it is sent; fields that are not declared cannot be translated."""
 
@@ -57,12 +61,15 @@ Content = TextPart | ImagePart | AudioPart | FilePart
 
 
 class ReasoningDetail(msgspec.Struct, gc=False, omit_defaults=True):
-    """Thoughts as OpenRouter writes them: `reasoning.text` with a signature, or `reasoning.encrypted` with data."""
+    """Thoughts as OpenRouter writes them: `reasoning.text` with a signature, `reasoning.summary`, or `reasoning.encrypted`
+    with data. Clients put the pieces of a stream together by *index*."""
 
     type: str
     text: str | None = None
     signature: str | None = None
     data: str | None = None
+    index: int | None = None
+    summary: str | None = None
 
 
 class Function(Wire):
@@ -70,9 +77,20 @@ class Function(Wire):
     arguments: str
 
 
+class GoogleExtra(Wire):
+    thought_signature: str | None = None
+
+
+class Extra(Wire):
+    """What Google's own server of this dialect says beside a call."""
+
+    google: GoogleExtra | None = None
+
+
 class CallPart(Wire, tag_field="type", tag="function"):
     id: str
     function: Function
+    extra_content: Extra | None = None
 
 
 class System(Wire, tag_field="role", tag="system"):
@@ -93,6 +111,7 @@ class Assistant(Wire, tag_field="role", tag="assistant"):
     refusal: str | None = None
     reasoning_content: str | None = None
     reasoning_details: list[ReasoningDetail] | None = None
+    images: list[ImagePart] | None = None
     audio: None = None
     function_call: None = None
 

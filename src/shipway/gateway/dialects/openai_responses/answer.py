@@ -101,6 +101,19 @@ _read = document_reader(_Whole)
 _encode = msgspec.json.Encoder().encode
 
 
+class _Counted(_Read):
+    usage: Any = None
+
+
+_read_counted = document_reader(_Counted)
+
+
+def read_answer_usage(body: bytes) -> TokenUsage:
+    """Of an answer of which no more needs to be known. Raises: ValueError."""
+    usage = _read_counted(body).usage
+    return NOTHING if usage is None else read_usage(usage)
+
+
 def read_stop(response: ResponseRead, has_calls: bool, refused: bool) -> StopReason:
     """Raises: ValueError."""
     if response.status == "completed":
@@ -117,8 +130,19 @@ def read_proof(item: ItemRead) -> Reasoning:
     text = "".join([one.text for one in item.content or item.summary or ()])
     if item.encrypted_content is None:
         return Reasoning(text)
-    proof, origin = opened_from(FAMILY, item.encrypted_content)
-    return Reasoning(text, proof, origin=origin)
+    return opened(text, item.encrypted_content)
+
+
+_SEALED = "sealed:"
+"""Before thoughts that only their provider can read, as there is one field for these and for proofs of what can be read."""
+
+
+def opened(text: str, encrypted: str, at: str = "") -> Reasoning:
+    """Thoughts with what *encrypted* holds of them."""
+    proof, origin = opened_from(FAMILY, encrypted.removeprefix(_SEALED))
+    if encrypted.startswith(_SEALED):
+        return Reasoning(sealed=proof, origin=origin, at=at)
+    return Reasoning(text, proof, origin=origin, at=at)
 
 
 def read_answer(body: bytes) -> Answer:
@@ -200,9 +224,10 @@ def written_item(part: Reasoning | ToolCall | Image, envelope: Envelope, index: 
         }
     summary = [{"type": "summary_text", "text": part.text}] if part.text else []
     item: dict[str, object] = {"type": "reasoning", "id": f"rs_{envelope.id}_{index}", "summary": summary}
-    proof = part.signature if part.sealed is None else part.sealed
-    if proof is not None:
-        item["encrypted_content"] = sealed_for(FAMILY, proof, part.origin)
+    if part.sealed is not None:
+        item["encrypted_content"] = _SEALED + sealed_for(FAMILY, part.sealed, part.origin)
+    elif part.signature is not None:
+        item["encrypted_content"] = sealed_for(FAMILY, part.signature, part.origin)
     return item
 
 

@@ -25,7 +25,7 @@ from shipway.gateway.dialects.conversation import (
 from shipway.gateway.dialects.losses import Losses, StrictReader
 from shipway.gateway.dialects.media import document_from, image_from
 from shipway.gateway.dialects.openai_responses import wire
-from shipway.gateway.dialects.signatures import opened_from
+from shipway.gateway.dialects.openai_responses.answer import opened
 from shipway.gateway.refusals import Refused, bad_field
 
 _reader = StrictReader(
@@ -36,8 +36,8 @@ _reader = StrictReader(
         "top_logprobs": frozenset((b"0",)),
         "service_tier": frozenset((b'"auto"', b'"default"')),
         "text.verbosity": frozenset((b'"medium"',)),
-        "stream_options": frozenset((b"{}",)),
     },
+    aside=frozenset(("input[].content[].parsed", "input[].parsed_arguments")),
 )
 _encode = msgspec.json.Encoder().encode
 _decode_input = msgspec.json.Decoder(dict[str, Raw]).decode
@@ -71,6 +71,8 @@ def read_request(body: bytes, losses: Losses) -> Conversation:
     sent = _reader.read(_with_types(body), losses)
     if any(kind != wire.ENCRYPTED for kind in sent.include or ()):
         losses.lose("include")
+    if sent.store:
+        losses.lose("store")
     turns: list[Turn] = []
     system: list[Text] = [] if sent.instructions is None else [Text(sent.instructions)]
     if isinstance(sent.input, str):
@@ -78,6 +80,7 @@ def read_request(body: bytes, losses: Losses) -> Conversation:
     else:
         for index, item in enumerate(sent.input):
             _item(item, f"input[{index}]", system, turns)
+            _note_annotations(item, f"input[{index}].content", losses)
     form = None if sent.text is None else sent.text.format
     return Conversation(
         sent.model,
@@ -114,6 +117,14 @@ def _item(item: wire.Item, at: str, system: list[Text], turns: list[Turn]) -> No
             system.extend(part for part in parts if isinstance(part, Text))
 
 
+def _note_annotations(item: wire.Item, at: str, losses: Losses) -> None:
+    """They are about a text of an earlier answer and say nothing to a model."""
+    if isinstance(item, wire.Message) and not isinstance(item.content, str):
+        for index, part in enumerate(item.content):
+            if isinstance(part, wire.OutputText) and part.annotations:
+                losses.note(f"{at}[{index}].annotations")
+
+
 def _contents(
     content: str | list[wire.Content] | list[wire.InputText | wire.Image | wire.File], at: str
 ) -> tuple[Part, ...]:
@@ -138,8 +149,7 @@ def _thought(item: wire.Reasoning, at: str) -> Reasoning:
     text = "".join([one.text for one in item.content or item.summary])
     if item.encrypted_content is None:
         return Reasoning(text, at=at)
-    proof, origin = opened_from(wire.FAMILY, item.encrypted_content)
-    return Reasoning(text, proof, origin=origin, at=at)
+    return opened(text, item.encrypted_content, at)
 
 
 def _tool(tool: wire.Tool, at: str) -> Tool:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
+from shipway.gateway.dialects.calls_in_turn import CallsInTurn
 from shipway.gateway.dialects.conversation import Citation, Reasoning, ToolCall
-from shipway.gateway.dialects.dialect import document_reader
+from shipway.gateway.dialects.dialect import NewerKind, document_reader
 from shipway.gateway.dialects.events import (
+    CONTENT,
     ENDED,
     Cited,
     Ended,
@@ -123,10 +125,12 @@ class Parser:
         if kind == "response.failed":
             code = whole.error.code if whole.error is not None else None
             return [Failed(_KINDS.get(code or "") or kind_of_words(code))]
-        events: list[Event] = [Stopped(read_stop(whole, bool(self._calls), self._refused))]
-        if whole.usage is not None:
-            events.append(UsageKnown(read_usage(whole.usage)))
-        return [*events, ENDED]
+        known = [] if whole.usage is None else [UsageKnown(read_usage(whole.usage))]
+        try:
+            stop = read_stop(whole, bool(self._calls), self._refused)
+        except ValueError as error:
+            raise NewerKind(str(error), (Stopped("end"), *known, ENDED)) from None
+        return [Stopped(stop), *known, ENDED]
 
 
 _encode = msgspec.json.Encoder().encode
@@ -149,7 +153,7 @@ class _Open:
 
 
 class Writer:
-    """Writes one stream. Calls are ended with the answer, as arguments of several may come in turns."""
+    """Writes one stream, one item after another."""
 
     def __init__(self, envelope: Envelope) -> None:
         self._envelope = envelope
@@ -157,20 +161,23 @@ class Writer:
         self._output: dict[int, dict[str, object]] = {}
         self._items = 0
         self._open: _Open | None = None
-        self._calls: dict[int, tuple[int, str, str, list[str]]] = {}
+        self._called: ToolCallStarted | None = None
+        self._turns = CallsInTurn()
         self._proof: Reasoning | None = None
         self._usage = NOTHING
         self._stopped = Stopped("end")
 
     def write(self, event: Event) -> bytes:
+        if isinstance(event, CONTENT) and not (isinstance(event, TextDelta) and self._turns.open is None):
+            return b"".join([self._content(one) for one in self._turns.take(event)])
+        return self._content(event)
+
+    def _content(self, event: Event) -> bytes:
         match event:
             case TextDelta(text):
                 return self._text(text)
-            case ToolArguments(index, text):
-                place, _, _, pieces = self._calls[index]
-                pieces.append(text)
-                said = {"item_id": self._id("fc", place), "output_index": place, "delta": text}
-                return self._said("response.function_call_arguments.delta", said)
+            case ToolArguments(_, text):
+                return self._arguments(text)
             case ReasoningDelta(text):
                 return self._thought(text)
             case ReasoningSigned(signature, origin):
@@ -265,17 +272,34 @@ class Writer:
     def _call(self, call: ToolCallStarted) -> bytes:
         ended = self._end()
         place = self._items
-        self._calls[call.index] = (place, call.id or f"call_{self._envelope.id}_{call.index}", call.name, [])
-        item = written_item(ToolCall(self._calls[call.index][1], call.name, ""), self._envelope, place)
+        self._open = _Open("call", place, self._id("fc", place))
+        self._called = ToolCallStarted(call.index, call.id or f"call_{self._envelope.id}_{call.index}", call.name)
+        item = written_item(ToolCall(self._called.id, call.name, ""), self._envelope, place)
         return ended + self._added(item | {"arguments": "", "status": "in_progress"})
 
+    def _arguments(self, text: str) -> bytes:
+        call = self._open
+        if call is None or call.kind != "call":
+            raise ValueError("arguments of no call")
+        call.pieces.append(text)
+        said = {"item_id": call.item_id, "output_index": call.index, "delta": text}
+        return self._said("response.function_call_arguments.delta", said)
+
+    def _call_ended(self, item: _Open, called: ToolCallStarted, arguments: str) -> bytes:
+        said = {"item_id": item.item_id, "output_index": item.index, "name": called.name, "arguments": arguments}
+        done = written_item(ToolCall(called.id, called.name, arguments), self._envelope, item.index)
+        return self._said("response.function_call_arguments.done", said) + self._done(item.index, done)
+
     def _end(self) -> bytes:
-        """End the open item, unless it is a call."""
-        item = self._open
+        """End the open item."""
+        item, called = self._open, self._called
         if item is None:
             return b""
         text = "".join(item.pieces)
         written = b""
+        if item.kind == "call" and called is not None:
+            self._open = self._called = None
+            return self._call_ended(item, called, text)
         if item.kind == "message":
             part = written_text(text) | {"annotations": item.annotations}
             written = self._said("response.output_text.done", {**item.place(), "text": text, "logprobs": []})
@@ -294,12 +318,8 @@ class Writer:
         return written + self._done(item.index, done)
 
     def _ended(self) -> bytes:
-        written = [self._end()]
-        for place, call_id, name, pieces in self._calls.values():
-            arguments = "".join(pieces)
-            said = {"item_id": self._id("fc", place), "output_index": place, "name": name, "arguments": arguments}
-            written.append(self._said("response.function_call_arguments.done", said))
-            written.append(self._done(place, written_item(ToolCall(call_id, name, arguments), self._envelope, place)))
+        written = [self._content(one) for one in self._turns.close()]
+        written.append(self._end())
         output = [item for _, item in sorted(self._output.items())]
         whole = response(self._envelope, self._stopped.reason, output, self._usage)
         written.append(self._said(f"response.{whole['status']}", {"response": whole}))

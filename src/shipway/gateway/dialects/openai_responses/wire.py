@@ -124,6 +124,12 @@ class Effort(Wire):
     summary: str | None = None
 
 
+class StreamOptions(Wire):
+    """Padding against eavesdroppers, which only OpenAI sends."""
+
+    include_obfuscation: bool | None = None
+
+
 class Request(Wire):
     model: str
     input: str | list[Item]
@@ -141,6 +147,7 @@ class Request(Wire):
     metadata: dict[str, str] | None = None
     store: bool | None = None
     include: list[str] | None = None
+    stream_options: StreamOptions | None = None
 
 
 ENCRYPTED = "reasoning.encrypted_content"
