@@ -25,6 +25,8 @@ _REASONS: Final = {
 }
 STATUS_OF: Final = {
     "ValidationException": 400,
+    "ServiceQuotaExceededException": 400,
+    "ConflictException": 400,
     "AccessDeniedException": 403,
     "ResourceNotFoundException": 404,
     "ModelTimeoutException": 408,

@@ -70,3 +70,24 @@ async def test_given_ones_are_there_at_once_and_need_no_renewal() -> None:
     held = held_forever("keys", "given")
     assert held.current() == "given"
     await asyncio.wait_for(held.keep_fresh(), 1)
+
+
+async def test_nobody_waits_for_a_source_that_hangs() -> None:
+    asked, now_s = asyncio.Event(), [1000.0]
+    first = [Fetched("old", 1100.0)]
+
+    async def fetch() -> Fetched[str]:
+        if first:
+            return first.pop()
+        asked.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    held = Held("keys", fetch, now_s=lambda: now_s[0], sleep=lambda _: asyncio.sleep(0))
+    renewal = asyncio.ensure_future(held.keep_fresh())
+    await asyncio.wait_for(asked.wait(), 1)
+    assert held.current() == "old"
+    now_s[0] = 1100.0
+    with pytest.raises(NoCredentialError, match=r"^keys expired$"):
+        held.current()
+    renewal.cancel()

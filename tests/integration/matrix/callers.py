@@ -329,6 +329,8 @@ async def call_completions(url: str, key: str, arguments: Json, stream: bool) ->
 OPENAI_ERRORS: Mapping[str, tuple[type[Exception], int]] = {
     "bad request": (openai.BadRequestError, 400),
     "not found": (openai.NotFoundError, 404),
+    "conflict": (openai.ConflictError, 409),
+    "unprocessable": (openai.UnprocessableEntityError, 422),
     "too large": (openai.APIStatusError, 413),
     "rate limit": (openai.RateLimitError, 429),
     "failed": (openai.InternalServerError, 502),
@@ -392,6 +394,8 @@ CALLERS: dict[str, Caller] = {
         errors={
             "bad request": (anthropic.BadRequestError, 400),
             "not found": (anthropic.NotFoundError, 404),
+            "conflict": (anthropic.ConflictError, 409),
+            "unprocessable": (anthropic.UnprocessableEntityError, 422),
             "too large": (anthropic.RequestTooLargeError, 413),
             "rate limit": (anthropic.RateLimitError, 429),
             "failed": (anthropic.InternalServerError, 502),

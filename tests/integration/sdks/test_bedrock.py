@@ -204,6 +204,11 @@ async def test_tokens_are_counted(client: Any) -> None:
 MODELED = [name for name in STATUS_OF if not name.startswith(("Missing", "Unrecognized", "Invalid", "ModelStream"))]
 
 
+def test_no_exception_of_the_clients_is_left_out(client: Any) -> None:
+    known = {shape.name for shape in client.meta.service_model.error_shapes}
+    assert {*MODELED, "ModelStreamErrorException"} == known
+
+
 @both
 @pytest.mark.parametrize("name", MODELED)
 async def test_every_exception_is_the_clients_own(fake: FakeBedrock, client: Any, name: str, stream: bool) -> None:

@@ -7,6 +7,8 @@ keeps what is no JSON from passing.
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 from shipway.gateway.dialects.openai import ABSENT, Usage, decoded, in_band_kind
@@ -143,8 +145,10 @@ class StreamReader:
 
     def _read(self, data: bytes) -> bytes:
         """Read every event of *data*; what is wrong, and what follows it, is left out."""
+        if b"\r" in data:
+            return self._read_lines_of_any_kind(data)
         kept: list[bytes] = []
-        for event in data.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n\n"):
+        for event in data.split(b"\n\n"):
             self._note(event)
             if self.failed:
                 kept.append(b"")
@@ -154,6 +158,21 @@ class StreamReader:
                 kept.append(b"")
                 return b"\n\n".join(kept)
         return data
+
+    def _read_lines_of_any_kind(self, data: bytes) -> bytes:
+        """The same, where lines end with CRLF, CR or LF: what is passed on keeps its own."""
+        kept: list[bytes] = []
+        for part in _EVENT_END.split(data):
+            if _EVENT_END.fullmatch(part):
+                kept.append(part)
+                if self.done:
+                    break
+                continue
+            self._note(part.replace(b"\r\n", b"\n").replace(b"\r", b"\n"))
+            if self.failed:
+                break
+            kept.append(part)
+        return b"".join(kept)
 
     def _note(self, event: bytes) -> None:
         if event.startswith(b"data: {") and b"\n" not in event:
@@ -231,6 +250,7 @@ def _odd_event(payload: bytes) -> _OddEvent | None:
 
 
 _BOM = b"\xef\xbb\xbf"
+_EVENT_END = re.compile(rb"((?:\r\n|\n|\r(?!\n)){2})")
 _FIELDS = frozenset((b"data", b"event", b"id", b"retry"))
 
 

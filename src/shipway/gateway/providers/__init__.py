@@ -1,4 +1,5 @@
-"""Who answers for models. A provider is one file here, one line in `PROVIDERS`, and its fake in `shipway.testing`.
+"""Who answers for models. A provider is one file here and one line in `PROVIDERS`; the app file learns its kind, and which
+settings mean nothing to it, in `spec/providers.py`. One with a dialect of its own has its exchanges and its fake too.
 
 `tests/gateway/providers/contract.py` has the tests that every provider passes.
 """
