@@ -83,6 +83,15 @@ async def test_a_stream_means_the_same_event_by_event_and_all_at_once(start_gate
     assert one_by_one[0].startswith(b"".join(WORDS))
 
 
+@pytest.mark.parametrize("name", ["cut", "an error among the words", "no JSON among the words"])
+async def test_each_piece_that_went_to_the_client_of_a_broken_stream_is_counted_as_a_token(
+    start_gateway: StartGateway, name: str
+) -> None:
+    _, counted = await said(start_gateway, [HEAD, *map(chunk, STREAMS[name]), LAST])
+    tokens = [line.rpartition(" ")[2] for line in counted if 'type="output"' in line]
+    assert tokens == ["6"]
+
+
 async def test_chunks_that_repeat_reach_a_client_that_knows_no_chunks_without_them(start_gateway: StartGateway) -> None:
     events = STREAMS["whole"]
     answer, _ = await said(start_gateway, [HEAD, *map(chunk, events), LAST], "HTTP/1.0")

@@ -44,6 +44,8 @@ class AnswerReader(Protocol):
     """Follows a stream on its way; see `openai_stream.StreamReader`."""
 
     @property
+    def pieces(self) -> int: ...
+    @property
     def repeated(self) -> RepeatedEvent | None: ...
 
     @property

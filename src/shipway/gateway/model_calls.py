@@ -24,6 +24,7 @@ from shipway.gateway.call import Call
 from shipway.gateway.delivery import Delivery, delivery_to
 from shipway.gateway.dialects.openai import STREAM_CONTENT_TYPE, ModelRequest
 from shipway.gateway.dialects.openai_stream import MAX_EVENT_BYTES
+from shipway.gateway.dialects.usage import TokenUsage
 from shipway.gateway.guards.watch import Watch
 from shipway.gateway.http1.content_coding import BadCoding, inflater_for
 from shipway.gateway.http1.deadlines import NEVER
@@ -310,6 +311,8 @@ async def _deliver_stream(call: Call, attempt: Attempt, reader: AnswerReader, co
         if gate is not None:
             gate.close()
         _note_usage(call, reader.usage)
+        if not reader.done:
+            _note_broken_off(call, stream.pieces)
     if stream.fault is not None:
         if not stream.flowing:
             busy = busy_in_band(reader.error_kind, reader.error_wait_s) if reader.failed == "error" else None
@@ -324,6 +327,19 @@ def _note_usage(call: Call, usage: Usage | None) -> None:
         call.usage = usage.parts
         if call.prices is not None:
             call.cost_pico_usd = _cost(call.prices, call)
+
+
+def _note_broken_off(call: Call, pieces: int) -> None:
+    """What went to the client of a stream that broke off counts, however little was reported: a piece is a token at least."""
+    reported = call.output_tokens or 0
+    if pieces <= reported:
+        return
+    call.output_tokens = pieces
+    call.output_estimated = True
+    if isinstance(call.usage, TokenUsage):
+        call.usage = call.usage.with_more_output(pieces - reported)
+    if call.prices is not None:
+        call.cost_pico_usd = _cost(call.prices, call)
 
 
 def _cost(prices: Prices, call: Call) -> int | None:

@@ -92,6 +92,7 @@ class ModelStream:
         self._held: list[bytes] = []
         self._held_bytes = 0
         self.flowing = False
+        self._recognised = 0
         follow_client(call.exchange, attempt)
 
     def piece(self, data: bytes) -> None:
@@ -118,6 +119,11 @@ class ModelStream:
                 self._attempt.enter("idle_timeout", DONE_GRACE_S)
 
     @property
+    def pieces(self) -> int:
+        """How many pieces of an answer went to the client."""
+        return self._reader.pieces + self._recognised if self.flowing else 0
+
+    @property
     def shortcut(self) -> Callable[[bytes], bool] | None:
         """See `ResponseSink`."""
         plain = self.flowing and self._gate is None and self._call.exchange.chunked
@@ -128,6 +134,7 @@ class ModelStream:
         carried_bytes = 0 if repeated is None else repeated.carried_by(chunk)
         if not carried_bytes:
             return False
+        self._recognised += 1
         self._call.exchange.write_chunk(chunk, carried_bytes)
         self._attempt.received()
         return True

@@ -55,6 +55,7 @@ class AccessRecord:
         "input_tokens",
         "method",
         "model",
+        "output_estimated",
         "output_tokens",
         "path",
         "principal",
@@ -89,6 +90,8 @@ class AccessRecord:
         self.first_token_s: float | None = None
         self.input_tokens: int | None = None
         self.output_tokens: int | None = None
+        self.output_estimated = False
+        """Whether they are pieces of a stream that broke off, of which less was reported."""
         self.usage: TokenClasses | None = None
         """The classes of these two, where there may be more than one of each."""
         self.cost_pico_usd: int | None = None
@@ -271,6 +274,8 @@ class _JsonLines:
             rest += b',"gen_ai.usage.input_tokens":%d' % record.input_tokens
         if record.output_tokens is not None:
             rest += b',"gen_ai.usage.output_tokens":%d' % record.output_tokens
+            if record.output_estimated:
+                rest += b',"shipway.usage.estimated":true'
         if record.usage is not None:
             rest += _parts(record.usage)
         if record.cost_pico_usd is not None:

@@ -112,6 +112,10 @@ class RecordedReader:
         return self._reader.begun
 
     @property
+    def pieces(self) -> int:
+        return self._reader.pieces
+
+    @property
     def done(self) -> bool:
         return self._reader.done
 

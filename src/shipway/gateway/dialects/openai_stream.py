@@ -80,6 +80,7 @@ class StreamReader:
             (`garbage`), `[DONE]` before each choice had its finish reason (`cut`). Nothing is passed on from there.
         error_kind: `Refusal.kind` of an error said in-band; "" without one.
         over: It is done or has failed.
+        pieces: Of the answer's text, thoughts and arguments, that were passed on; what is recognised by `repeated` is not in it.
         repeated: The last event, if it said nothing but a text and came alone; one that differs in its text needs no reading.
     """
 
@@ -93,6 +94,7 @@ class StreamReader:
         self.failed = ""
         self.error_kind = ""
         self.over = False
+        self.pieces = 0
         self.repeated: RepeatedEvent | None = None
         self._unlike = 0
         self._open: set[int | None] = set()
@@ -236,8 +238,11 @@ class StreamReader:
             if choice.finish_reason:
                 self._finished.add(choice.index)
                 plain = False
+            elif self.begun:
+                self.pieces += 1
             if not self.begun and isinstance(choice, _Choice) and choice.says_something():
                 self.begun = True
+                self.pieces += 1
         return plain
 
 

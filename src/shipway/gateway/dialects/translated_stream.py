@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from shipway.gateway.dialects.dialect import Dialect
-from shipway.gateway.dialects.events import Ended, Envelope, Event, Failed, Started, Stopped, UsageKnown
+from shipway.gateway.dialects.events import (
+    Ended,
+    Envelope,
+    Event,
+    Failed,
+    ReasoningDelta,
+    Started,
+    Stopped,
+    TextDelta,
+    ToolArguments,
+    UsageKnown,
+)
 from shipway.gateway.dialects.repeated_event import RepeatedEvent
 from shipway.gateway.dialects.surrogates import PairJoiner
 from shipway.gateway.dialects.usage import NOTHING, TokenUsage
@@ -21,6 +32,7 @@ class TranslatedStream:
         failed: What the upstream did wrong, as `UpstreamFault.kind`: an error said in-band (`error`), an event that is none
             (`garbage`), an end before the stop reason (`cut`). Nothing is passed on from there.
         over: It is done or has failed.
+        pieces: Of text, thoughts and arguments that were said to the caller.
         error_kind: `Refusal.kind` of an error said in-band; "" without one.
         error_wait_s: For how long it asked to be left alone.
     """
@@ -35,6 +47,7 @@ class TranslatedStream:
         self.done = False
         self.failed = ""
         self.over = False
+        self.pieces = 0
         self.error_kind = ""
         self.error_wait_s: float | None = None
         self._usage = NOTHING
@@ -112,6 +125,8 @@ class TranslatedStream:
             self.begun = True
             if isinstance(event, Stopped):
                 self._stopped = True
+            elif isinstance(event, (TextDelta, ReasoningDelta, ToolArguments)):
+                self.pieces += 1
         return self._writer.write(event)
 
     def _fail(self, kind: str) -> None:

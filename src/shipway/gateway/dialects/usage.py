@@ -63,6 +63,10 @@ class TokenUsage(msgspec.Struct, frozen=True, gc=False):
     def total_tokens(self) -> int | None:
         return _sum(self.prompt_tokens, self.completion_tokens)
 
+    def with_more_output(self, tokens: int) -> TokenUsage:
+        """With *tokens* more that came out, of the plain kind."""
+        return msgspec.structs.replace(self, output=(self.output or 0) + tokens)
+
     def updated(self, later: TokenUsage) -> TokenUsage:
         """With what *later* knows in its place: providers repeat their counts in a stream, they do not add up.
 
