@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from shipway.errors import Problem
 from shipway.spec.app import AppFile
 from shipway.spec.load import validated
+from shipway.spec.provider_kinds import KINDS
+from shipway.spec.wording import listed
 
 API = 'name = "a"\n[services.api]\napp = "main:app"\n'
 CANARY = "sk-canary-1b9e"
@@ -173,8 +175,7 @@ CASES: list[tuple[str, list[str]]] = [
     (
         API + '[providers.x]\nkind = "opnai"',
         [
-            'providers.x.kind: expected "openai", "anthropic", "azure", "bedrock", "gemini" or "local", '
-            'found "opnai" (did you mean "openai"?)'
+            f'providers.x.kind: expected {listed(KINDS)}, found "opnai" (did you mean "openai"?)',
         ],
     ),
     (

@@ -88,6 +88,7 @@ def test_the_schema_accepts_what_the_file_may_say(validator: jsonschema.Draft202
         API + "[gateway]\nport = 70000\n",
         API + '[gateway.tls]\ncert = "a"\n',
         API + '[providers.x]\nkind = "openai"\n',
+        API + '[providers.x]\nkind = "azure"\n',
         API + '[providers.x]\nbase_url = "http://x"\n',
         API + '[providers.x]\nkind = "openai"\nbase_url = "http://x"\napi_key = "sk-123"\n',
         API + '[services.Web]\napp = "a:b"\n',

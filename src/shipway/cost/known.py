@@ -17,12 +17,10 @@ import msgspec
 from shipway.cost.prices import Period, Price, Prices, Rates, day_s, second_of_day, stated_prices
 from shipway.spec.models import Model, Upstream
 from shipway.spec.prices import parse_token_price
+from shipway.spec.provider_kinds import KINDS
 from shipway.spec.providers import Provider
 
 TABLE = "known_prices.jsonl"
-
-_PROVIDERS_OF_KINDS = {"anthropic": "anthropic", "gemini": "google", "bedrock": "aws"}
-"""Who answers at the address that a kind of provider has of its own."""
 
 _COMPACT_DATE = re.compile(r"-(20\d{2})(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(?=-|:|$)")
 _MAX_KEPT = 1024
@@ -90,7 +88,7 @@ class KnownPrices:
 
     def _look_up(self, kind: str, base_urls: tuple[str, ...], model: str) -> Prices | None:
         providers = {one.provider: one for one in map(_read_provider, _lines(b'{"provider":'))}
-        name = _PROVIDERS_OF_KINDS.get(kind)
+        name = KINDS[kind].sold_by if kind in KINDS else None
         if base_urls:
             names = {_at(url, providers.values()) for url in base_urls}
             name = names.pop() if len(names) == 1 else None

@@ -41,6 +41,7 @@ from shipway.spec.app import App
 from shipway.spec.cache import Semantic
 from shipway.spec.health import Health
 from shipway.spec.models import Model, Upstream
+from shipway.spec.provider_kinds import KINDS
 from shipway.spec.providers import Provider as DeclaredProvider
 from shipway.spec.services import Service
 
@@ -292,11 +293,11 @@ def _settings(app: App, provider: DeclaredProvider, urls: tuple[str, ...], envir
     def text(value: str | SecretReference) -> str:
         return value if isinstance(value, str) else value.resolve(app.root, environ).reveal()
 
-    options = {"api_version": provider.api_version, "region": provider.region, "profile": provider.profile}
+    options = {name: getattr(provider, name, None) for name in sorted(KINDS[provider.kind].takes)}
     return Settings(
         base_urls=urls,
         api_key=None if provider.api_key is None else provider.api_key.resolve(app.root, environ),
         headers=tuple((name, text(value)) for name, value in provider.headers.items()),
-        options={name: value for name, value in options.items() if value is not None},
+        options={name: value for name, value in options.items() if isinstance(value, str)},
         environ=environ,
     )

@@ -1,38 +1,37 @@
 """`[providers.NAME]`: who answers for models. Some are built in and need no declaration."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, GetPydanticSchema
+from pydantic_core import core_schema
 
 from shipway.spec.fields import BaseUrls, FilePath, Headers, Reference, Text
 from shipway.spec.health import Health, keys_given
+from shipway.spec.provider_kinds import KINDS
 from shipway.spec.section import Section
 from shipway.spec.wording import quoted
 
 BUILT_IN: Mapping[str, Mapping[str, Any]] = {
-    "openai": {"kind": "openai", "base_url": "https://api.openai.com/v1", "api_key": "env:OPENAI_API_KEY"},
-    "anthropic": {"kind": "anthropic", "api_key": "env:ANTHROPIC_API_KEY"},
-    "gemini": {"kind": "gemini", "api_key": "env:GEMINI_API_KEY"},
-    "bedrock": {"kind": "bedrock"},
-    "local": {"kind": "local"},
+    name: {"kind": name, **kind.built_in} for name, kind in KINDS.items() if kind.built_in is not None
 }
 """Tables of the providers that every app has; a table of the same name in the file changes them key by key."""
 
-_LOCAL = frozenset({"context", "slots"})
-_AWS = frozenset({"region", "profile"})
-MEANINGLESS: Mapping[str, frozenset[str]] = {
-    "openai": _LOCAL | _AWS | {"api_version"},
-    "anthropic": _LOCAL | _AWS | {"api_version"},
-    "azure": _LOCAL | _AWS,
-    "bedrock": _LOCAL | {"api_version"},
-    "gemini": _LOCAL | _AWS | {"api_version"},
-    "local": _AWS | {"base_url", "api_key", "headers", "tls", "health", "api_version"},
-}
-"""For each kind, the settings that nothing could honour."""
+KindName = Annotated[str, GetPydanticSchema(lambda _source, _handler: core_schema.literal_schema(list(KINDS)))]
+"""One of `KINDS`: what `Literal` would be, if it could be told its values by a table."""
 
-_NEEDS_ADDRESS = frozenset({"openai", "azure"})
-"""Kinds without an address of their own."""
+
+def _named(kinds: Iterable[str]) -> str:
+    """ "kind `a`" or "kinds `a` and `b`"."""
+    *first, last = (f"`{name}`" for name in kinds)
+    return f"kinds {', '.join(first)} and {last}" if first else f"kind {last}"
+
+
+def _whose(setting: str) -> str:
+    """The sentence in the description of *setting* that says which kinds take it."""
+    takes = [name for name, kind in KINDS.items() if setting in kind.takes]
+    others = [name for name in KINDS if name not in takes]
+    return f"For {_named(takes)}." if len(takes) < len(others) else f"Not for {_named(others)}."
 
 
 class ProviderTls(Section):
@@ -58,14 +57,14 @@ class Provider(Section):
     `local`. A section of the same name changes them key by key; with another `base_url` the built-in key is not sent.
     """
 
-    kind: Literal["openai", "anthropic", "azure", "bedrock", "gemini", "local"] = Field(
+    kind: KindName = Field(
         description="`openai` for any server that speaks OpenAI's API, `local` for models run by Shipway, the others by name."
     )
     base_urls: BaseUrls = Field(
         default_factory=tuple,
         alias="base_url",
-        description="Address up to and with the version, or a list of them, replicas that are equals. Kinds `openai` and "
-        "`azure` need it; the others have one of their own.",
+        description="Address up to and with the version, or a list of them, replicas that are equals. Needed for "
+        f"{_named(name for name, kind in KINDS.items() if kind.needs_address)}; the others have one of their own.",
     )
     api_key: Reference | None = Field(
         default=None,
@@ -74,29 +73,30 @@ class Provider(Section):
     )
     headers: Headers = Field(
         default_factory=dict,
-        description='Headers to add; a value that starts with "env:" or "file:" refers to a secret. Not for kind `local`.',
+        description='Headers to add; a value that starts with "env:" or "file:" refers to a secret. '
+        + _whose("headers"),
     )
     api_version: Text | None = Field(
         default=None,
         description="Version of the API whose paths name deployments, such as `2024-10-21`, with a `base_url` that ends in "
-        "`/openai`; without it the v1 API is spoken. For kind `azure`.",
+        f"`/openai`; without it the v1 API is spoken. {_whose('api_version')}",
     )
     region: Text | None = Field(
-        default=None, description="AWS region, else `AWS_REGION` in the environment; for kind `bedrock`."
+        default=None, description=f"AWS region, else `AWS_REGION` in the environment. {_whose('region')}"
     )
     profile: Text | None = Field(
-        default=None, description="Profile of the shared AWS configuration; for kind `bedrock`."
+        default=None, description=f"Profile of the shared AWS configuration. {_whose('profile')}"
     )
-    tls: ProviderTls = Field(default=ProviderTls(), description="Certificates; not for kind `local`.")
+    tls: ProviderTls = Field(default=ProviderTls(), description=f"Certificates. {_whose('tls')}")
     health: Health | None = Field(
         default=None,
         description="Check of each address by the gateway, or only its path, which starts at the host: `/health` also where "
-        "`base_url` ends in `/v1`. Without it only real requests tell. Not for kind `local`.",
+        f"`base_url` ends in `/v1`. Without it only real requests tell. {_whose('health')}",
     )
     context: int = Field(
-        default=4096, ge=64, le=16_777_216, description="Context of each slot in tokens; for kind `local`."
+        default=4096, ge=64, le=16_777_216, description=f"Context of each slot in tokens. {_whose('context')}"
     )
-    slots: int = Field(default=2, ge=1, le=1024, description="Answers generated at the same time; for kind `local`.")
+    slots: int = Field(default=2, ge=1, le=1024, description=f"Answers generated at the same time. {_whose('slots')}")
 
     @classmethod
     def broken_rules(cls, given: Mapping[str, Any]) -> Iterator[str]:
@@ -106,12 +106,18 @@ class Provider(Section):
         if check is not None and "start" in check:
             yield '"health.start" has no meaning for a provider: Shipway does not start it'
         kind = given.get("kind")
-        if not isinstance(kind, str) or kind not in MEANINGLESS:
+        if not isinstance(kind, str) or kind not in KINDS:
             return
         for key in sorted(MEANINGLESS[kind] & given.keys()):
             yield f"{quoted(key)} has no meaning for a provider of kind {quoted(kind)}"
-        if kind in _NEEDS_ADDRESS and "base_url" not in given:
+        if KINDS[kind].needs_address and "base_url" not in given:
             yield f'a provider of kind {quoted(kind)} needs "base_url"'
+
+
+MEANINGLESS: Mapping[str, frozenset[str]] = {
+    name: frozenset(Provider.file_keys()) - kind.takes - {"kind"} for name, kind in KINDS.items()
+}
+"""For each kind, the settings that nothing could honour."""
 
 
 def built_in_providers() -> dict[str, Provider]:

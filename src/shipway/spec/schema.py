@@ -12,6 +12,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from shipway.spec import guards, models, services
 from shipway.spec.app import AppFile
 from shipway.spec.environments import OVERRIDABLE
+from shipway.spec.provider_kinds import KINDS
 from shipway.spec.providers import BUILT_IN
 from shipway.spec.units import format_bytes, format_percent, format_seconds
 
@@ -37,8 +38,9 @@ def json_schema() -> Schema:
     definitions: Schema = schema["$defs"]
     for name, sources in (("Service", services.SOURCES), ("Model", models.SOURCES), ("Guard", guards.SOURCES)):
         definitions[name]["oneOf"] = [{"required": [source]} for source in sources]
+    without_address = [name for name, kind in KINDS.items() if kind.needs_address]
     definitions["Provider"].update(
-        {"if": {"properties": {"kind": {"const": "openai"}}}, "then": {"required": ["base_url"]}}
+        {"if": {"properties": {"kind": {"enum": without_address}}}, "then": {"required": ["base_url"]}}
     )
     sections: Schema = schema["properties"]
     for name in OVERRIDABLE:

@@ -11,6 +11,7 @@ import openai
 import pytest
 
 from shipway.gateway.guards import ALLOW, Check, Piece, Verdict, refuse
+from shipway.gateway.model_calls import MAX_HELD_ANSWER_BYTES
 from shipway.testing.anthropic_server import FakeAnthropic
 from shipway.testing.openai_server import FakeOpenAI, Reply, ToolCall
 from tests.gateway.conftest import AUTH, KEY, RunningGateway, StartGateway
@@ -163,6 +164,24 @@ async def test_what_an_answer_says_in_a_field_that_nobody_knows_is_seen(
         Piece("assistant", "text", "a"),
         Piece("assistant", "field", "b", "choices[0].message.audio.transcript"),
     )
+
+
+@pytest.mark.parametrize(("when", "passes"), [("before", True), ("after", False)])
+async def test_an_answer_too_large_to_be_held_never_passes_a_guard_that_checks_answers(
+    start_gateway: StartGateway, fake: FakeOpenAI, hook: Hook, when: str, passes: bool
+) -> None:
+    # A mebibyte above it: what ends in the very read that passes the limit is still held, and checked.
+    text = "x" * (MAX_HELD_ANSWER_BYTES + (1 << 20))
+    answer = {"choices": [{"finish_reason": "stop", "message": {"role": "assistant", "content": text}}]}
+    fake.script(Reply(body=json.dumps(answer).encode()))
+    gateway = await start_gateway(guarded(fake.base_url, use=f'{{ name = "g", when = "{when}" }}'))
+    response = await gateway.http.post("/v1/chat/completions", json=HELLO)
+    if passes:
+        assert (response.status_code, response.json()) == (200, answer)
+    else:
+        assert (response.status_code, "xxx" in response.text) == (502, False)
+        assert 'outcome="garbage"} 1' in await gateway.metrics()
+    assert [check.when for check in hook.seen] == (["before"] if passes else [])
 
 
 async def test_a_key_that_is_there_twice_is_refused(start_gateway: StartGateway, fake: FakeOpenAI, hook: Hook) -> None:

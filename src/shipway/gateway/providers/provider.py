@@ -73,7 +73,7 @@ class Settings:
 
     Attributes:
         base_urls: As declared; may be empty where the provider has an address of its own.
-        options: Settings that only some kinds have: `api_version`, `region`, `profile`, `auth`.
+        options: Settings that only some kinds take and that are text: `api_version`, `region`, `profile`.
         environ: Where standard variables of the provider's own tools are looked for.
     """
 
