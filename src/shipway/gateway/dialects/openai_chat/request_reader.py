@@ -143,7 +143,8 @@ def _assistant_parts(message: wire.Assistant, at: str) -> tuple[Part, ...]:
         parts.extend(Text(part.text if isinstance(part, wire.TextPart) else part.refusal) for part in content)
     if message.refusal:
         parts.append(Text(message.refusal))
-    parts.extend(_part(image, f"{at}.images[{index}]") for index, image in enumerate(message.images or ()))
+    if message.images:
+        parts.extend(_part(image, f"{at}.images[{index}]") for index, image in enumerate(message.images))
     for index, call in enumerate(message.tool_calls or ()):
         place = f"{at}.tool_calls[{index}].function.arguments"
         proof = signed_by_google(call.extra_content)
