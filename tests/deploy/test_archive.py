@@ -77,7 +77,7 @@ def test_where_an_environment_stands_is_kept_by_environment() -> None:
 )
 def test_a_record_of_a_later_shipway_is_refused(written: str, later: str, hint: str) -> None:
     store = MemoryStore()
-    record = '{%s, "value": {"number": "a form that we do not know"}}' % written  # noqa: UP031 - braces
+    record = "{" + written + ', "value": {"number": "a form that we do not know"}}'
     store.put("shop/last", record.encode(), None)
     with pytest.raises(NewerStateError) as error:
         Archive(store, "shop").next_number()

@@ -7,6 +7,7 @@ A delivery is worked out once for each candidate, path and kind of answer, and k
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Generic, Protocol, TypeVar, cast
@@ -30,7 +31,7 @@ from shipway.gateway.http1.response_head import ResponseHead
 from shipway.gateway.model_api import AnswerReader, ModelPath, Usage
 from shipway.gateway.providers import event_stream
 from shipway.gateway.providers.provider import Framing, Operation, Route, field_value
-from shipway.gateway.refusals import JSON_FIELD, Refusal
+from shipway.gateway.refusals import JSON_FIELD, Refusal, Refused, bad_field
 from shipway.gateway.request_heads import RequestHeads
 from shipway.gateway.snapshot import Candidate
 
@@ -128,7 +129,7 @@ class PassedForUsage(Passed):
 Asked = TypeVar("Asked", Conversation, embeddings.Request)
 
 
-class _Rewritten(Generic[Asked]):
+class _Rewritten(ABC, Generic[Asked]):
     """The upstream is asked in another format: what the caller asks is read, as *Asked*, and written anew."""
 
     __slots__ = (
@@ -182,11 +183,13 @@ class _Rewritten(Generic[Asked]):
             request.read = (self._parsed(request.body, losses), losses)
         return cast("tuple[Asked, Losses]", request.read)
 
+    @abstractmethod
     def _parsed(self, body: bytes, losses: Losses) -> Asked:
-        raise NotImplementedError
+        """What the caller asks. Raises: Refused."""
 
+    @abstractmethod
     def _body(self, asked: Asked, losses: Losses) -> bytes:
-        raise NotImplementedError
+        """How the upstream is asked for it. Raises: Refused."""
 
 
 class Translated(_Rewritten[Conversation]):
@@ -248,7 +251,7 @@ class Embedded(_Rewritten[embeddings.Request]):
         return refusal
 
     def reader(self, call: Call, request: ModelRequest) -> AnswerReader:
-        raise NotImplementedError("vectors do not come in a stream, so a request for one was refused")
+        raise Refused(bad_field("stream", "Vectors do not come in a stream."))  # as reading the request does before
 
     def answer(
         self, call: Call, request: ModelRequest, response: ResponseHead, body: bytes

@@ -51,15 +51,23 @@ def wire(model: str) -> type[Titan] | type[Cohere] | None:
     return Cohere if "cohere.embed-" in model else None
 
 
-def fault(body: Any, model: str) -> str | None:
-    """What is wrong with a request, in words; None where nothing is."""
+def _read(body: Any, model: str) -> Titan | Cohere:
+    """Raises: ValueError, with what is wrong in words."""
     kind = wire(model)
     if kind is None:
-        return "The provided model does not support this operation."
+        raise ValueError("The provided model does not support this operation.")
     try:
-        request = msgspec.convert(body, kind)
+        return msgspec.convert(body, kind)
     except msgspec.ValidationError as error:
-        return f"Malformed input request: {error}, please reformat your input and try again."
+        raise ValueError(f"Malformed input request: {error}, please reformat your input and try again.") from error
+
+
+def fault(body: Any, model: str) -> str | None:
+    """What is wrong with a request, in words; None where nothing is."""
+    try:
+        request = _read(body, model)
+    except ValueError as error:
+        return str(error)
     if isinstance(request, Cohere) and not 0 < len(request.texts) <= 96:
         return "Malformed input request: #/texts: expected minimum item count: 1, maximum: 96"
     if isinstance(request, Titan) and not request.input_text:
@@ -69,9 +77,7 @@ def fault(body: Any, model: str) -> str | None:
 
 def answer(body: Any, model: str) -> tuple[Json, Usage]:
     """The vectors for a request without a fault: the same for the same text."""
-    kind = wire(model)
-    assert kind is not None  # noqa: S101 - `fault` said so
-    request = msgspec.convert(body, kind)
+    request = _read(body, model)
     if isinstance(request, Titan):
         values = vector(request.input_text, request.dimensions)
         count = len(pieces(request.input_text))

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from shipway.gateway.dialects.events import StopReason
 from tests.gateway.dialects.recorded.exchange import Exchange, Said, document, events
 
 USAGE: dict[str, Any] = {
@@ -215,6 +216,9 @@ USAGES: list[tuple[str, Any, tuple[int | None, ...]]] = [
 ]
 
 
+CUT_SHORT: dict[str, StopReason] = {"max_output_tokens": "length", "content_filter": "content_filter"}
+
+
 def exchanges() -> Iterator[Exchange]:
     for name, output, said in BOTH:
         yield Exchange("openai_responses", name, document(response(output)), False, said)
@@ -223,9 +227,9 @@ def exchanges() -> Iterator[Exchange]:
         said = Said(HI, usage=counts)
         yield Exchange("openai_responses", name, document(response([text()], usage=usage)), False, said)
         yield Exchange("openai_responses", name, stream(response([text()], usage=usage)), True, said)
-    for reason, stop in (("max_output_tokens", "length"), ("content_filter", "content_filter")):
+    for reason, stop in CUT_SHORT.items():
         cut = response([text()], "incomplete", incomplete_details={"reason": reason})
-        said = Said(HI, stop=stop, usage=COUNTED)  # type: ignore[arg-type]
+        said = Said(HI, stop=stop, usage=COUNTED)
         yield Exchange("openai_responses", f"incomplete: {reason}", document(cut), False, said)
         yield Exchange("openai_responses", f"incomplete: {reason}", stream(cut), True, said)
     yield from _failed()

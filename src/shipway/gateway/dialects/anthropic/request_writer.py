@@ -88,6 +88,7 @@ def _block(part: Part, losses: Losses) -> wire.Block | None:
     if isinstance(part, ToolResult):
         content = written_content(part.parts, losses) or None
         call_id = plain_id(part.call_id, wire.MAX_ID)
+        # No dialect lets a caller put anything but texts, pictures and documents into a result.
         return wire.ToolResult(call_id, content, part.is_error, _control(part.cache))  # type: ignore[arg-type]
     if isinstance(part, Image):
         if part.detail is not None:
