@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -16,6 +16,7 @@ from shipway.gateway.dialects.conversation import Conversation
 from shipway.gateway.dialects.events import Answer, Envelope, Event
 from shipway.gateway.dialects.losses import Losses
 from shipway.gateway.dialects.sse import EventSplitter, Message
+from shipway.gateway.dialects.usage import NOTHING, TokenUsage
 from shipway.gateway.refusals import Refusal
 
 T = TypeVar("T")
@@ -32,6 +33,19 @@ def document_reader(wire: type[T]) -> Callable[[bytes], T]:
             raise ValueError("not a document of this dialect") from error
 
     return read
+
+
+class _Counted(msgspec.Struct, gc=False):
+    usage: Any = None
+
+
+_read_counted = document_reader(_Counted)
+
+
+def usage_of(body: bytes, read_usage: Callable[[Any], TokenUsage]) -> TokenUsage:
+    """The usage of an answer of which no more needs to be known. Raises: ValueError."""
+    usage = _read_counted(body).usage
+    return NOTHING if usage is None else read_usage(usage)
 
 
 class Framing(Protocol):

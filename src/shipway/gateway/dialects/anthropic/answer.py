@@ -9,12 +9,12 @@ from msgspec import Raw
 
 from shipway.gateway.dialects.anthropic.wire import FAMILY
 from shipway.gateway.dialects.conversation import Citation, Image, Reasoning, Text, ToolCall
-from shipway.gateway.dialects.dialect import document_reader
+from shipway.gateway.dialects.dialect import document_reader, usage_of
 from shipway.gateway.dialects.errors import kind_of, one_word, refused_by_model
 from shipway.gateway.dialects.events import Answer, AnswerPart, Envelope, StopReason
 from shipway.gateway.dialects.losses import object_text
 from shipway.gateway.dialects.signatures import opened_from, sealed_for
-from shipway.gateway.dialects.usage import NOTHING, TokenUsage, counted, members, plus, remainder
+from shipway.gateway.dialects.usage import TokenUsage, counted, members, plus, remainder
 from shipway.gateway.refusals import JSON_FIELD, Refusal, extra_fields
 
 _READ_STOPS: dict[str, StopReason] = {
@@ -155,17 +155,9 @@ _read = document_reader(_Message)
 _encode = msgspec.json.Encoder().encode
 
 
-class _Counted(_Read):
-    usage: Any = None
-
-
-_read_counted = document_reader(_Counted)
-
-
 def read_answer_usage(body: bytes) -> TokenUsage:
-    """Of an answer of which no more needs to be known. Raises: ValueError."""
-    usage = _read_counted(body).usage
-    return NOTHING if usage is None else read_usage(usage)
+    """See `usage_of`."""
+    return usage_of(body, read_usage)
 
 
 def read_stop(reason: str) -> StopReason:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from shipway.gateway.dialects.conversation import Citation, Image, Reasoning, Text, ToolCall
-from shipway.gateway.dialects.dialect import document_reader
+from shipway.gateway.dialects.dialect import document_reader, usage_of
 from shipway.gateway.dialects.events import Answer, AnswerPart, Envelope, StopReason
 from shipway.gateway.dialects.openai_responses.wire import FAMILY
 from shipway.gateway.dialects.openai_usage import read_usage
@@ -101,17 +101,9 @@ _read = document_reader(_Whole)
 _encode = msgspec.json.Encoder().encode
 
 
-class _Counted(_Read):
-    usage: Any = None
-
-
-_read_counted = document_reader(_Counted)
-
-
 def read_answer_usage(body: bytes) -> TokenUsage:
-    """Of an answer of which no more needs to be known. Raises: ValueError."""
-    usage = _read_counted(body).usage
-    return NOTHING if usage is None else read_usage(usage)
+    """See `usage_of`."""
+    return usage_of(body, read_usage)
 
 
 def read_stop(response: ResponseRead, has_calls: bool, refused: bool) -> StopReason:
