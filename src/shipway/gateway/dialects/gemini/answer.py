@@ -290,9 +290,9 @@ def write_parts(parts: tuple[AnswerPart, ...], envelope: Envelope) -> list[dict[
     written: list[dict[str, object]] = []
     signature: str | None = None
     for part in parts:
-        if isinstance(part, Citation):
+        if type(part) is Citation:
             continue
-        if isinstance(part, Reasoning):
+        if type(part) is Reasoning:
             if part.text:
                 written.append({"text": part.text, "thought": True})
             proof = part.signature if part.sealed is None else part.sealed
@@ -308,9 +308,9 @@ def write_parts(parts: tuple[AnswerPart, ...], envelope: Envelope) -> list[dict[
 
 
 def _written_part(part: Text | ToolCall | Image, call_id: str) -> dict[str, object]:
-    if isinstance(part, Text):
+    if type(part) is Text:
         return {"text": part.text}
-    if isinstance(part, ToolCall):
+    if type(part) is ToolCall:
         return {"functionCall": {"name": part.name, "args": object_text(part.arguments), "id": part.id or call_id}}
     if part.data is None:
         raise ValueError("an image's address in an answer")
@@ -332,7 +332,7 @@ def write_answer(answer: Answer, envelope: Envelope) -> bytes:
         "content": {"role": "model", "parts": write_parts(answer.parts, envelope)},
         "finishReason": _WRITTEN_STOPS[answer.stop],
         "index": 0,
-        **written_sources([part for part in answer.parts if isinstance(part, Citation)]),
+        **written_sources([part for part in answer.parts if type(part) is Citation]),
     }
     return _encode(response(envelope, [candidate], answer.usage))
 
