@@ -238,10 +238,7 @@ def arguments_schema(tool: Tool) -> str:
 
 
 def call_names(conversation: Conversation) -> dict[str, str]:
-    """The names of the tools by the ids of their calls, for dialects whose results name the tool."""
+    """The names of the tools by the ids of their calls, as a result does not name its own."""
     return {
-        part.id: part.name
-        for turn in conversation.turns
-        for part in turn.parts
-        if type(part) is ToolCall and part.id
+        part.id: part.name for turn in conversation.turns for part in turn.parts if type(part) is ToolCall and part.id
     }

@@ -18,7 +18,6 @@ from shipway.gateway.dialects.conversation import (
     Reasoning,
     Text,
     Thinking,
-    Tool,
     ToolCall,
     ToolChoice,
     ToolResult,
