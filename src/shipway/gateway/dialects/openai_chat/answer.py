@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from shipway.gateway.dialects.conversation import Citation, Image, Reasoning, Text, ToolCall
-from shipway.gateway.dialects.dialect import document_reader
+from shipway.gateway.dialects.dialect import UpstreamPart, document_reader
 from shipway.gateway.dialects.events import Answer, AnswerPart, Envelope, StopReason
 from shipway.gateway.dialects.media import image_from, image_url
 from shipway.gateway.dialects.openai_chat.request_reader import thoughts
@@ -35,10 +35,6 @@ _WRITTEN_STOPS: dict[StopReason, str] = {
     "refusal": "content_filter",
     "context_window": "length",
 }
-
-
-class _Read(msgspec.Struct, gc=False):
-    """A part of what an upstream says; fields that are not declared are not needed."""
 
 
 def written_usage(usage: TokenUsage) -> dict[str, object] | None:
@@ -69,36 +65,36 @@ def written_usage(usage: TokenUsage) -> dict[str, object] | None:
     return written
 
 
-class _Function(_Read):
+class _Function(UpstreamPart):
     name: str
     arguments: str | None = None
 
 
-class _Call(_Read):
+class _Call(UpstreamPart):
     function: _Function
     id: str = ""
 
 
-class UrlCitation(_Read):
+class UrlCitation(UpstreamPart):
     url: str = ""
     title: str = ""
     start_index: int = 0
     end_index: int = 0
 
 
-class Annotation(_Read):
+class Annotation(UpstreamPart):
     url_citation: UrlCitation | None = None
 
 
-class _Url(_Read):
+class _Url(UpstreamPart):
     url: str
 
 
-class ImageRead(_Read):
+class ImageRead(UpstreamPart):
     image_url: _Url
 
 
-class _Message(_Read):
+class _Message(UpstreamPart):
     content: str | None = None
     refusal: str | None = None
     tool_calls: list[_Call] | None = None
@@ -109,12 +105,12 @@ class _Message(_Read):
     images: list[ImageRead] | None = None
 
 
-class _Choice(_Read):
+class _Choice(UpstreamPart):
     message: _Message
     finish_reason: str
 
 
-class _Completion(_Read):
+class _Completion(UpstreamPart):
     choices: list[_Choice]
     id: str = ""
     model: str = ""
