@@ -75,7 +75,7 @@ class _Call(UpstreamPart):
     id: str = ""
 
 
-class UrlCitation(UpstreamPart):
+class _UrlCitation(UpstreamPart):
     url: str = ""
     title: str = ""
     start_index: int = 0
@@ -83,26 +83,31 @@ class UrlCitation(UpstreamPart):
 
 
 class Annotation(UpstreamPart):
-    url_citation: UrlCitation | None = None
+    url_citation: _UrlCitation | None = None
 
 
 class _Url(UpstreamPart):
     url: str
 
 
-class ImageRead(UpstreamPart):
+class _Image(UpstreamPart):
     image_url: _Url
 
 
-class _Message(UpstreamPart):
+class Said(UpstreamPart):
+    """What messages and the deltas of streams have in common."""
+
     content: str | None = None
     refusal: str | None = None
-    tool_calls: list[_Call] | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
     reasoning_details: list[ReasoningDetail] | None = None
     annotations: list[Annotation] | None = None
-    images: list[ImageRead] | None = None
+    images: list[_Image] | None = None
+
+
+class _Message(Said):
+    tool_calls: list[_Call] | None = None
 
 
 class _Choice(UpstreamPart):

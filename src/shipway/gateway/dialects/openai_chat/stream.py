@@ -29,8 +29,7 @@ from shipway.gateway.dialects.events import (
 from shipway.gateway.dialects.media import image_from
 from shipway.gateway.dialects.openai import in_band_kind
 from shipway.gateway.dialects.openai_chat.answer import (
-    Annotation,
-    ImageRead,
+    Said,
     extra_content,
     read_citation,
     read_stop,
@@ -56,15 +55,8 @@ class _Call(UpstreamPart):
     function: _Function | None = None
 
 
-class _Delta(UpstreamPart):
-    content: str | None = None
-    refusal: str | None = None
+class _Delta(Said):
     tool_calls: list[_Call] | None = None
-    reasoning_content: str | None = None
-    reasoning: str | None = None
-    reasoning_details: list[ReasoningDetail] | None = None
-    annotations: list[Annotation] | None = None
-    images: list[ImageRead] | None = None
 
 
 class _Choice(UpstreamPart):
