@@ -1,10 +1,15 @@
-"""What all tests share: no test may see the developer's own environment."""
+"""What all tests share: no test may see the developer's own environment, or fail since the machine is busy."""
 
 import os
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 SHIPWAY_VARIABLES = ("SHIPWAY_", "OPENAI_", "ANTHROPIC_")
+
+# How long one example took says more of the machine than of the code; pytest's timeout bounds them all.
+settings.register_profile("shipway", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shipway")
 
 
 @pytest.fixture(autouse=True)

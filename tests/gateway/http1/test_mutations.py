@@ -97,9 +97,7 @@ async def test_mutated_request_is_answered_or_refused_and_means_the_same_to_the_
         def run_one(requests: list[tuple[bytes, list[Mutation]]], cut: int) -> None:
             asyncio.run_coroutine_threadsafe(check(requests, cut), loop).result(20)
 
-        fuzz = settings(
-            max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None
-        )(
+        fuzz = settings(max_examples=150, suppress_health_check=list(HealthCheck), derandomize=True, database=None)(
             given(st.lists(st.tuples(st.sampled_from(SEEDS), mutations), min_size=1, max_size=3), st.integers(1, 200))(
                 run_one
             )

@@ -240,9 +240,9 @@ async def test_mutated_request_behind_its_original_means_what_it_means_alone(sta
         def run_one(seed: bytes, changes: list[Mutation], cut: int) -> None:
             asyncio.run_coroutine_threadsafe(check(seed, changes, cut), loop).result(20)
 
-        fuzz = settings(
-            max_examples=200, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None
-        )(given(st.sampled_from(SEEDS), mutations, st.integers(1, 300))(run_one))
+        fuzz = settings(max_examples=200, suppress_health_check=list(HealthCheck), derandomize=True, database=None)(
+            given(st.sampled_from(SEEDS), mutations, st.integers(1, 300))(run_one)
+        )
         await asyncio.to_thread(fuzz)
 
 
