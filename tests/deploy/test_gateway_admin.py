@@ -1,7 +1,6 @@
 """A real gateway in a process of its own, seen and moved as a rollout does."""
 
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http.client import IncompleteRead
@@ -21,6 +20,7 @@ from shipway.spec.objectives import Objectives, Quality, Within, WithinCost
 from shipway.spec.rollout import Rollout
 from tests.deploy.real_gateway import TOKEN, Gateway, Model, Service, free_port
 from tests.deploy.records import release
+from tests.waiting import wait_until
 
 PRICE = {"input": "1 USD/Mtok", "output": "10 USD/Mtok"}
 API = {"services": {"api": {"app": "main:app", "public": True}}}
@@ -145,9 +145,7 @@ def test_what_is_under_way_is_seen_until_it_ends(scene: Scene) -> None:
     try:
         asking = threading.Thread(target=scene.gateway.ask, args=("s",))
         asking.start()
-        deadline_s = time.monotonic() + 5
-        while admin.in_flight(3) == 0 and time.monotonic() < deadline_s:
-            time.sleep(0.01)
+        wait_until(lambda: admin.in_flight(3) > 0, 5)
         assert (admin.in_flight(3), admin.in_flight(4)) == (1, 0)
         asking.join()
         assert admin.in_flight(3) == 0

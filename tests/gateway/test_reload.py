@@ -13,6 +13,7 @@ import pytest
 
 from tests.gateway.conftest import ADMIN, AUTH, RunningGateway, StartGateway, service_app
 from tests.gateway.echo_service import EchoService, echo_service
+from tests.waiting import until
 
 RELEASES = (
     '\n[services.two]\nroutes = ["/two"]\n'
@@ -36,9 +37,10 @@ async def version(gateway: RunningGateway) -> int:
 
 
 async def until_version(gateway: RunningGateway, wanted: int) -> None:
-    async with asyncio.timeout(5):
-        while await version(gateway) != wanted:  # noqa: ASYNC110 - it is asked over HTTP
-            await asyncio.sleep(0.05)
+    async def is_so() -> bool:
+        return await version(gateway) == wanted
+
+    await until(is_so, 5)
 
 
 def replace(path: Path, text: str) -> None:

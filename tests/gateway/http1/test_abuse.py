@@ -12,6 +12,7 @@ import pytest
 
 from tests.gateway.conftest import RawClient, RunningGateway, StartGateway
 from tests.gateway.http1.recorder import OK, Recorder, recorder
+from tests.waiting import until
 
 HOST = "Host: a\r\n"
 GOOD = f"GET /good HTTP/1.1\r\n{HOST}\r\n"
@@ -175,11 +176,7 @@ async def test_client_that_resets_at_any_point_leaves_nothing_behind(
     async with gateway.raw() as client:
         await client.send(GOOD)
         assert (await client.response()).status == 200
-    for _ in range(100):
-        if len(service.tasks) <= kept:
-            break
-        await asyncio.sleep(0.02)
-    assert len(service.tasks) <= kept
+    await until(lambda: len(service.tasks) <= kept, 2)
 
 
 async def test_upload_to_a_service_that_reads_slowly_is_held_back(gateway: RunningGateway, service: Recorder) -> None:

@@ -14,6 +14,7 @@ from shipway.gateway.http1.exchange import Exchange
 from shipway.testing.openai_server import FakeOpenAI
 from tests.gateway.conftest import AUTH, RunningGateway, StartGateway, model_app
 from tests.gateway.http1.recorder import Recorder, recorder
+from tests.waiting import until
 
 MIB = 1024 * 1024
 
@@ -58,6 +59,9 @@ async def test_upload_in_many_chunks_past_the_bound_is_413(gateway: RunningGatew
 async def test_client_that_takes_nothing_of_its_answer_is_dropped(
     gateway: RunningGateway, service: Recorder, connection: str
 ) -> None:
+    async def none_is_open() -> bool:
+        return await open_clients(gateway) == 0
+
     clients = []
     for size in range(2_500_000, 6_500_000, 100_000):  # somewhere the buffers of the sockets end
         service.answer(f"s{size}", b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (size, b"x" * size))
@@ -68,11 +72,7 @@ async def test_client_that_takes_nothing_of_its_answer_is_dropped(
         client.send(f"GET /s{size} HTTP/1.1\r\nHost: a\r\nConnection: {connection}\r\n\r\n".encode())
         clients.append(client)
     try:
-        for _ in range(80):
-            await asyncio.sleep(0.05)
-            if await open_clients(gateway) == 0:
-                break
-        assert await open_clients(gateway) == 0
+        await until(none_is_open, 4)
     finally:
         for client in clients:
             client.close()
