@@ -165,7 +165,7 @@ def write_answer(answer: Answer, envelope: Envelope) -> bytes:
 def written_items(
     parts: Iterable[AnswerPart], envelope: Envelope, *, refused: bool = False
 ) -> Iterable[dict[str, object]]:
-    content: list[dict[str, object]] = []
+    content: list[dict[str, Any]] = []
     index = 0
     for part in parts:
         if isinstance(part, Text):
@@ -173,7 +173,7 @@ def written_items(
             continue
         if isinstance(part, Citation):
             if content and (cited := written_citation(part, len(str(content[-1].get("text", ""))))) is not None:
-                content[-1].setdefault("annotations", []).append(cited)  # type: ignore[attr-defined]
+                content[-1].setdefault("annotations", []).append(cited)
             continue
         if content:
             yield written_message(content, envelope, index)
@@ -184,7 +184,7 @@ def written_items(
         yield written_message(content, envelope, index)
 
 
-def written_text(text: str, *, refused: bool = False) -> dict[str, object]:
+def written_text(text: str, *, refused: bool = False) -> dict[str, Any]:
     if refused:
         return {"type": "refusal", "refusal": text}
     return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
