@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from tests.gateway.conftest import RawClient, RunningGateway, StartGateway
-from tests.gateway.http1.recorder import OK, Recorder, recorder
+from tests.gateway.http1.conftest import public_app
+from tests.gateway.http1.recorder import OK, Recorder
 from tests.waiting import until
 
 HOST = "Host: a\r\n"
@@ -20,18 +20,13 @@ MIB = 1024 * 1024
 
 
 @pytest.fixture
-async def service() -> AsyncIterator[Recorder]:
-    async with recorder() as running:
-        yield running
-        assert running.faults == []
-
-
-@pytest.fixture
 async def gateway(start_gateway: StartGateway, service: Recorder) -> RunningGateway:
     return await start_gateway(
-        f'name = "app"\n[services.web]\nurl = "{service.url}"\nroutes = [{{ path = "/", public = true }}]\n'
-        '[gateway]\ndrain = "1s"\ngrace = "1ms"\nmax_header = "4KiB"\nmax_target = "1KiB"\nmax_body = "1GiB"\n'
-        '[gateway.timeouts]\nheader = "300ms"\nbody = "2s"\nfirst_byte = "5s"\nkeep_alive = "400ms"\n'
+        public_app(
+            service,
+            'max_header = "4KiB"\nmax_target = "1KiB"\nmax_body = "1GiB"\n',
+            'header = "300ms"\nbody = "2s"\nfirst_byte = "5s"\nkeep_alive = "400ms"\n',
+        )
     )
 
 

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.gateway.conftest import RunningGateway, StartGateway
+from tests.gateway.http1.conftest import public_app
 from tests.gateway.http1.recorder import recorder
 
 SEEDS = (
@@ -74,9 +75,7 @@ async def test_mutated_request_is_answered_or_refused_and_means_the_same_to_the_
 ) -> None:
     async with recorder() as service:
         gateway = await start_gateway(
-            f'name = "a"\n[services.web]\nurl = "{service.url}"\nroutes = [{{ path = "/", public = true }}]\n'
-            '[gateway]\ndrain = "1s"\ngrace = "1ms"\n'
-            '[gateway.timeouts]\nheader = "50ms"\nbody = "50ms"\nfirst_byte = "300ms"\n'
+            public_app(service, timeouts='header = "50ms"\nbody = "50ms"\nfirst_byte = "300ms"\n')
         )
         loop = asyncio.get_running_loop()
         marks = itertools.count()

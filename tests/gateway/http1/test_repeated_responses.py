@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pytest
@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.gateway.conftest import RunningGateway, StartGateway
-from tests.gateway.http1.recorder import Recorder, Step, recorder
+from tests.gateway.http1.conftest import public_app
+from tests.gateway.http1.recorder import Recorder, Step
 from tests.gateway.http1.test_mutations import Mutation, mutated, mutations
 
 NUMBER = b"NNNNNN"
@@ -22,17 +23,8 @@ _CHANGING = re.compile(rb"(x-request-id|Date): [^\r]*\r\n", re.IGNORECASE)
 
 
 @pytest.fixture
-async def service() -> AsyncIterator[Recorder]:
-    async with recorder() as running:
-        yield running
-
-
-@pytest.fixture
 async def gateway(start_gateway: StartGateway, service: Recorder) -> RunningGateway:
-    return await start_gateway(
-        f'name = "app"\n[services.web]\nurl = "{service.url}"\nroutes = [{{ path = "/", public = true }}]\n'
-        '[gateway]\ndrain = "1s"\ngrace = "1ms"\n[gateway.timeouts]\nfirst_byte = "200ms"\nidle = "200ms"\n'
-    )
+    return await start_gateway(public_app(service, timeouts='first_byte = "200ms"\nidle = "200ms"\n'))
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import socket
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -13,24 +12,17 @@ import pytest
 from shipway.gateway.http1.exchange import Exchange
 from shipway.testing.openai_server import FakeOpenAI
 from tests.gateway.conftest import AUTH, RunningGateway, StartGateway, model_app
-from tests.gateway.http1.recorder import Recorder, recorder
+from tests.gateway.http1.conftest import public_app
+from tests.gateway.http1.recorder import Recorder
 from tests.waiting import until
 
 MIB = 1024 * 1024
 
 
 @pytest.fixture
-async def service() -> AsyncIterator[Recorder]:
-    async with recorder() as running:
-        yield running
-
-
-@pytest.fixture
 async def gateway(start_gateway: StartGateway, service: Recorder) -> RunningGateway:
     return await start_gateway(
-        f'name = "app"\n[services.web]\nurl = "{service.url}"\nroutes = [{{ path = "/", public = true }}]\n'
-        '[gateway]\ndrain = "1s"\ngrace = "1ms"\nmax_body = "1MiB"\n'
-        '[gateway.timeouts]\nidle = "500ms"\nkeep_alive = "300ms"\ntotal = "3s"\n'
+        public_app(service, 'max_body = "1MiB"\n', 'idle = "500ms"\nkeep_alive = "300ms"\ntotal = "3s"\n')
     )
 
 
