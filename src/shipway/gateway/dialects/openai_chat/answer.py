@@ -196,6 +196,22 @@ def read_answer(body: bytes) -> Answer:
 
 def write_answer(answer: Answer, envelope: Envelope) -> bytes:
     """Raises: nothing; what cites no address is left out."""
+    message = _written_message(answer, envelope)
+    choice = {"index": 0, "message": message, "finish_reason": _WRITTEN_STOPS[answer.stop], "logprobs": None}
+    completion: dict[str, object] = {
+        "id": f"chatcmpl-{envelope.id}",
+        "object": "chat.completion",
+        "created": envelope.created_s,
+        "model": envelope.model,
+        "choices": [choice],
+    }
+    usage = written_usage(answer.usage)
+    if usage is not None:
+        completion["usage"] = usage
+    return _encode(completion)
+
+
+def _written_message(answer: Answer, envelope: Envelope) -> dict[str, object]:
     message: dict[str, object] = {"role": "assistant", "content": None}
     texts: list[str] = []
     calls: list[dict[str, object]] = []
@@ -231,18 +247,7 @@ def write_answer(answer: Answer, envelope: Envelope) -> bytes:
         message["annotations"] = annotations
     if images:
         message["images"] = images
-    choice = {"index": 0, "message": message, "finish_reason": _WRITTEN_STOPS[answer.stop], "logprobs": None}
-    completion: dict[str, object] = {
-        "id": f"chatcmpl-{envelope.id}",
-        "object": "chat.completion",
-        "created": envelope.created_s,
-        "model": envelope.model,
-        "choices": [choice],
-    }
-    usage = written_usage(answer.usage)
-    if usage is not None:
-        completion["usage"] = usage
-    return _encode(completion)
+    return message
 
 
 def _written_thoughts(reasoning: list[Reasoning]) -> dict[str, object]:
