@@ -37,7 +37,8 @@ from shipway.gateway.telemetry import Telemetry
 from shipway.gateway.tls import ListenerCertificate
 from shipway.gateway.upstreams import Endpoints
 from shipway.monitoring import metrics
-from shipway.monitoring.logging import AccessLog, BackgroundWriter, LogFormat, UnblockedText, unbuffered
+from shipway.monitoring.background_writer import BackgroundWriter, UnblockedText, unbuffered
+from shipway.monitoring.logging import AccessLog, LogFormat
 from shipway.monitoring.process import read_process_at_scrape
 from shipway.secret import Secret
 from shipway.spec.app import App
