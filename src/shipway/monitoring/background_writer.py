@@ -36,8 +36,8 @@ class BackgroundWriter:
         self._overflowed = 0
         self._unwritten = 0
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="log", daemon=True)
-        self._thread.start()
+        self._worker = threading.Thread(target=self._run, name="log", daemon=True)
+        self._worker.start()
 
     @property
     def dropped(self) -> int:
@@ -52,7 +52,7 @@ class BackgroundWriter:
 
     def close(self) -> None:
         self._stop.set()
-        self._thread.join(timeout=2.0)
+        self._worker.join(timeout=2.0)
 
     def _run(self) -> None:
         while not self._stop.wait(FLUSH_S):

@@ -14,19 +14,9 @@ import msgspec
 
 from shipway.cost.prices import TokenClasses
 from shipway.monitoring.background_writer import BackgroundWriter, Out
+from shipway.monitoring.log_members import GuardNote, Names
 
 LogFormat = Literal["json", "text"]
-
-
-class GuardNote(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """What one guard's checks of one call came to; the worst outcome of them."""
-
-    guard: str
-    when: str
-    outcome: str
-    checks: int
-    duration_s: float = msgspec.field(name="duration")
-    reason: str = ""
 
 
 class AccessRecord:
@@ -115,18 +105,6 @@ class AccessLog(BackgroundWriter):
         self.put(self._encode(record))
 
 
-class _Names(msgspec.Struct, omit_defaults=True, gc=False):
-    """What a record says in words of closed sets. Names follow OpenTelemetry's semantic conventions where it has one."""
-
-    principal: str | None = None
-    service: str | None = None
-    model: str | None = msgspec.field(name="gen_ai.request.model", default=None)
-    upstream: str | None = None
-    error: str | None = msgspec.field(name="error.type", default=None)
-    release: str | None = None
-    attempts: int = 0
-
-
 _encode = msgspec.json.Encoder().encode
 
 _LINE = (
@@ -176,7 +154,7 @@ class _JsonLines:
         if rest is None:
             if len(self._names) >= _MAX_NAMES:
                 self._names.clear()
-            members = _encode(_Names(*key[:-1], attempts=record.attempts))[1:-1]
+            members = _encode(Names(*key[:-1], attempts=record.attempts))[1:-1]
             rest = self._names[key] = b"," + members if members else b""
         if record.input_tokens is not None:
             rest += b',"gen_ai.usage.input_tokens":%d' % record.input_tokens
