@@ -19,7 +19,7 @@ from shipway.gateway.dialects.anthropic.answer import (
 )
 from shipway.gateway.dialects.anthropic.wire import FAMILY
 from shipway.gateway.dialects.calls_in_turn import CallsInTurn
-from shipway.gateway.dialects.dialect import NewerKind, document_reader
+from shipway.gateway.dialects.dialect import NewerKind, UpstreamPart, document_reader
 from shipway.gateway.dialects.errors import one_word
 from shipway.gateway.dialects.events import (
     CONTENT,
@@ -44,17 +44,13 @@ from shipway.gateway.dialects.signatures import opened_from, sealed_for
 from shipway.gateway.dialects.usage import NOTHING, repeated
 
 
-class _Read(msgspec.Struct, gc=False):
-    """A part of what an upstream says; fields that are not declared are not needed."""
-
-
-class _Message(_Read):
+class _Message(UpstreamPart):
     id: str = ""
     model: str = ""
     usage: Any = None
 
 
-class _Block(_Read):
+class _Block(UpstreamPart):
     type: str
     text: str = ""
     thinking: str = ""
@@ -63,7 +59,7 @@ class _Block(_Read):
     name: str = ""
 
 
-class _Delta(_Read):
+class _Delta(UpstreamPart):
     type: str = ""
     text: str = ""
     thinking: str = ""
@@ -74,7 +70,7 @@ class _Delta(_Read):
     stop_sequence: str | None = None
 
 
-class _Said(_Read):
+class _Said(UpstreamPart):
     type: str
     index: int = 0
     message: _Message | None = None
