@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks.gateway.chart import draw
 from benchmarks.gateway.features import features_table, measure_features
-from benchmarks.gateway.peers import ALWAYS, ON_REQUEST, ROOT, Peer
+from benchmarks.gateway.peers import ALWAYS, ON_REQUEST, ROOT, UNCOMPILED, Peer
 from benchmarks.gateway.processes import raise_priority
 from benchmarks.gateway.report import US, as_document, noise, peers_table, targets, targets_table
 from benchmarks.gateway.rounds import DIRECT, FULL, QUICK, Cores, Effort, Measured, measure, split_cores
@@ -29,6 +29,9 @@ def main() -> int:
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(143))  # so that what was started is stopped
     effort = QUICK if arguments.quick else FULL
+    if subprocess.run([sys.executable, ROOT / "hatch_build.py"], check=False).returncode:
+        print("error: the gateway cannot be compiled here\nhint: apt-get install gcc python3-dev", file=sys.stderr)
+        return 2
     if arguments.nice:
         raise_priority(arguments.nice)
     cores = split_cores()
@@ -42,7 +45,11 @@ def main() -> int:
     results = measure(present, effort, cores, say)
     found = targets(results)
     disturbed = noise(results)
-    print("\n" + peers_table(results, missing) + "\n\n" + targets_table(found))
+    from_source = targets(results, UNCOMPILED.name)
+    print("\n" + peers_table(results, missing))
+    print(
+        "\n" + targets_table(found, "compiled") + "\n\n" + targets_table(from_source, "from its source, for comparison")
+    )
     print(
         f"\nnoise: the gateways waited {disturbed['waited_median']:.1%} of their runnable time for the core (most"
         f" {disturbed['waited_most']:.1%}); CPU per request differs between rounds by up to"
@@ -52,6 +59,7 @@ def main() -> int:
         document = as_document(
             results,
             found,
+            from_source,
             missing,
             date=datetime.now(UTC).date().isoformat(),
             machine=_machine(cores),

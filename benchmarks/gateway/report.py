@@ -38,10 +38,10 @@ class Target:
         return self.value >= bound if self.at_least else self.value <= bound
 
 
-def targets(results: Mapping[str, Measured]) -> list[Target]:
-    """The comparisons that count, each as the median of what single rounds say."""
+def targets(results: Mapping[str, Measured], ours: str = US) -> list[Target]:
+    """The comparisons that count, each as the median of what single rounds say; *ours* is which build of the gateway."""
     nginx, envoy, litellm = results.get("nginx"), results.get("envoy"), results.get("litellm")
-    us = results[US]
+    us = results[ours]
     cpu = _ratios([one.cpu_us for one in us.loads], [one.cpu_us for one in nginx.loads] if nginx else [])
     speed = [one.requests_per_s for one in us.loads]
     beside_envoy = _ratios(speed, [one.requests_per_s for one in envoy.loads] if envoy else [])
@@ -65,13 +65,13 @@ def targets(results: Mapping[str, Measured]) -> list[Target]:
 def peers_table(results: Mapping[str, Measured], missing: Mapping[str, str]) -> str:
     """One line a peer; p50 and p99 are what it adds to the backend's own."""
     lines = [
-        f"{'':9}{'req/s':>8} {'CPU µs':>8} {'core':>5} {'+p50 µs':>9} {'+p99 µs':>9}"
+        f"{'':11}{'req/s':>8} {'CPU µs':>8} {'core':>5} {'+p50 µs':>9} {'+p99 µs':>9}"
         f" {'first byte ms p50/p99':>22} {'CPU µs/chunk':>13} {'MiB idle':>9}  version"
     ]
     direct = results[DIRECT]
     for name, one in results.items():
         if one.problem or not one.loads:
-            lines.append(f"{name:9}{one.problem or 'not measured'}")
+            lines.append(f"{name:11}{one.problem or 'not measured'}")
             continue
         is_direct = name == DIRECT
         load = {key: statistics.median(getattr(each, key) for each in one.loads) for key in asdict(one.loads[0])}
@@ -86,15 +86,15 @@ def peers_table(results: Mapping[str, Measured], missing: Mapping[str, str]) -> 
         cpu = f"{'':8} {'':5}" if is_direct else f"{load['cpu_us']:8.1f} {load['busy']:5.0%}"
         per_chunk = "" if is_direct else f"{chunk:.2f}"
         lines.append(
-            f"{name:9}{load['requests_per_s']:8.0f} {cpu} {p50:{sign}9.1f} {p99:{sign}9.1f}"
+            f"{name:11}{load['requests_per_s']:8.0f} {cpu} {p50:{sign}9.1f} {p99:{sign}9.1f}"
             f" {first[0]:14.2f} /{first[1]:6.1f} {per_chunk:>13} {memory}  {one.version}"
         )
-    lines += [f"{name:9}missing    hint: {hint}" for name, hint in missing.items()]
+    lines += [f"{name:11}missing    hint: {hint}" for name, hint in missing.items()]
     return "\n".join(lines)
 
 
-def targets_table(found: list[Target]) -> str:
-    lines = [f"{'':44}{'measured':>12} {'rounds':>15} {'to reach':>10} {'stretch':>9}"]
+def targets_table(found: list[Target], title: str = "") -> str:
+    lines = [f"{title:44}{'measured':>12} {'rounds':>15} {'to reach':>10} {'stretch':>9}"]
     for target in found:
         value = "" if target.value is None else f"{target.value:.4g} {target.unit}"
         spread = "" if target.low is None or target.high is None else f"{target.low:.3g} to {target.high:.3g}"
@@ -124,6 +124,7 @@ def noise(results: Mapping[str, Measured]) -> dict[str, float]:
 def as_document(
     results: Mapping[str, Measured],
     found: list[Target],
+    found_uncompiled: list[Target],
     missing: Mapping[str, str],
     *,
     date: str,
@@ -141,6 +142,7 @@ def as_document(
         "peers": {name: _rounded(one.summary()) for name, one in results.items()},
         "missing": dict(missing),
         "targets": [_rounded(asdict(target) | {"verdict": target.verdict}) for target in found],
+        "targets_uncompiled": [_rounded(asdict(target) | {"verdict": target.verdict}) for target in found_uncompiled],
     }
 
 
