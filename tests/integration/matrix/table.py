@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tests.integration.matrix.callers import CALLERS, CONVERSATIONS
-from tests.integration.matrix.cases import CANNOT_COUNT, CASES_OF, REASONS
-from tests.integration.matrix.faults import FAULTS
+from tests.integration.matrix.cases import CANNOT_COUNT, CASES_OF, REASONS, SYNC_CASES
+from tests.integration.matrix.faults import FAULTS, SYNC_FAULTS, SYNC_LATE_FAULTS
 from tests.integration.matrix.fields import FIELDS
 from tests.integration.matrix.operations import EMBEDDINGS, NO_EMBEDDINGS, OPERATIONS, WHY, Embedding
 from tests.integration.matrix.places import EMBEDDERS, PLACES
@@ -53,6 +53,7 @@ def _block() -> Iterator[str]:
         yield from (f"- {case}: {why}." for case, why in sorted(whys))
         yield from [""] * bool(whys)
     yield from _operations()
+    yield from _sync()
     yield "### Errors"
     yield ""
     titles = [_TITLES[caller] for caller in CONVERSATIONS]
@@ -63,6 +64,18 @@ def _block() -> Iterator[str]:
         yield _row([name, *raised, "yes" if fault.elsewhere else "no"])
     yield ""
     yield "All else that OpenAI's SDK asks (completions, embeddings, audio, images) raises what chat completions do."
+
+
+def _sync() -> Iterator[str]:
+    """What the synchronous clients are tried with."""
+    yield "### Synchronous clients"
+    yield ""
+    yield (
+        "The tables are of the SDKs' asynchronous clients. The synchronous ones (`OpenAI`, `Anthropic`) ask every provider too, "
+        f"whole and streamed, in these cases: {', '.join(SYNC_CASES)}; and they meet these errors: "
+        f"{', '.join(SYNC_FAULTS)}; in streams: {', '.join(SYNC_LATE_FAULTS)}. They get the same answers and raise the same."
+    )
+    yield ""
 
 
 def _operations() -> Iterator[str]:
