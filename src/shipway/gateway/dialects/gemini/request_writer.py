@@ -17,15 +17,13 @@ from shipway.gateway.dialects.conversation import (
     Reasoning,
     Text,
     Thinking,
-    Tool,
     ToolCall,
     ToolChoice,
     ToolResult,
-    cache_of,
     call_names,
 )
 from shipway.gateway.dialects.gemini import wire
-from shipway.gateway.dialects.losses import Losses, json_object
+from shipway.gateway.dialects.losses import Losses, json_object, lose_cache
 from shipway.gateway.dialects.media import AUDIO_TYPES
 
 _encode = msgspec.json.Encoder().encode
@@ -51,7 +49,7 @@ def write_request(conversation: Conversation, model: str, losses: Losses) -> byt
             contents.append(wire.Content(parts, role))
     system = [wire.Part(text.text) for text in conversation.system]
     for text in conversation.system:
-        _lose_cache(text, conversation, losses)
+        lose_cache(text, conversation, losses)
     generation = _generation(conversation, losses)
     request = wire.Request(
         contents,
@@ -63,11 +61,6 @@ def write_request(conversation: Conversation, model: str, losses: Losses) -> byt
     return _encode(request)
 
 
-def _lose_cache(part: Part | Tool, conversation: Conversation, losses: Losses) -> None:
-    if cache_of(part) is not None:
-        losses.lose(f"{part.at}.{conversation.name('cache')}")
-
-
 def _written_parts(
     parts: tuple[Part, ...], names: dict[str, str], conversation: Conversation, losses: Losses
 ) -> list[wire.Part]:
@@ -75,7 +68,7 @@ def _written_parts(
     written: list[wire.Part] = []
     signatures: list[str] = []
     for part in parts:
-        _lose_cache(part, conversation, losses)
+        lose_cache(part, conversation, losses)
         if isinstance(part, Reasoning):
             if part.origin not in ("", wire.FAMILY):
                 losses.note(part.at)
@@ -108,10 +101,9 @@ def _written_part(part: Part, names: dict[str, str], conversation: Conversation,
             functionCall=wire.FunctionCall(part.name, json_object(part.arguments, part.at), part.id or None)
         )
     if isinstance(part, ToolResult):
-        return wire.Part(functionResponse=_written_result(part, names, losses))
+        return wire.Part(functionResponse=_written_result(part, names, conversation, losses))
     if isinstance(part, Image):
-        if part.detail is not None:
-            losses.lose(f"{part.at}.detail")
+        _lose_description(part, conversation, losses)
         if part.data is not None:
             return wire.Part(inlineData=wire.Blob(part.media_type or "image/png", part.data))
         return wire.Part(fileData=wire.FileData(part.url or "", part.media_type))
@@ -120,14 +112,19 @@ def _written_part(part: Part, names: dict[str, str], conversation: Conversation,
     return _written_document(part, conversation, losses) if isinstance(part, Document) else None
 
 
-def _written_document(document: Document, conversation: Conversation, losses: Losses) -> wire.Part:
-    for field, value in (
-        ("title", document.title),
-        ("context", document.context),
-        ("citations", document.cited or None),
-    ):
+def _lose_description(part: Image | Document, conversation: Conversation, losses: Losses) -> None:
+    """A blob is told by its type alone."""
+    if isinstance(part, Image):
+        described: dict[str, object] = {"detail": part.detail}
+    else:
+        described = {"title": part.title, "context": part.context, "citations": part.cited or None}
+    for field, value in described.items():
         if value is not None:
-            losses.lose(f"{document.at}.{conversation.name(field)}")
+            losses.lose(f"{part.at}.{conversation.name(field)}")
+
+
+def _written_document(document: Document, conversation: Conversation, losses: Losses) -> wire.Part:
+    _lose_description(document, conversation, losses)
     if document.text is not None:
         return wire.Part(inlineData=wire.Blob("text/plain", base64.b64encode(document.text.encode()).decode()))
     if document.data is not None:
@@ -135,13 +132,17 @@ def _written_document(document: Document, conversation: Conversation, losses: Lo
     return wire.Part(fileData=wire.FileData(document.url or "", document.media_type or "application/pdf"))
 
 
-def _written_result(result: ToolResult, names: dict[str, str], losses: Losses) -> wire.FunctionResponse:
+def _written_result(
+    result: ToolResult, names: dict[str, str], conversation: Conversation, losses: Losses
+) -> wire.FunctionResponse:
     texts: list[str] = []
     images: list[wire.ResponsePart] = []
     for part in result.parts:
+        lose_cache(part, conversation, losses)
         if isinstance(part, Text):
             texts.append(part.text)
         elif isinstance(part, Image | Document) and part.data is not None:
+            _lose_description(part, conversation, losses)
             images.append(wire.ResponsePart(wire.Blob(part.media_type or "application/octet-stream", part.data)))
         else:
             losses.lose(part.at)
@@ -154,7 +155,7 @@ def _written_result(result: ToolResult, names: dict[str, str], losses: Losses) -
 def _written_tools(conversation: Conversation, losses: Losses) -> list[wire.Tools] | None:
     declarations: list[wire.Declaration] = []
     for tool in conversation.tools:
-        _lose_cache(tool, conversation, losses)
+        lose_cache(tool, conversation, losses)
         if tool.strict:
             losses.lose(f"{tool.at}.strict")
         schema = UNSET if tool.schema is None else Raw(tool.schema.encode())

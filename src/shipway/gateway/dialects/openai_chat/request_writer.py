@@ -23,9 +23,8 @@ from shipway.gateway.dialects.conversation import (
     ToolChoice,
     ToolResult,
     Turn,
-    cache_of,
 )
-from shipway.gateway.dialects.losses import Losses, lose_sampling
+from shipway.gateway.dialects.losses import Losses, lose_cache, lose_sampling
 from shipway.gateway.dialects.media import data_url, image_url
 from shipway.gateway.dialects.openai_chat import wire
 from shipway.gateway.dialects.signatures import sealed_for
@@ -39,6 +38,8 @@ def write_request(conversation: Conversation, model: str, losses: Losses) -> byt
     thinking = conversation.thinking
     if thinking.budget not in (None, 0, -1):
         losses.lose(conversation.name("thinking_budget"))
+    if thinking.shown is not None:
+        losses.lose(conversation.name("thinking_shown"))
     messages: list[wire.System | wire.Developer | wire.User | wire.Assistant | wire.ToolMessage] = []
     if conversation.system:
         messages.append(wire.System(_text_content(conversation.system, conversation, losses)))
@@ -46,7 +47,7 @@ def write_request(conversation: Conversation, model: str, losses: Losses) -> byt
         if turn.role == "user":
             _write_user(turn, conversation, losses, messages)
         elif turn.role == "assistant":
-            message = _written_assistant(turn, losses)
+            message = _written_assistant(turn, conversation, losses)
             if message != wire.Assistant():  # of thoughts that are left out, nothing may be left
                 messages.append(message)
         else:
@@ -88,16 +89,11 @@ def _text_content(parts: Iterable[Part], conversation: Conversation, losses: Los
     texts = []
     for part in parts:
         if isinstance(part, Text):
-            _lose_cache(part, conversation, losses)
+            lose_cache(part, conversation, losses)
             texts.append(wire.TextPart(part.text))
         else:
             losses.lose(part.at)
     return texts[0].text if len(texts) == 1 else texts or ""
-
-
-def _lose_cache(part: Part | Tool, conversation: Conversation, losses: Losses) -> None:
-    if cache_of(part) is not None:
-        losses.lose(f"{part.at}.{conversation.name('cache')}")
 
 
 def _write_user(
@@ -108,7 +104,7 @@ def _write_user(
 ) -> None:
     content: list[wire.Content] = []
     for part in turn.parts:
-        _lose_cache(part, conversation, losses)
+        lose_cache(part, conversation, losses)
         if isinstance(part, ToolResult):
             if part.is_error:
                 losses.lose(f"{part.at}.is_error")
@@ -140,12 +136,13 @@ def _written_part(part: Part, losses: Losses) -> wire.Content | None:
     return None
 
 
-def _written_assistant(turn: Turn, losses: Losses) -> wire.Assistant:
+def _written_assistant(turn: Turn, conversation: Conversation, losses: Losses) -> wire.Assistant:
     texts: list[wire.TextPart | wire.RefusalPart] = []
     calls: list[wire.CallPart] = []
     plain: list[str] = []
     details: list[wire.ReasoningDetail] = []
     for part in turn.parts:
+        lose_cache(part, conversation, losses)
         if isinstance(part, Text):
             texts.append(wire.TextPart(part.text))
         elif isinstance(part, ToolCall):
@@ -169,7 +166,7 @@ def _written_assistant(turn: Turn, losses: Losses) -> wire.Assistant:
 
 
 def _written_tool(tool: Tool, conversation: Conversation, losses: Losses) -> wire.Tool:
-    _lose_cache(tool, conversation, losses)
+    lose_cache(tool, conversation, losses)
     schema = UNSET if tool.schema is None else Raw(tool.schema.encode())
     return wire.Tool(wire.Definition(tool.name, tool.description, schema, tool.strict))
 
