@@ -231,6 +231,8 @@ def read_parts(candidate: CandidateRead) -> Iterator[AnswerPart]:
 
 def read_citations(candidate: CandidateRead, text: str) -> Iterator[Citation]:
     """What the answer rests on. Gemini counts places in bytes of UTF-8, others in characters of *text*, the answer's so far."""
+    if candidate.citationMetadata is None and candidate.groundingMetadata is None:
+        return
     encoded = text.encode()
 
     def place(index: int) -> int:
@@ -264,10 +266,13 @@ def read_answer(body: bytes) -> Answer:
     candidate = response.candidates[0]
     if len(response.candidates) > 1 or candidate.finishReason is None or candidate.finishReason in UNFINISHED:
         raise ValueError("not one finished candidate")
-    parts = _signed(list(read_parts(candidate)))
-    text = "".join([part.text for part in parts if isinstance(part, Text)])
+    parts = list(read_parts(candidate))
+    kinds = {type(part) for part in parts}
+    if Reasoning in kinds:
+        parts = _signed(parts)
+    text = "".join([part.text for part in parts if type(part) is Text])
     parts.extend(read_citations(candidate, text))
-    stop = read_stop(candidate.finishReason, any(isinstance(part, ToolCall) for part in parts))
+    stop = read_stop(candidate.finishReason, ToolCall in kinds)
     return Answer(tuple(parts), stop, None, usage, response.responseId, response.modelVersion)
 
 

@@ -27,6 +27,8 @@ from shipway.gateway.dialects.losses import Losses, json_object, lose_cache
 from shipway.gateway.dialects.media import AUDIO_TYPES
 
 _encode = msgspec.json.Encoder().encode
+_NO_GENERATION = wire.Generation()
+_NO_CONFIG = wire.ThinkingConfig()
 
 
 def write_request(conversation: Conversation, model: str, losses: Losses) -> bytes:
@@ -56,7 +58,7 @@ def write_request(conversation: Conversation, model: str, losses: Losses) -> byt
         wire.Content(system) if system else None,
         _written_tools(conversation, losses),
         _written_choice(conversation.tool_choice),
-        None if generation == wire.Generation() else generation,
+        None if generation == _NO_GENERATION else generation,
     )
     return _encode(request)
 
@@ -68,6 +70,9 @@ def _written_parts(
     written: list[wire.Part] = []
     signatures: list[str] = []
     for part in parts:
+        if type(part) is Text and part.cache is None and not signatures:  # as mostly
+            written.append(wire.Part(part.text))
+            continue
         lose_cache(part, conversation, losses)
         if isinstance(part, Reasoning):
             if part.origin not in ("", wire.FAMILY):
@@ -196,6 +201,8 @@ def _generation(conversation: Conversation, losses: Losses) -> wire.Generation:
 
 def _written_thinking(thinking: Thinking, conversation: Conversation, losses: Losses) -> wire.ThinkingConfig | None:
     effort = thinking.effort
+    if effort is None and thinking.budget is None and thinking.shown is None:
+        return None
     if effort == "max":
         losses.lose(conversation.name("thinking_effort"))
         effort = None
@@ -203,4 +210,4 @@ def _written_thinking(thinking: Thinking, conversation: Conversation, losses: Lo
         losses.lose(conversation.name("thinking_effort"))
         effort = None
     config = wire.ThinkingConfig(thinking.shown, thinking.budget, None if effort is None else effort.upper())
-    return None if config == wire.ThinkingConfig() else config
+    return None if config == _NO_CONFIG else config

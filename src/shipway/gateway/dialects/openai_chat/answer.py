@@ -42,30 +42,33 @@ class _Read(msgspec.Struct, gc=False):
 
 
 def written_usage(usage: TokenUsage) -> dict[str, object] | None:
-    """None where nothing is known; a detail that is unknown is left out."""
+    """None where nothing is known; a detail that is unknown, or of which there were none, may be left out."""
     prompt, completion = usage.prompt_tokens, usage.completion_tokens
     if prompt is None and completion is None:
         return None
+    prompt, completion = prompt or 0, completion or 0
     written: dict[str, object] = {
-        "prompt_tokens": prompt or 0,
-        "completion_tokens": completion or 0,
-        "total_tokens": usage.total_tokens,
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
     }
-    details = {
-        "cached_tokens": usage.cached_read,
-        "cache_write_tokens": usage.cached_write,
-        "audio_tokens": usage.input_audio,
-        "image_tokens": usage.input_image,
-    }
-    if known := {name: count for name, count in details.items() if count is not None}:
-        written["prompt_tokens_details"] = known
-    details = {
-        "reasoning_tokens": usage.reasoning,
-        "audio_tokens": usage.output_audio,
-        "image_tokens": usage.output_image,
-    }
-    if known := {name: count for name, count in details.items() if count is not None}:
-        written["completion_tokens_details"] = known
+    if prompt != usage.input or usage.cached_read is not None:
+        details = {
+            "cached_tokens": usage.cached_read,
+            "cache_write_tokens": usage.cached_write,
+            "audio_tokens": usage.input_audio,
+            "image_tokens": usage.input_image,
+        }
+        if known := {name: count for name, count in details.items() if count is not None}:
+            written["prompt_tokens_details"] = known
+    if completion != usage.output or usage.reasoning is not None:
+        details = {
+            "reasoning_tokens": usage.reasoning,
+            "audio_tokens": usage.output_audio,
+            "image_tokens": usage.output_image,
+        }
+        if known := {name: count for name, count in details.items() if count is not None}:
+            written["completion_tokens_details"] = known
     return written
 
 
