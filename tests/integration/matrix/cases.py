@@ -110,3 +110,4 @@ SYNC_CASES = ("text", "several tool calls", "JSON", "reasoning", "usage in every
 
 CANNOT_COUNT = tuple(name for name in PLACES if name not in ("anthropic", "bedrock", "gemini"))
 """Providers that cannot be asked how many tokens a conversation has: the question is refused with status 400."""
+WHY_NOT_COUNTED = "chat completions, which these are asked in, have no such question"

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tests.integration.matrix.callers import CALLERS, CONVERSATIONS
-from tests.integration.matrix.cases import CANNOT_COUNT, CASES_OF, REASONS, SYNC_CASES
+from tests.integration.matrix.cases import CANNOT_COUNT, CASES_OF, REASONS, SYNC_CASES, WHY_NOT_COUNTED
 from tests.integration.matrix.faults import FAULTS, SYNC_FAULTS, SYNC_LATE_FAULTS
 from tests.integration.matrix.fields import FIELDS
 from tests.integration.matrix.operations import EMBEDDINGS, NO_EMBEDDINGS, OPERATIONS, WHY, Embedding
@@ -47,9 +47,11 @@ def _block() -> Iterator[str]:
         for name, field in FIELDS[caller].items():
             yield _row([name, *(f"400 `{field.name}`" if place in field.refused else "yes" for place in PLACES)])
         if caller == "messages":
-            yield _row(["counting tokens", *("400" if place in CANNOT_COUNT else "yes" for place in PLACES)])
+            yield _row(["counting tokens", *("`not_offered`" if place in CANNOT_COUNT else "yes" for place in PLACES)])
         yield ""
         whys = {(case, reason.why) for (who, case), by in REASONS.items() if who == caller for reason in by.values()}
+        if caller == "messages":
+            whys.add(("counting tokens", WHY_NOT_COUNTED))
         yield from (f"- {case}: {why}." for case, why in sorted(whys))
         yield from [""] * bool(whys)
     yield from _operations()
