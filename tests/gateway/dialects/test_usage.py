@@ -67,6 +67,18 @@ def modality(kind: str, count: int) -> dict[str, Any]:
             {"input_tokens": 5, "output_tokens": 9, "output_tokens_details": {"thinking_tokens": 4}},
             TokenUsage(5, output=5, reasoning=4),
         ),
+        (  # the totals are without what shortened the conversation
+            "anthropic",
+            {
+                "input_tokens": 5,
+                "output_tokens": 9,
+                "iterations": [
+                    {"type": "compaction", "input_tokens": 100, "cache_read_input_tokens": 40, "output_tokens": 20},
+                    {"type": "message", "input_tokens": 5, "output_tokens": 9},
+                ],
+            },
+            TokenUsage(105, 40, output=29),
+        ),
         (
             "bedrock",
             {"inputTokens": 5, "outputTokens": 9, "totalTokens": 74, "cacheReadInputTokens": 60},
