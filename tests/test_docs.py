@@ -16,6 +16,7 @@ from shipway.cli import COMMANDS, build_app
 from shipway.cli.reference import pages
 from shipway.spec.load import load_app
 from shipway.spec.schema import json_schema
+from tests.integration.matrix import fields_page
 from tests.integration.matrix import table as matrix
 
 ROOT = Path(__file__).parent.parent
@@ -61,6 +62,10 @@ def test_a_page_made_from_the_code_is_fresh(name: str) -> None:
 def test_the_matrix_of_providers_is_fresh() -> None:
     text = _read(f"docs/{matrix.PAGE}")
     assert text == matrix.page(text), "stale: run scripts/fix"
+
+
+def test_the_page_of_documented_fields_is_fresh() -> None:
+    assert _read(f"docs/{fields_page.PAGE}") == fields_page.fields_markdown(), "stale: run scripts/fix"
 
 
 @pytest.mark.parametrize("name", [command.__name__.rstrip("_") for command in COMMANDS])

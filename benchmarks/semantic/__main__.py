@@ -35,7 +35,11 @@ def main() -> int:
     asked = cases()
     served = nullcontext(options.base_url) if options.base_url else minilm()
     with served as base_url:
-        document = asyncio.run(_measured(base_url, options, asked))
+        try:
+            document = asyncio.run(_measured(base_url, options, asked))
+        except (httpx.HTTPError, ValueError) as error:
+            print(f"no vectors of {options.model!r} from {base_url}: {error}", file=sys.stderr)
+            return 1
     cpu_us = costs(rounds=10 if options.quick else 200)
     cpu_us["gateway, of one request"] = asyncio.run(hit_us(*((1, 100) if options.quick else (5, 500))))
     document["cpu_us"] = cpu_us
@@ -52,6 +56,7 @@ async def _measured(base_url: str, options: argparse.Namespace, asked: list[Case
     thresholds = [0.95] if options.quick else list(THRESHOLDS)
     runs = len(asked)
     print(f"{options.model}, {runs} questions, each in other words, and two others that need another answer")
+    vectors = await _vectors(base_url, options.model, key, asked)  # which says at once where the server does not answer
     print("\nthrough a gateway, with both rules about words; Wilson's interval of 95%")
     print(
         f"  {'threshold':>9}  {'same meaning: hit':>22}  {'other meaning: hit':>22}  said alike  reworded  other of the set"
@@ -73,7 +78,6 @@ async def _measured(base_url: str, options: argparse.Namespace, asked: list[Case
                 f"  {threshold:9g}  {right!s:>22}  {wrong!s:>22}  {seen.alike:>10}  {seen.reworded:>8}  {seen.crossed:>16}",
                 flush=True,
             )
-    vectors = await _vectors(base_url, options.model, key, asked)
     print(f"\nwhat the rules are worth, of {runs} each: same / said alike / reworded")
     rules = {}
     for name, rule in RULES.items():
@@ -91,18 +95,30 @@ async def _measured(base_url: str, options: argparse.Namespace, asked: list[Case
 
 
 async def _vectors(base_url: str, model: str, key: str, asked: list[Case]) -> dict[str, list[float]]:
-    """Of all texts, each as long as 1."""
-    texts = [text for case in asked for text in (case.question, case.same, case.alike, case.reworded)]
+    """Of all texts, each as long as 1.
+
+    They are asked for one by one, as a gateway asks: some servers give a text another vector where it is one of several.
+    """
+    texts = dict.fromkeys(text for case in asked for text in (case.question, case.same, case.alike, case.reworded))
     found: dict[str, list[float]] = {}
     headers = {"authorization": f"Bearer {key or 'none'}"}
     async with httpx.AsyncClient(base_url=base_url, headers=headers, timeout=120) as client:
-        for at in range(0, len(texts), 64):
-            part = texts[at : at + 64]
-            answer = await client.post("/embeddings", json={"model": model, "input": part})
-            for one in answer.raise_for_status().json()["data"]:
-                length = sum(number * number for number in one["embedding"]) ** 0.5
-                found[part[one["index"]]] = [number / length for number in one["embedding"]]
+        for text in texts:
+            numbers = _numbers(await client.post("/embeddings", json={"model": model, "input": text}))
+            length = sum(number * number for number in numbers) ** 0.5
+            found[text] = [number / length for number in numbers]
     return found
+
+
+def _numbers(answer: httpx.Response) -> list[float]:
+    """Of the one vector in an answer. Raises: ValueError, for another answer."""
+    try:
+        numbers: list[float] = answer.raise_for_status().json()["data"][0]["embedding"]
+    except httpx.HTTPStatusError as error:
+        raise ValueError(f"it answered with status {answer.status_code}: {answer.text[:200]}") from error
+    except (ValueError, LookupError, TypeError) as error:
+        raise ValueError("its answer holds no vector of numbers") from error
+    return numbers
 
 
 def _document(share: Share) -> dict[str, float]:

@@ -127,6 +127,27 @@ async def test_tokens_are_counted_in_classes_that_sum_to_the_totals(
     }
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_thoughts_that_come_on_top_of_what_came_out_are_counted(
+    start_gateway: StartGateway, fake: FakeOpenAI, stream: bool
+) -> None:
+    usage = {"prompt_tokens": 32, "completion_tokens": 9, "total_tokens": 135}
+    told = json.dumps(usage | {"completion_tokens_details": {"reasoning_tokens": 94}})
+    said = '"delta":{"content":"x"}' if stream else '"message":{"role":"assistant","content":"x"}'
+    answer = f'{{"choices":[{{"index":0,{said},"finish_reason":"stop"}}],"usage":{told}}}'
+    kind, body = (
+        ("text/event-stream", f"data: {answer}\n\ndata: [DONE]\n\n") if stream else ("application/json", answer)
+    )
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
+    fake.script(Reply(raw=(head + body).encode()))
+    gateway = await start_gateway(model_app(fake))
+    await ask(gateway, stream=stream)
+    assert await classes(gateway) == {"input": 32, "output": 9, "reasoning": 94}
+    who = 'gen_ai_operation_name="chat",gen_ai_provider_name="p0",gen_ai_request_model="chat"'
+    sums = [await value(gateway, f'gen_ai_client_token_usage_sum{{{who},gen_ai_token_type="{one}"}}') for one in SIDES]
+    assert sums == [32, 103]
+
+
 async def test_usage_that_makes_no_sense_is_unknown_and_breaks_nothing(
     start_gateway: StartGateway, fake: FakeOpenAI
 ) -> None:

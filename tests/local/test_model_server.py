@@ -68,6 +68,19 @@ def test_chat_completions_and_embeddings_work(client: httpx.Client) -> None:
     assert [len(one["embedding"]) for one in vectors["data"]] == [576, 576]
 
 
+def test_a_text_has_the_same_vector_among_others_as_alone(client: httpx.Client) -> None:
+    def vectors(texts: list[str]) -> list[list[float]]:
+        data = client.post("/embeddings", json={"model": "chat", "input": texts}).raise_for_status().json()["data"]
+        return [one["embedding"] for one in sorted(data, key=lambda one: one["index"])]
+
+    texts = ["How do I cook rice?", "How do I cook rice and beans for six people?", "How do I cook pasta?", "Where?"]
+    together, alone = vectors(texts), [vectors([text])[0] for text in texts]
+
+    assert [sum(x * y for x, y in zip(*pair, strict=True)) for pair in zip(together, alone, strict=True)] == (
+        pytest.approx([1.0] * 4, abs=1e-3)
+    )
+
+
 def test_no_answer_names_the_file(client: httpx.Client) -> None:
     question = {"model": "chat", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 1}
 

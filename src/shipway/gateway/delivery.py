@@ -146,9 +146,12 @@ class _Rewritten(Delivery, Generic[Asked]):
         asked, losses = self._read(request)
         losses = losses.again()
         body = self._body(asked, losses)
+        fields = call.exchange.head.passed_on
+        for field in fields:
+            if field[0] in _FOR_ONE:
+                losses.note(field[0].decode())
         call.note_dropped(losses.header_value())
-        head = call.exchange.head
-        traced = as_lines([field for field in head.passed_on if field[0] in _FOR_ANYBODY])
+        traced = as_lines([field for field in fields if field[0] in _FOR_ANYBODY])
         return self._heads.message(call, body, JSON_FIELD + traced)
 
     def refusal(self, response: ResponseHead, body: bytes) -> Refusal:
@@ -257,6 +260,8 @@ class Embedded(_Rewritten[embeddings.Request]):
 _STREAM_TYPES: dict[Framing, bytes] = {"sse": STREAM_CONTENT_TYPE, "event-stream": event_stream.CONTENT_TYPE}
 _FOR_ANYBODY = frozenset((b"traceparent", b"tracestate", b"baggage"))
 """Fields of a client that mean the same to every provider."""
+_FOR_ONE = frozenset((b"anthropic-beta", b"openai-beta"))
+"""Fields in which a client asks for what one provider alone has; SDKs send them unasked, so their loss is only reported."""
 
 
 def _envelope(call: Call, request: ModelRequest, *, include_usage: bool) -> Envelope:

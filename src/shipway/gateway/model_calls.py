@@ -323,8 +323,8 @@ async def _deliver_stream(call: Call, attempt: Attempt, reader: AnswerReader, co
 def _note_usage(call: Call, usage: Usage | None) -> None:
     if usage is not None:
         call.input_tokens = usage.prompt_tokens
-        call.output_tokens = usage.completion_tokens
-        call.usage = usage.parts
+        call.usage = parts = usage.parts
+        call.output_tokens = usage.completion_tokens if parts is None else parts.completion_tokens
         if call.prices is not None:
             call.cost_pico_usd = _cost(call.prices, call)
 

@@ -37,6 +37,9 @@ def parameters(arguments: argparse.Namespace) -> Any:
     # The context is shared by all slots; what one can hold is promised for each.
     given.n_ctx = arguments.context * arguments.slots
     given.n_parallel = arguments.slots
+    # Apart, the slots would give texts that are embedded at the same time the means of each other's tokens.
+    given.kv_unified = True
+    given.kv_unified_per_slot = arguments.context
     given.cpuparams.n_threads = arguments.threads
     given.cpuparams_batch.n_threads = arguments.threads
     # With this the server embeds and still generates; measured, generation is not slower for it.

@@ -113,11 +113,20 @@ async def test_model_is_asked_once_by_many_at_the_same_time(
 ) -> None:
     fake.default = Reply(delay_s=0.3)
     gateway = await start_gateway(model_app(fake, extra=CACHE))
-    answers = await asyncio.gather(*(post(gateway, stream) for _ in range(30)))
+    answers = await asyncio.gather(*(post(gateway, stream) for _ in range(50)))
     assert len(fake.requests) == 1
     assert len({answer.content for answer in answers}) == 1
-    assert sorted(answer.headers["x-shipway-cache"] for answer in answers) == ["hit"] * 29 + ["miss"]
-    assert 'result="shared"} 29' in await gateway.metrics()
+    assert sorted(answer.headers["x-shipway-cache"] for answer in answers) == ["hit"] * 49 + ["miss"]
+    assert 'result="shared"} 49' in await gateway.metrics()
+
+
+async def test_whole_answers_and_streams_are_asked_for_once_each(start_gateway: StartGateway, fake: FakeOpenAI) -> None:
+    fake.default = Reply(delay_s=0.3)
+    gateway = await start_gateway(model_app(fake, extra=CACHE))
+    answers = await asyncio.gather(*(post(gateway, stream) for _ in range(25) for stream in ("false", "true")))
+    assert sorted(request.json["stream"] for request in fake.requests) == [False, True]
+    assert [len({answer.content for answer in answers[first::2]}) for first in (0, 1)] == [1, 1]
+    assert sorted(answer.headers["x-shipway-cache"] for answer in answers) == ["hit"] * 48 + ["miss"] * 2
 
 
 async def test_those_that_wait_go_on_when_the_one_that_asked_fails(
@@ -141,11 +150,12 @@ async def test_those_that_wait_go_on_when_the_client_of_the_one_that_asked_leave
     async with gateway.raw() as leader:
         await leader.send(f"POST {CHAT} HTTP/1.1\r\nHost: a\r\n{AUTH}Content-Length: {len(body)}\r\n\r\n{body}")
         await fake.received(1)
-        waiting = [asyncio.create_task(post(gateway, stream)) for _ in range(5)]
-        await asyncio.sleep(0.2)
+        waiting = [asyncio.create_task(post(gateway, stream)) for _ in range(49)]
+        await asyncio.sleep(0.3)
         assert len(fake.requests) == 1
     answers = await asyncio.gather(*waiting)
-    assert [answer.status_code for answer in answers] == [200] * 5
+    assert [answer.status_code for answer in answers] == [200] * 49
+    assert len({answer.content for answer in answers}) == 1
     assert len(fake.requests) == 2
 
 

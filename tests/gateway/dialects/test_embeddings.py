@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec import Raw
 
 from shipway.gateway.dialects import embeddings
 from shipway.gateway.dialects.embeddings import Request, Vectors
@@ -120,27 +121,48 @@ def test_vectors_are_told_in_both_encodings_with_usage_where_it_is_known(
     operation: str, answer: Any, tokens: int | None
 ) -> None:
     asked = Request(["a", "b"])
-    vectors = embeddings.read_answer(json.dumps(answer).encode(), asked, open_embeddings(operation))
-    assert vectors == Vectors([[0.5, 1.0], [2.0, 3.0]], tokens)
+    body = json.dumps(answer).encode()
+    vectors = embeddings.read_answer(body, asked, open_embeddings(operation))
+    assert vectors == Vectors([Raw(b"[0.5, 1]"), Raw(b"[2, 3]")], tokens)
     told = json.loads(embeddings.write_answer(vectors, asked, ENVELOPE))
     usage = {} if tokens is None else {"usage": {"prompt_tokens": tokens, "total_tokens": tokens}}
     data = [{"object": "embedding", "index": n, "embedding": one} for n, one in enumerate([[0.5, 1.0], [2.0, 3.0]])]
     assert told == {"object": "list", "data": data, "model": "m", **usage}
-    packed = embeddings.write_answer(vectors, msgspec.structs.replace(asked, base64=True), ENVELOPE)
+    asked = msgspec.structs.replace(asked, base64=True)
+    vectors = embeddings.read_answer(body, asked, open_embeddings(operation))
+    assert vectors == Vectors([[0.5, 1.0], [2.0, 3.0]], tokens)
+    packed = embeddings.write_answer(vectors, asked, ENVELOPE)
     unpacked = [struct.unpack("<2f", base64.b64decode(one["embedding"])) for one in json.loads(packed)["data"]]
     assert unpacked == [(0.5, 1.0), (2.0, 3.0)]
 
 
 def test_titan_counts_its_own_tokens() -> None:
     answer = b'{"embedding":[0.5],"embeddingsByType":{"float":[0.5]},"inputTextTokenCount":4}'
-    assert embeddings.read_answer(answer, Request(["a"]), open_embeddings(TITAN)) == Vectors([[0.5]], 4)
+    assert embeddings.read_answer(answer, Request(["a"]), open_embeddings(TITAN)) == Vectors([Raw(b"[0.5]")], 4)
 
 
+@pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("operation", EMBEDDINGS)
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"embeddings":[]}', b'{"embeddings":[{"values":["a"]}]}'])
-def test_what_is_no_answer_is_none(operation: str, body: bytes) -> None:
+def test_what_is_no_answer_is_none(operation: str, body: bytes, packed: bool) -> None:
     with pytest.raises(ValueError, match=r"document of this dialect|as many vectors"):
-        embeddings.read_answer(body, Request(["a", "b"]), open_embeddings(operation))
+        embeddings.read_answer(body, Request(["a", "b"], base64=packed), open_embeddings(operation))
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize(
+    "vector", ["null", "0.5", '"a"', "{}", '["a"]', "[null]", "[0.5,true]", "[false]", "[[0.5]]", '[{"a":1}]', "[NaN]"]
+)
+def test_a_vector_of_something_else_than_numbers_is_no_answer(vector: str, packed: bool) -> None:
+    body = b'{"embeddings":[{"values":%b}]}' % vector.encode()
+    with pytest.raises(ValueError, match=r"numbers|dialect"):
+        embeddings.read_answer(body, Request(["a"], base64=packed), open_embeddings(GEMINI))
+
+
+def test_numbers_keep_their_digits() -> None:
+    body = b'{"embeddings":[{"values":[-0.10,1E-05, 12345678901234567890]}]}'
+    vectors = embeddings.read_answer(body, Request(["a"]), open_embeddings(GEMINI))
+    assert b"[-0.10,1E-05, 12345678901234567890]" in embeddings.write_answer(vectors, Request(["a"]), ENVELOPE)
 
 
 def test_a_number_that_four_bytes_cannot_hold_is_no_answer() -> None:

@@ -12,6 +12,7 @@ from shipway.gateway.dialects.losses import HINTS, MAX_KINDS_DROPPED, Losses
 from shipway.gateway.dialects.registry import open_dialect
 from shipway.gateway.refusals import Refused
 
+PART = "messages[1].content[0]"
 USER = {"role": "user", "content": "Hello"}
 CHAT: dict[str, Any] = {"model": "m", "messages": [USER]}
 CLAUDE: dict[str, Any] = {"model": "m", "max_tokens": 9, "messages": [USER]}
@@ -26,7 +27,49 @@ def said(*content: dict[str, Any], role: str = "user") -> dict[str, Any]:
     return {"messages": [USER, {"role": role, "content": list(content)}]}
 
 
+MARK = {"cache_control": {"type": "ephemeral"}}
+DISABLED = {"thinking": {"type": "disabled"}}
+OMITTED = {"thinking": {"type": "adaptive", "display": "omitted"}}
+RESULT = {"type": "tool_result", "tool_use_id": "c", "content": [{"type": "text", "text": "x"} | MARK]}
+USE = {"type": "tool_use", "id": "c", "name": "f", "input": {}} | MARK
+IMAGE = {"type": "input_image", "image_url": "data:image/png;base64,AA==", "detail": "high"}
+OUTPUT = {"type": "function_call_output", "call_id": "c", "output": [IMAGE]}
+BOTH = {
+    "type": "input_file",
+    "file_data": "data:application/pdf;base64,AA==",
+    "file_url": "https://files.example/a.pdf",
+}
+
 REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
+    (
+        "anthropic",
+        CLAUDE | said({"type": "text", "text": "x"} | MARK, role="assistant"),
+        "openai_chat",
+        f"{PART}.cache_control",
+    ),
+    ("anthropic", CLAUDE | said(USE, role="assistant"), "openai_chat", f"{PART}.cache_control"),
+    ("anthropic", CLAUDE | said(USE, role="assistant"), "gemini", f"{PART}.cache_control"),
+    ("anthropic", CLAUDE | said(RESULT), "bedrock", f"{PART}.content[0].cache_control"),
+    ("anthropic", CLAUDE | said(RESULT), "gemini", f"{PART}.content[0].cache_control"),
+    ("anthropic", CLAUDE | DISABLED, "bedrock", "thinking.type"),
+    ("anthropic", CLAUDE | OMITTED, "bedrock", "thinking.display"),
+    ("anthropic", CLAUDE | OMITTED, "openai_chat", "thinking.display"),
+    ("openai_chat", CHAT | {"reasoning_effort": "none"}, "bedrock", "reasoning_effort"),
+    ("openai_chat", CHAT | {"reasoning_effort": "minimal"}, "bedrock", "reasoning_effort"),
+    ("openai_responses", RESPONSES | {"reasoning": {"summary": "concise"}}, "gemini", "reasoning.summary"),
+    (
+        "openai_responses",
+        RESPONSES | {"input": [{"role": "system", "content": [IMAGE]}]},
+        "gemini",
+        "input[0].content[0]",
+    ),
+    ("openai_responses", RESPONSES | {"input": [OUTPUT]}, "gemini", "input[0].output[0].detail"),
+    (
+        "openai_responses",
+        RESPONSES | {"input": [{"role": "user", "content": [BOTH]}]},
+        "gemini",
+        "input[0].content[0].file_url",
+    ),
     ("openai_chat", CHAT | {"logit_bias": {"50256": -100}}, "anthropic", "logit_bias"),
     ("openai_chat", CHAT | {"n": 2}, "gemini", "n"),
     ("openai_chat", CHAT | {"logprobs": True}, "bedrock", "logprobs"),

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shipway.gateway.dialects.anthropic.stream import Parser as AnthropicParser
-from shipway.gateway.dialects.events import Answer, Envelope, UsageKnown
+from shipway.gateway.dialects.events import ENDED, Answer, Envelope, Started, Stopped, UsageKnown
 from shipway.gateway.dialects.openai import answer_usage, image_usage, transcript_usage
 from shipway.gateway.dialects.openai_stream import StreamReader
 from shipway.gateway.dialects.registry import DIALECTS, open_dialect
@@ -67,6 +67,18 @@ def modality(kind: str, count: int) -> dict[str, Any]:
             {"input_tokens": 5, "output_tokens": 9, "output_tokens_details": {"thinking_tokens": 4}},
             TokenUsage(5, output=5, reasoning=4),
         ),
+        (  # the totals are without what shortened the conversation
+            "anthropic",
+            {
+                "input_tokens": 5,
+                "output_tokens": 9,
+                "iterations": [
+                    {"type": "compaction", "input_tokens": 100, "cache_read_input_tokens": 40, "output_tokens": 20},
+                    {"type": "message", "input_tokens": 5, "output_tokens": 9},
+                ],
+            },
+            TokenUsage(105, 40, output=29),
+        ),
         (
             "bedrock",
             {"inputTokens": 5, "outputTokens": 9, "totalTokens": 74, "cacheReadInputTokens": 60},
@@ -118,6 +130,17 @@ def modality(kind: str, count: int) -> dict[str, Any]:
             },
             TokenUsage(40, 50, None, 10, None, 5, None, None, 4),
         ),
+        (  # of xAI, whose thoughts come on top
+            "openai_chat",
+            {
+                "prompt_tokens": 10120,
+                "completion_tokens": 1499,
+                "total_tokens": 14428,
+                "prompt_tokens_details": {"cached_tokens": 128},
+                "completion_tokens_details": {"reasoning_tokens": 2809},
+            },
+            TokenUsage(9992, 128, output=1499, reasoning=2809),
+        ),
     ],
 )
 def test_conventions_become_the_same_classes(name: str, usage: dict[str, Any], expected: TokenUsage) -> None:
@@ -139,6 +162,119 @@ def test_parts_and_their_remainder_always_sum_to_the_total(total: int, parts: li
     assert sum(count or 0 for count in split) == total
     assert all(count is None or count >= 0 for count in split)
     assert [count is None for count in split[1:]] == [part is None for part in parts]
+
+
+REPORTS: list[tuple[str, dict[str, Any], int]] = [
+    (
+        "openai_chat",
+        {
+            "prompt_tokens": 19,
+            "completion_tokens": 10,
+            "total_tokens": 29,
+            "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
+            "completion_tokens_details": {"reasoning_tokens": 0, "audio_tokens": 0, "accepted_prediction_tokens": 0},
+        },
+        29,
+    ),
+    (  # spoken to and answered with speech
+        "openai_chat",
+        {
+            "prompt_tokens": 64,
+            "completion_tokens": 90,
+            "total_tokens": 154,
+            "prompt_tokens_details": {"cached_tokens": 16, "text_tokens": 40, "audio_tokens": 24},
+            "completion_tokens_details": {"reasoning_tokens": 0, "text_tokens": 18, "audio_tokens": 72},
+        },
+        154,
+    ),
+    (
+        "openai_responses",
+        {
+            "input_tokens": 81,
+            "input_tokens_details": {"cached_tokens": 20, "cache_write_tokens": 30},
+            "output_tokens": 1035,
+            "output_tokens_details": {"reasoning_tokens": 832},
+            "total_tokens": 1116,
+        },
+        1116,
+    ),
+    (  # all that went in is the three together
+        "anthropic",
+        {
+            "input_tokens": 50,
+            "cache_read_input_tokens": 100000,
+            "cache_creation_input_tokens": 248,
+            "cache_creation": {"ephemeral_5m_input_tokens": 148, "ephemeral_1h_input_tokens": 100},
+            "output_tokens": 503,
+        },
+        50 + 100000 + 248 + 503,
+    ),
+    (
+        "bedrock",
+        {
+            "inputTokens": 8,
+            "outputTokens": 109,
+            "totalTokens": 1781,
+            "cacheReadInputTokens": 1200,
+            "cacheWriteInputTokens": 464,
+            "cacheDetails": [{"ttl": "5m", "inputTokens": 464}],
+        },
+        1781,
+    ),
+    (  # that ran code: what that read is not in the prompt's
+        "gemini",
+        {
+            "promptTokenCount": 74,
+            "candidatesTokenCount": 103,
+            "thoughtsTokenCount": 293,
+            "toolUsePromptTokenCount": 155,
+            "totalTokenCount": 625,
+        },
+        625,
+    ),
+    (
+        "gemini",
+        {
+            "promptTokenCount": 267,
+            "candidatesTokenCount": 1290,
+            "totalTokenCount": 1557,
+            "promptTokensDetails": [modality("TEXT", 9), modality("IMAGE", 258)],
+            "candidatesTokensDetails": [modality("IMAGE", 1290)],
+        },
+        1557,
+    ),
+]
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("caller", ["openai_chat", "openai_responses", "anthropic", "completions"])
+@pytest.mark.parametrize(("name", "usage", "total"), REPORTS)
+def test_classes_sum_to_the_providers_total_and_so_does_what_callers_are_told(
+    name: str, usage: dict[str, Any], total: int, caller: str, streamed: bool
+) -> None:
+    read = usage_of(name, usage)
+    assert sum(count or 0 for count in msgspec.structs.astuple(read)) == read.total_tokens == total
+    told = _told_to(caller, read, streamed)
+    sums = ["prompt_tokens", "completion_tokens", "input_tokens", "output_tokens"]
+    sums += ["cache_read_input_tokens", "cache_creation_input_tokens"]
+    assert sum(told.get(field) or 0 for field in sums) == total
+
+
+def _told_to(caller: str, usage: TokenUsage, streamed: bool) -> dict[str, Any]:
+    """The usage in an answer or a stream as *caller* is told it; of reports in a stream each replaces what was said."""
+    dialect = open_dialect(caller)
+    if not streamed:
+        told: dict[str, Any] = json.loads(dialect.write_answer(Answer((), "end", usage=usage), ENVELOPE))["usage"]
+        return told
+    writer = dialect.stream_writer(ENVELOPE)
+    stream = b"".join([writer.write(event) for event in (Started("1", "m"), UsageKnown(usage), Stopped("end"), ENDED)])
+    said: dict[str, Any] = {}
+    for line in stream.decode().splitlines():
+        if line.startswith("data: {"):
+            event = json.loads(line.removeprefix("data: "))
+            for part in (event, event.get("response") or {}, event.get("message") or {}):
+                said |= part.get("usage") or {}
+    return said
 
 
 MEDIA = [
@@ -175,7 +311,7 @@ NAMES = (
     *("cache_write_tokens", "cached_tokens_details", "inputTokens", "outputTokens", "cacheReadInputTokens"),
     *("promptTokenCount", "cachedContentTokenCount", "candidatesTokenCount", "thoughtsTokenCount", "tokenCount"),
     *("toolUsePromptTokenCount", "promptTokensDetails", "cacheTokensDetails", "candidatesTokensDetails", "modality"),
-    *("cacheWriteInputTokens", "toolUsePromptTokensDetails"),
+    *("cacheWriteInputTokens", "toolUsePromptTokensDetails", "total_tokens"),
 )
 nonsense = st.recursive(
     st.one_of(
@@ -203,7 +339,9 @@ def test_classes_are_no_nonsense_whatever_is_reported(name: str, reported: objec
     assert all(count is None or (type(count) is int and 0 <= count <= 3 * MOST_TOKENS) for count in classes)
     for said, total in zip(TOTALS.get(name, ()), (usage.prompt_tokens, usage.completion_tokens), strict=False):
         if isinstance(reported, dict):
-            assert total == counted(next((reported[one] for one in said if reported.get(one) is not None), None))
+            told = counted(next((reported[one] for one in said if reported.get(one) is not None), None))
+            thought = usage.reasoning if said[0] == "completion_tokens" and "total_tokens" in reported else None
+            assert total in (told, None if told is None or thought is None else told + thought)
     other_names = ("input_tokens", "output_tokens", "input_tokens_details", "output_tokens_details")
     if name == "openai_chat" and not (isinstance(reported, dict) and any(one in reported for one in other_names)):
         _assert_passed_reads_the_same(document, usage, reported)
@@ -222,7 +360,8 @@ def _assert_passed_reads_the_same(document: bytes, usage: TokenUsage, reported: 
 
 def _told(usage: Usage) -> object:
     """What is counted and logged of it."""
-    return (usage.prompt_tokens, usage.completion_tokens, usage.parts)
+    parts = usage.parts
+    return (usage.prompt_tokens, usage.completion_tokens if parts is None else parts.completion_tokens, parts)
 
 
 counts = st.integers(0, 1000)

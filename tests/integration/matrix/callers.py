@@ -1,7 +1,7 @@
 """The callers of the matrix: the official SDKs, each speaking one dialect to the gateway."""
 
 import json
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,8 @@ from tests.integration.matrix.asks import Ask, Assistant, Called, Counts, Heard,
 from tests.integration.sdks.questions import ARGUMENTS, PIXEL, SCHEMA
 
 Json = dict[str, Any]
+Call = Callable[[str, str, Json, bool], Awaitable[Heard]]
+"""Asks arguments of the gateway at an address with a key, streamed or whole."""
 
 WEATHER = {"name": "weather", "description": "Of a city."}
 DATA_URL = f"data:image/png;base64,{PIXEL}"
@@ -31,7 +33,7 @@ class Caller:
     """
 
     arguments: Callable[[Ask], Json]
-    call: Callable[[str, str, Json, bool], Awaitable[Heard]]
+    call: Call
     finishes: Mapping[str, str]
     errors: Mapping[str, tuple[type[Exception], int]]
     in_band: type[Exception]
@@ -78,20 +80,25 @@ def chat_arguments(ask: Ask) -> Json:
     return arguments
 
 
+def with_usage(arguments: Json, stream: bool) -> Json:
+    """Of streams OpenAI reports it to those that ask."""
+    return {"stream_options": {"include_usage": True}, **arguments, "stream": True} if stream else arguments
+
+
 async def call_chat(url: str, key: str, arguments: Json, stream: bool) -> Heard:
-    if stream:
-        arguments = {"stream_options": {"include_usage": True}, **arguments, "stream": True}
     async with openai.AsyncOpenAI(base_url=f"{url}/v1", **options(key)) as client:
-        response: Any = await client.chat.completions.with_raw_response.create(**arguments)
-        heard = Heard(fields=response.headers)
+        response: Any = await client.chat.completions.with_raw_response.create(**with_usage(arguments, stream))
         answer = response.parse()
-        if not stream:
-            _hear_chat(heard, answer, answer.choices[0], answer.choices[0].message)
-            return heard
-        async for chunk in answer:
-            choice = chunk.choices[0] if chunk.choices else None
-            _hear_chat(heard, chunk, choice, choice and choice.delta)
-        return heard
+        return hear_chat(response.headers, [chunk async for chunk in answer] if stream else [answer])
+
+
+def hear_chat(fields: Mapping[str, str], parts: Sequence[Any]) -> Heard:
+    """*parts*: the chunks of a stream, or the one answer."""
+    heard = Heard(fields=fields)
+    for part in parts:
+        choice = part.choices[0] if part.choices else None
+        _hear_chat(heard, part, choice, choice and (choice.delta if hasattr(choice, "delta") else choice.message))
+    return heard
 
 
 def _hear_chat(heard: Heard, answer: Any, choice: Any, said: Any) -> None:
@@ -156,19 +163,22 @@ async def call_responses(url: str, key: str, arguments: Json, stream: bool) -> H
     async with openai.AsyncOpenAI(base_url=f"{url}/v1", **options(key)) as client:
         response: Any = await client.responses.with_raw_response.create(**arguments, stream=stream)
         answer = response.parse()
-        streamed = Heard()
-        if stream:
-            events, answer = answer, None
-            async for event in events:
-                _hear_event(streamed, event)
-                if event.type in {"response.completed", "response.incomplete"}:
-                    answer = event.response
-        heard = Heard(fields=response.headers)
-        _hear_response(heard, answer)
-        if stream:  # the pieces come to the same as the whole that ends them
-            pieces = (streamed.text, streamed.reasoning, streamed.calls)
-            assert pieces == (heard.text, heard.reasoning, [[*call] for call in heard.calls])
-        return heard
+        return hear_responses(response.headers, [event async for event in answer] if stream else [answer])
+
+
+def hear_responses(fields: Mapping[str, str], parts: Sequence[Any]) -> Heard:
+    """*parts*: the events of a stream, whose last has the whole answer, or that alone."""
+    streamed, answer = Heard(), parts[-1]
+    if not hasattr(answer, "output"):
+        for event in parts:
+            _hear_event(streamed, event)
+        answer = answer.response
+    heard = Heard(fields=fields)
+    _hear_response(heard, answer)
+    if answer is not parts[-1]:  # the pieces come to the same as the whole that ends them
+        pieces = (streamed.text, streamed.reasoning, streamed.calls)
+        assert pieces == (heard.text, heard.reasoning, [[*call] for call in heard.calls])
+    return heard
 
 
 def _hear_event(heard: Heard, event: Any) -> None:
@@ -246,22 +256,23 @@ async def call_messages(url: str, key: str, arguments: Json, stream: bool) -> He
     async with anthropic.AsyncAnthropic(base_url=url, **options(key)) as client:
         if not stream:
             response: Any = await client.messages.with_raw_response.create(**arguments)
-            heard = Heard(fields=response.headers)
-            _hear_message(heard, await response.parse(), _raw_inputs(await response.text()))
-            return heard
-        inputs: list[str] = []
-        async with client.messages.stream(**arguments) as events:
-            heard = Heard(fields=events.response.headers)
-            async for event in events:
-                if event.type == "content_block_start" and event.content_block.type == "tool_use":
-                    inputs.append("")
-                elif event.type == "content_block_delta" and event.delta.type == "input_json_delta":
-                    inputs[-1] += event.delta.partial_json
-            _hear_message(heard, await events.get_final_message(), inputs)
-        return heard
+            return hear_message(response.headers, await response.parse(), raw_inputs(await response.text()))
+        async with client.messages.stream(**arguments) as stream_of:
+            inputs = streamed_inputs([event async for event in stream_of])
+            return hear_message(stream_of.response.headers, await stream_of.get_final_message(), inputs)
 
 
-def _raw_inputs(document: str) -> list[str]:
+def streamed_inputs(events: Sequence[Any]) -> list[str]:
+    inputs: list[str] = []
+    for event in events:
+        if event.type == "content_block_start" and event.content_block.type == "tool_use":
+            inputs.append("")
+        elif event.type == "content_block_delta" and event.delta.type == "input_json_delta":
+            inputs[-1] += event.delta.partial_json
+    return inputs
+
+
+def raw_inputs(document: str) -> list[str]:
     """The text of each `input` in an answer: the SDK shows only what it means."""
     decoder = json.JSONDecoder()
     places = [at + len('"input":') for at in _finds(document, '"input":')]
@@ -276,7 +287,9 @@ def _finds(text: str, part: str) -> Iterator[int]:
         at = text.find(part, at + 1)
 
 
-def _hear_message(heard: Heard, answer: Any, inputs: list[str]) -> None:
+def hear_message(fields: Mapping[str, str], answer: Any, inputs: list[str]) -> Heard:
+    """*inputs*: the arguments of its calls as text."""
+    heard = Heard(fields=fields)
     for block in answer.content:
         if block.type == "text":
             heard.text += block.text
@@ -296,6 +309,7 @@ def _hear_message(heard: Heard, answer: Any, inputs: list[str]) -> None:
         usage.cache_creation_input_tokens,
         None if details is None else details.thinking_tokens,
     )
+    return heard
 
 
 # --- OpenAI: completions
@@ -313,17 +327,19 @@ def completions_arguments(ask: Ask) -> Json:
 
 
 async def call_completions(url: str, key: str, arguments: Json, stream: bool) -> Heard:
-    if stream:
-        arguments = {"stream_options": {"include_usage": True}, **arguments, "stream": True}
     async with openai.AsyncOpenAI(base_url=f"{url}/v1", **options(key)) as client:
-        response: Any = await client.completions.with_raw_response.create(**arguments)
-        heard = Heard(fields=response.headers)
+        response: Any = await client.completions.with_raw_response.create(**with_usage(arguments, stream))
         answer = response.parse()
-        for part in [part async for part in answer] if stream else [answer]:
-            for choice in part.choices:
-                heard.text += choice.text
-            _hear_chat(heard, part, part.choices[0] if part.choices else None, None)
-        return heard
+        return hear_completions(response.headers, [part async for part in answer] if stream else [answer])
+
+
+def hear_completions(fields: Mapping[str, str], parts: Sequence[Any]) -> Heard:
+    heard = Heard(fields=fields)
+    for part in parts:
+        for choice in part.choices:
+            heard.text += choice.text
+        _hear_chat(heard, part, part.choices[0] if part.choices else None, None)
+    return heard
 
 
 OPENAI_ERRORS: Mapping[str, tuple[type[Exception], int]] = {

@@ -105,5 +105,9 @@ CASES_OF: Mapping[str, tuple[str, ...]] = {
 }
 """Those that a caller can ask."""
 
+SYNC_CASES = ("text", "several tool calls", "JSON", "reasoning", "usage in every class")
+"""Those that the SDKs' synchronous clients ask too: what differs between the clients is how they read, not what is said."""
+
 CANNOT_COUNT = tuple(name for name in PLACES if name not in ("anthropic", "bedrock", "gemini"))
 """Providers that cannot be asked how many tokens a conversation has: the question is refused with status 400."""
+WHY_NOT_COUNTED = "chat completions, which these are asked in, have no such question"

@@ -71,3 +71,7 @@ LATE_FAULTS: dict[str, Reply] = {
     "garbage": Reply(text=_LONG, insert={LATE: b"data: {\n\n"}),
 }
 """In a stream after its first token: it ends with an error that the SDK raises, never as if it were whole."""
+
+SYNC_FAULTS = ("400", "429", "overloaded", "slow", "closed")
+SYNC_LATE_FAULTS = ("error said", "cut")
+"""Those that the synchronous clients meet too."""

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from tests.integration.matrix.callers import CALLERS, CONVERSATIONS
-from tests.integration.matrix.cases import CANNOT_COUNT, CASES_OF, REASONS
-from tests.integration.matrix.faults import FAULTS
+from tests.integration.matrix.cases import CANNOT_COUNT, CASES_OF, REASONS, SYNC_CASES, WHY_NOT_COUNTED
+from tests.integration.matrix.faults import FAULTS, SYNC_FAULTS, SYNC_LATE_FAULTS
 from tests.integration.matrix.fields import FIELDS
 from tests.integration.matrix.operations import EMBEDDINGS, NO_EMBEDDINGS, OPERATIONS, WHY, Embedding
 from tests.integration.matrix.places import EMBEDDERS, PLACES
@@ -47,12 +47,15 @@ def _block() -> Iterator[str]:
         for name, field in FIELDS[caller].items():
             yield _row([name, *(f"400 `{field.name}`" if place in field.refused else "yes" for place in PLACES)])
         if caller == "messages":
-            yield _row(["counting tokens", *("400" if place in CANNOT_COUNT else "yes" for place in PLACES)])
+            yield _row(["counting tokens", *("`not_offered`" if place in CANNOT_COUNT else "yes" for place in PLACES)])
         yield ""
         whys = {(case, reason.why) for (who, case), by in REASONS.items() if who == caller for reason in by.values()}
+        if caller == "messages":
+            whys.add(("counting tokens", WHY_NOT_COUNTED))
         yield from (f"- {case}: {why}." for case, why in sorted(whys))
         yield from [""] * bool(whys)
     yield from _operations()
+    yield from _sync()
     yield "### Errors"
     yield ""
     titles = [_TITLES[caller] for caller in CONVERSATIONS]
@@ -63,6 +66,18 @@ def _block() -> Iterator[str]:
         yield _row([name, *raised, "yes" if fault.elsewhere else "no"])
     yield ""
     yield "All else that OpenAI's SDK asks (completions, embeddings, audio, images) raises what chat completions do."
+
+
+def _sync() -> Iterator[str]:
+    """What the synchronous clients are tried with."""
+    yield "### Synchronous clients"
+    yield ""
+    yield (
+        "The tables are of the SDKs' asynchronous clients. The synchronous ones (`OpenAI`, `Anthropic`) ask every provider too, "
+        f"whole and streamed, in these cases: {', '.join(SYNC_CASES)}; and they meet these errors: "
+        f"{', '.join(SYNC_FAULTS)}; in streams: {', '.join(SYNC_LATE_FAULTS)}. They get the same answers and raise the same."
+    )
+    yield ""
 
 
 def _operations() -> Iterator[str]:

@@ -8,10 +8,11 @@ import pytest
 
 from shipway.testing.script import ReceivedRequest, Usage
 from tests.integration.matrix.asks import Called, Heard
-from tests.integration.matrix.callers import CALLERS, Caller
-from tests.integration.matrix.cases import CASES, CASES_OF, REASONS, Case, Reason
+from tests.integration.matrix.callers import CALLERS, Call, Caller
+from tests.integration.matrix.cases import CASES, CASES_OF, REASONS, SYNC_CASES, Case, Reason
 from tests.integration.matrix.places import PLACES, Place
 from tests.integration.matrix.running import KEY, Setting, setting
+from tests.integration.matrix.sync_callers import SYNC_CALLS
 from tests.integration.sdks.questions import ARGUMENTS, PIXEL
 
 pytestmark = pytest.mark.integration
@@ -23,14 +24,31 @@ EVERY_CASE = pytest.mark.parametrize(
 
 @EVERY_CASE
 async def test_case(case_name: str, caller_name: str, place_name: str, stream: bool, tmp_path: Path) -> None:
+    caller = CALLERS[caller_name]
+    await _expect_answer(caller.call, case_name, caller_name, place_name, stream, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("caller_name", "case_name"),
+    [(caller, case) for caller, cases in CASES_OF.items() for case in cases if case in SYNC_CASES],
+)
+async def test_case_of_sync_clients(
+    case_name: str, caller_name: str, place_name: str, stream: bool, tmp_path: Path
+) -> None:
+    await _expect_answer(SYNC_CALLS[caller_name], case_name, caller_name, place_name, stream, tmp_path)
+
+
+async def _expect_answer(
+    call: Call, case_name: str, caller_name: str, place_name: str, stream: bool, tmp_path: Path
+) -> None:
     case, caller, place = CASES[case_name], CALLERS[caller_name], PLACES[place_name]
     arguments = {"model": "m", **caller.arguments(case.ask)}
     reason = REASONS.get((caller_name, case_name), {}).get(place_name)
     async with setting(place, tmp_path) as here:
         here.fake.script(case.reply)
         if reason is not None:
-            return await _refused(reason, caller, arguments, stream, here)
-        heard = await caller.call(here.url, KEY, arguments, stream)
+            return await _refused(reason, caller, call, arguments, stream, here)
+        heard = await call(here.url, KEY, arguments, stream)
         (request,) = here.fake.requests
         tokens = await here.tokens()
     _expect_told(request, case)
@@ -40,10 +58,12 @@ async def test_case(case_name: str, caller_name: str, place_name: str, stream: b
     _expect_usage(heard, request.reported, tokens)
 
 
-async def _refused(reason: Reason, caller: Caller, arguments: dict[str, Any], stream: bool, here: Setting) -> None:
+async def _refused(
+    reason: Reason, caller: Caller, call: Call, arguments: dict[str, Any], stream: bool, here: Setting
+) -> None:
     exception = TypeError if reason.by == "SDK" else caller.errors["bad request"][0]
     with pytest.raises(exception) as caught:
-        await caller.call(here.url, KEY, arguments, stream)
+        await call(here.url, KEY, arguments, stream)
     assert bool(here.fake.requests) == (reason.by == "provider")
     if reason.by != "provider":  # of whose text nothing is passed on
         assert repr(reason.field) in str(caught.value)

@@ -8,9 +8,10 @@ import pytest
 from shipway.testing.script import Usage
 from tests.integration.matrix.asks import Ask
 from tests.integration.matrix.callers import CALLERS
-from tests.integration.matrix.faults import EARLY_FAULTS, FAULTS, LATE_FAULTS
+from tests.integration.matrix.faults import EARLY_FAULTS, FAULTS, LATE_FAULTS, SYNC_FAULTS, SYNC_LATE_FAULTS
 from tests.integration.matrix.places import PLACES
 from tests.integration.matrix.running import KEY, setting
+from tests.integration.matrix.sync_callers import SYNC_CALLS
 
 pytestmark = pytest.mark.integration
 
@@ -71,3 +72,33 @@ async def test_fault_after_the_first_token(fault_name: str, caller_name: str, pl
         counted = await here.tokens()
         assert counted["input"] == said.all_input
         assert 0 < counted["output"] >= said.all_output
+
+
+SYNC_PLACES = pytest.mark.parametrize("place_name", ["openai", "anthropic", "bedrock", "gemini"])
+
+
+@SYNC_PLACES
+@pytest.mark.parametrize("fault_name", SYNC_FAULTS)
+async def test_fault_of_sync_clients(
+    fault_name: str, caller_name: str, place_name: str, stream: bool, tmp_path: Path
+) -> None:
+    fault, place, call = FAULTS[fault_name], PLACES[place_name], SYNC_CALLS[caller_name]
+    caller = CALLERS[caller_name]
+    async with setting(place, tmp_path) as here:
+        here.fake.script(fault.reply(place))
+        with pytest.raises(caller.errors[fault.kind][0]) as caught:
+            await call(here.url, KEY, {"model": "m", **caller.arguments(Ask())}, stream)
+    error: Any = caught.value
+    assert (type(error), error.status_code) == caller.errors[fault.kind]
+    assert error.request_id.startswith("req-")
+
+
+@SYNC_PLACES
+@pytest.mark.parametrize("fault_name", SYNC_LATE_FAULTS)
+async def test_late_fault_of_sync_clients(fault_name: str, caller_name: str, place_name: str, tmp_path: Path) -> None:
+    caller, call = CALLERS[caller_name], SYNC_CALLS[caller_name]
+    async with setting(PLACES[place_name], tmp_path) as here:
+        here.fake.script(LATE_FAULTS[fault_name])
+        with pytest.raises(caller.in_band) as caught:
+            await call(here.url, KEY, {"model": "m", **caller.arguments(Ask())}, True)
+    assert "What should answer this" in str(caught.value)

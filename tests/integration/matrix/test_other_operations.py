@@ -33,6 +33,18 @@ async def test_tokens_are_counted_where_the_provider_counts_them(place_name: str
     assert len(here.fake.requests) == (place_name not in CANNOT_COUNT)
 
 
+async def test_a_beta_is_told_to_its_own_provider_and_reported_where_another_answers(
+    place_name: str, tmp_path: Path
+) -> None:
+    arguments = messages_arguments(Ask())
+    async with setting(PLACES[place_name], tmp_path) as here, _anthropic(here.url) as client:
+        answer = await client.beta.messages.with_raw_response.create(model="m", betas=["some-2026-01-01"], **arguments)
+        (request,) = here.fake.requests
+    told = place_name == "anthropic"
+    assert request.headers.get("anthropic-beta") == ("some-2026-01-01" if told else None)
+    assert answer.headers.get("x-shipway-dropped") == (None if told else "anthropic-beta")
+
+
 async def test_models_are_listed_in_the_dialect_of_who_asks(tmp_path: Path) -> None:
     async with setting(PLACES["anthropic"], tmp_path) as here, _anthropic(here.url) as client:
         models = [(model.id, model.display_name, model.type) async for model in client.models.list()]

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import base64
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import msgspec
+from msgspec import Raw
 
 from shipway.gateway.dialects.events import Envelope
 from shipway.gateway.dialects.losses import Losses, StrictReader
@@ -37,10 +38,14 @@ class Request(msgspec.Struct, frozen=True):
     input_type: InputType | None = None
 
 
+Vector = Raw | list[float]
+"""The JSON text of a list of numbers, which passes as it is, or those numbers, of which many take milliseconds to read."""
+
+
 class Vectors(NamedTuple):
     """One a text, in their order. *tokens* is how many went in; None is unknown."""
 
-    values: list[list[float]]
+    values: Sequence[Vector]
     tokens: int | None
 
 
@@ -50,13 +55,13 @@ class EmbeddingsFormat:
 
     Attributes:
         write_request: A body for the named model. Raises Refused, naming the field in the caller's request.
-        read_answer: Raises ValueError for what is no answer.
+        read_answer: Its vectors as text, or else (True) as numbers. Raises ValueError for what is no answer.
         max_texts: How many it takes at once.
         tokens_field: The response header that says how many tokens went in, in lower case; b"" where the answer does.
     """
 
     write_request: Callable[[Request, str, Losses], bytes]
-    read_answer: Callable[[bytes], Vectors]
+    read_answer: Callable[[bytes, bool], Vectors]
     max_texts: int
     tokens_field: bytes = b""
 
@@ -98,16 +103,26 @@ def write_request(asked: Request, target: EmbeddingsFormat, model: str, losses: 
 
 def read_answer(body: bytes, asked: Request, target: EmbeddingsFormat) -> Vectors:
     """Raises: ValueError, also where there is not one vector a text."""
-    vectors = target.read_answer(body)
+    vectors = target.read_answer(body, asked.base64)
     if len(vectors.values) != len(asked.texts):
         raise ValueError("not as many vectors as texts")
+    if not all(isinstance(vector, list) or _has_numbers_alone(bytes(vector)) for vector in vectors.values):
+        raise ValueError("a vector of something else than numbers")
     return vectors
+
+
+def _has_numbers_alone(text: bytes) -> bool:
+    """Whether *text*, JSON that is in order, is a list of numbers: what else could be in it begins with one of `_OTHERS`."""
+    return text.startswith(b"[") and text.rfind(b"[") == 0 and not any(first in text for first in _OTHERS)
+
+
+_OTHERS = (b'"', b"{", b"n", b"t", b"f")
 
 
 def write_answer(vectors: Vectors, asked: Request, envelope: Envelope) -> bytes:
     """Without usage where that is unknown. Raises: ValueError, for a number too large for the encoding."""
     data = [
-        {"object": "embedding", "index": index, "embedding": _packed(vector) if asked.base64 else vector}
+        {"object": "embedding", "index": index, "embedding": _packed(vector) if isinstance(vector, list) else vector}
         for index, vector in enumerate(vectors.values)
     ]
     document: dict[str, object] = {"object": "list", "data": data, "model": envelope.model}
@@ -117,7 +132,7 @@ def write_answer(vectors: Vectors, asked: Request, envelope: Envelope) -> bytes:
 
 
 def _packed(vector: list[float]) -> str:
-    """Floats of four bytes, the least byte first. OpenAI's own client asks for it unless told otherwise."""
+    """As base64: floats of four bytes, the least byte first. OpenAI's own client asks for it unless told otherwise."""
     try:
         return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
     except (OverflowError, struct.error) as error:

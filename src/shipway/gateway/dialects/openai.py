@@ -49,16 +49,19 @@ class Usage(msgspec.Struct, gc=False):
 
     prompt_tokens: Count | None = None
     completion_tokens: Count | None = None
+    total_tokens: Count | None = None
     prompt_tokens_details: msgspec.Raw = ABSENT
     completion_tokens_details: msgspec.Raw = ABSENT
 
     @property
     def parts(self) -> TokenUsage | None:
-        """The tokens in classes, where there are others than two plain ones."""
+        """The tokens in classes, where there are others than two plain ones: some servers' totals lack what was thought."""
         given, made = self.prompt_tokens_details, self.completion_tokens_details
         if (given is ABSENT or _tells_nothing(given)) and (made is ABSENT or _tells_nothing(made)):
             return None
-        return classes_of(self.prompt_tokens, self.completion_tokens, decoded(given), decoded(made)).parts
+        return classes_of(
+            self.prompt_tokens, self.completion_tokens, self.total_tokens, decoded(given), decoded(made)
+        ).parts
 
 
 class _Details(msgspec.Struct, gc=False):

@@ -23,6 +23,7 @@ def read_usage(said: object) -> TokenUsage:
     return classes_of(
         counted(_first(usage, _INPUT)),
         counted(_first(usage, _OUTPUT)),
+        counted(usage.get("total_tokens")),
         _first(usage, _INPUT_DETAILS),
         _first(usage, _OUTPUT_DETAILS),
     )
@@ -45,9 +46,18 @@ def _made_usage(said: object, as_class: Callable[[int], TokenUsage]) -> TokenUsa
     return usage.updated(as_class(usage.output))
 
 
-def classes_of(prompt: int | None, completion: int | None, prompt_details: object, details: object) -> TokenUsage:
-    """The classes of totals with their details."""
+def classes_of(
+    prompt: int | None, completion: int | None, total: int | None, prompt_details: object, details: object
+) -> TokenUsage:
+    """The classes of totals with their details.
+
+    What was thought is part of what came out, but with xAI, and whoever else reports a total that it is to be added for.
+    Source: https://docs.x.ai/docs/key-information/consumption-and-rate-limits.
+    """
     given, made = members(prompt_details), members(details)
+    thought = counted(made.get("reasoning_tokens"))
+    if thought and prompt is not None and completion is not None and prompt + completion + thought == total:
+        completion += thought
     cached = members(given.get("cached_tokens_details"))
     fresh, read, written, audio, image = remainder(
         prompt,
@@ -58,7 +68,7 @@ def classes_of(prompt: int | None, completion: int | None, prompt_details: objec
     )
     output, reasoning, output_audio, output_image = remainder(
         completion,
-        counted(made.get("reasoning_tokens")),
+        thought,
         counted(made.get("audio_tokens")),
         counted(made.get("image_tokens")),
     )

@@ -37,19 +37,27 @@ _WRITTEN_STOPS: dict[StopReason, str] = {
 }
 
 
+_MOST_STEPS = 100
+"""More than one answer has, of which a report could claim any number."""
+
+
 def read_usage(said: object) -> TokenUsage:
     """The classes of a report, which may be anything. Cached tokens come on top of `input_tokens`; thoughts are part of
-    `output_tokens`."""
+    `output_tokens`; what it took to shorten the conversation is in neither."""
     usage = members(said)
     thought = counted(members(usage.get("output_tokens_details")).get("thinking_tokens"))
     output, reasoning = remainder(counted(usage.get("output_tokens")), thought)
-    return TokenUsage(
-        counted(usage.get("input_tokens")),
-        counted(usage.get("cache_read_input_tokens")),
-        counted(usage.get("cache_creation_input_tokens")),
-        output=output,
-        reasoning=reasoning,
-    )
+    given = counted(usage.get("input_tokens"))
+    read, written = counted(usage.get("cache_read_input_tokens")), counted(usage.get("cache_creation_input_tokens"))
+    steps = usage.get("iterations")
+    if isinstance(steps, list):
+        for step in map(members, steps[:_MOST_STEPS]):
+            if step.get("type") == "compaction":
+                given = plus(given, counted(step.get("input_tokens")))
+                read = plus(read, counted(step.get("cache_read_input_tokens")))
+                written = plus(written, counted(step.get("cache_creation_input_tokens")))
+                output = plus(output, counted(step.get("output_tokens")))
+    return TokenUsage(given, read, written, output=output, reasoning=reasoning)
 
 
 def written_usage(usage: TokenUsage) -> dict[str, object]:

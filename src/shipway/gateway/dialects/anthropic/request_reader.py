@@ -38,6 +38,7 @@ _NAMES = {
     "thinking_effort": "output_config.effort",
     "thinking_budget": "thinking.budget_tokens",
     "thinking_shown": "thinking.display",
+    "thinking_off": "thinking.type",
     "user": "metadata.user_id",
     "cache": "cache_control",
     "parallel_tool_calls": "tool_choice.disable_parallel_tool_use",

@@ -147,7 +147,9 @@ def _written_thinking(thinking: Thinking) -> wire.Enabled | wire.Adaptive | wire
         return wire.Disabled()
     if thinking.budget is not None and thinking.budget > 0:
         return wire.Enabled(thinking.budget, display)
-    return wire.Adaptive(display) if thinking.budget == -1 or thinking.effort is not None else None
+    # Who wants to see thoughts wants them to be had.
+    asked = thinking.budget == -1 or thinking.effort is not None or thinking.shown
+    return wire.Adaptive(display) if asked else None
 
 
 def _output_config(conversation: Conversation, losses: Losses) -> wire.OutputConfig | None:

@@ -8,7 +8,10 @@ Source: https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-ti
 
 from __future__ import annotations
 
+from typing import Any, Generic, TypeVar
+
 import msgspec
+from msgspec import Raw
 
 from shipway.gateway.dialects.dialect import document_reader
 from shipway.gateway.dialects.embeddings import EmbeddingsFormat, Request, Vectors, check_dimensions
@@ -32,17 +35,21 @@ def write_titan_request(asked: Request, model: str, losses: Losses) -> bytes:
     return _encode(body)
 
 
-class _Titan(msgspec.Struct):
-    embedding: list[float]
+V = TypeVar("V")
+
+
+class _Titan(msgspec.Struct, Generic[V]):
+    embedding: V
     inputTextTokenCount: int | None = None
 
 
-_read_titan = document_reader(_Titan)
+_read_titan_text = document_reader(_Titan[Raw])
+_read_titan_numbers = document_reader(_Titan[list[float]])
 
 
-def read_titan_answer(body: bytes) -> Vectors:
+def read_titan_answer(body: bytes, numbers: bool) -> Vectors:
     """Raises: ValueError."""
-    answer = _read_titan(body)
+    answer: _Titan[Any] = _read_titan_numbers(body) if numbers else _read_titan_text(body)
     return Vectors([answer.embedding], answer.inputTextTokenCount)
 
 
@@ -62,20 +69,22 @@ def write_cohere_request(asked: Request, model: str, losses: Losses) -> bytes:
     return _encode(body)
 
 
-class _ByType(msgspec.Struct, rename={"floats": "float"}):
-    floats: list[list[float]]
+class _ByType(msgspec.Struct, Generic[V], rename={"floats": "float"}):
+    floats: list[V]
 
 
-class _Cohere(msgspec.Struct):
-    embeddings: list[list[float]] | _ByType
+class _Cohere(msgspec.Struct, Generic[V]):
+    embeddings: list[V] | _ByType[V]
 
 
-_read_cohere = document_reader(_Cohere)
+_read_cohere_text = document_reader(_Cohere[Raw])
+_read_cohere_numbers = document_reader(_Cohere[list[float]])
 
 
-def read_cohere_answer(body: bytes) -> Vectors:
+def read_cohere_answer(body: bytes, numbers: bool) -> Vectors:
     """Raises: ValueError."""
-    found = _read_cohere(body).embeddings
+    answer: _Cohere[Any] = _read_cohere_numbers(body) if numbers else _read_cohere_text(body)
+    found = answer.embeddings
     return Vectors(found.floats if isinstance(found, _ByType) else found, None)
 
 

@@ -18,12 +18,13 @@ from shipway.gateway.dialects.conversation import (
     Part,
     Reasoning,
     Text,
+    Thinking,
     ToolCall,
     ToolChoice,
     ToolResult,
     arguments_schema,
 )
-from shipway.gateway.dialects.losses import Losses, json_object, lose_sampling
+from shipway.gateway.dialects.losses import Losses, json_object, lose_cache, lose_sampling
 from shipway.gateway.dialects.media import DOCUMENT_FORMATS
 
 _encode = msgspec.json.Encoder().encode
@@ -55,7 +56,7 @@ def _written_messages(conversation: Conversation, losses: Losses) -> list[wire.M
     """Of thoughts that are left out, and of nothing said, no message is left; roles alternate all the same."""
     messages: list[wire.Message] = []
     for turn in conversation.turns:
-        blocks = _written_blocks(turn.parts, losses)
+        blocks = _written_blocks(turn.parts, conversation, losses)
         if blocks and messages and messages[-1].role == turn.role:
             messages[-1].content.extend(blocks)
         elif blocks:
@@ -74,10 +75,10 @@ def _point(cache: str) -> wire.CachePoint:
     return wire.CachePoint("default", cache or None)
 
 
-def _written_blocks(parts: tuple[Part, ...], losses: Losses) -> list[wire.Block]:
+def _written_blocks(parts: tuple[Part, ...], conversation: Conversation, losses: Losses) -> list[wire.Block]:
     blocks: list[wire.Block] = []
     for part in parts:
-        block = _written_block(part, losses)
+        block = _written_block(part, conversation, losses)
         if block is not None:
             blocks.append(block)
         if part.cache is not None:
@@ -85,7 +86,7 @@ def _written_blocks(parts: tuple[Part, ...], losses: Losses) -> list[wire.Block]
     return blocks
 
 
-def _written_block(part: Part, losses: Losses) -> wire.Block | None:
+def _written_block(part: Part, conversation: Conversation, losses: Losses) -> wire.Block | None:
     if type(part) is Text:
         return wire.Block(part.text) if part.text else None
     if type(part) is ToolCall:
@@ -93,7 +94,7 @@ def _written_block(part: Part, losses: Losses) -> wire.Block | None:
             toolUse=wire.ToolUse(plain_id(part.id, wire.MAX_ID), part.name, json_object(part.arguments, part.at))
         )
     if type(part) is ToolResult:
-        blocks = [block for one in part.parts if (block := _written_result(one, losses)) is not None]
+        blocks = [block for one in part.parts if (block := _written_result(one, conversation, losses)) is not None]
         status: Literal["error"] | None = "error" if part.is_error else None
         return wire.Block(toolResult=wire.ToolResult(plain_id(part.call_id, wire.MAX_ID), blocks, status))
     if type(part) is Reasoning:
@@ -107,7 +108,9 @@ def _written_block(part: Part, losses: Losses) -> wire.Block | None:
     return None if document is None else wire.Block(document=document)
 
 
-def _written_result(part: Part, losses: Losses) -> wire.ResultBlock | None:
+def _written_result(part: Part, conversation: Conversation, losses: Losses) -> wire.ResultBlock | None:
+    if part.cache is not None:  # a mark stands behind the whole result
+        lose_cache(part, conversation, losses)
     if type(part) is Text:
         return wire.ResultBlock(part.text)
     if type(part) is Image and (image := _written_image(part, losses)) is not None:
@@ -195,6 +198,9 @@ def _written_choice(choice: ToolChoice | None) -> wire.Choice | None:
 
 def _output_config(conversation: Conversation, losses: Losses) -> wire.OutputConfig | None:
     effort, form = conversation.thinking.effort, conversation.format
+    if effort == "minimal":
+        losses.lose(conversation.name("thinking_effort"))
+        effort = None
     written = None
     if form is not None and form.schema is None:
         losses.lose(conversation.name("format"))
@@ -205,20 +211,33 @@ def _output_config(conversation: Conversation, losses: Losses) -> wire.OutputCon
 
 
 def _model_fields(conversation: Conversation, model: str, losses: Losses) -> wire.ModelFields | None:
-    top_k, budget = conversation.sampling.top_k, conversation.thinking.budget
-    thinking = None
+    top_k, budget, shown = conversation.sampling.top_k, conversation.thinking.budget, conversation.thinking.shown
     if "anthropic." in model:
-        if budget is not None:
-            kind: Literal["enabled", "disabled", "adaptive"] = "enabled" if budget > 0 else "adaptive"
-            thinking = wire.ModelThinking("disabled" if budget == 0 else kind, budget if budget > 0 else None)
-        elif conversation.thinking.effort is not None:
-            thinking = wire.ModelThinking("adaptive")
+        thinking = _model_thinking(conversation.thinking)
         return wire.ModelFields(top_k, thinking) if top_k is not None or thinking is not None else None
     if budget is not None and budget > 0:
         losses.lose(conversation.name("thinking_budget"))
+    if budget == 0 and "amazon." not in model:  # whose models do not think unless they are asked to
+        losses.lose(conversation.name("thinking_off"))
+    if shown is False:
+        losses.lose(conversation.name("thinking_shown"))
     if top_k is None:
         return None
     if "amazon." in model:
         return wire.ModelFields(inferenceConfig=wire.ModelInference(top_k))
     losses.lose(conversation.name("top_k"))
     return None
+
+
+def _model_thinking(thinking: Thinking) -> wire.ModelThinking | None:
+    """As Anthropic's own API has it."""
+    budget = thinking.budget
+    display: Literal["summarized", "omitted"] | None = None
+    if thinking.shown is not None:
+        display = "summarized" if thinking.shown else "omitted"
+    if budget == 0:
+        return wire.ModelThinking("disabled")
+    if budget is not None and budget > 0:
+        return wire.ModelThinking("enabled", budget, display)
+    asked = budget is not None or thinking.effort is not None or thinking.shown
+    return wire.ModelThinking("adaptive", None, display) if asked else None

@@ -173,6 +173,7 @@ class OutputConfig(Wire):
 class ModelThinking(Wire):
     type: Literal["enabled", "disabled", "adaptive"]
     budget_tokens: int | None = None
+    display: Literal["summarized", "omitted"] | None = None
 
 
 class ModelInference(Wire):

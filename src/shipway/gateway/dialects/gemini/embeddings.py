@@ -5,7 +5,10 @@ Source: https://ai.google.dev/api/embeddings. That a batch has at most 100 texts
 
 from __future__ import annotations
 
+from typing import Any, Generic, TypeVar
+
 import msgspec
+from msgspec import Raw
 
 from shipway.gateway.dialects.dialect import document_reader
 from shipway.gateway.dialects.embeddings import EmbeddingsFormat, Request, Vectors
@@ -31,25 +34,29 @@ def write_request(asked: Request, model: str, losses: Losses) -> bytes:
     return _encode({"requests": [one | {"content": {"parts": [{"text": text}]}} for text in asked.texts]})
 
 
-class _Embedding(msgspec.Struct):
-    values: list[float]
+V = TypeVar("V")
+
+
+class _Embedding(msgspec.Struct, Generic[V]):
+    values: V
 
 
 class _Usage(msgspec.Struct):
     promptTokenCount: int | None = None
 
 
-class _Batch(msgspec.Struct):
-    embeddings: list[_Embedding]
+class _Batch(msgspec.Struct, Generic[V]):
+    embeddings: list[_Embedding[V]]
     usageMetadata: _Usage | None = None
 
 
-_read_batch = document_reader(_Batch)
+_read_text = document_reader(_Batch[Raw])
+_read_numbers = document_reader(_Batch[list[float]])
 
 
-def read_answer(body: bytes) -> Vectors:
+def read_answer(body: bytes, numbers: bool) -> Vectors:
     """Older models do not say how many tokens went in. Raises: ValueError."""
-    batch = _read_batch(body)
+    batch: _Batch[Any] = _read_numbers(body) if numbers else _read_text(body)
     tokens = None if batch.usageMetadata is None else batch.usageMetadata.promptTokenCount
     return Vectors([one.values for one in batch.embeddings], tokens)
 

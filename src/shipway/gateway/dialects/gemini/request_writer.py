@@ -110,10 +110,9 @@ def _written_part(
             functionCall=wire.FunctionCall(part.name, json_object(part.arguments, part.at), part.id or None)
         )
     if type(part) is ToolResult:
-        return wire.Part(functionResponse=_written_result(part, names, losses))
+        return wire.Part(functionResponse=_written_result(part, names, conversation, losses))
     if type(part) is Image:
-        if part.detail is not None:
-            losses.lose(f"{part.at}.detail")
+        _lose_description(part, conversation, losses)
         if part.data is not None:
             return wire.Part(inlineData=wire.Blob(part.media_type or "image/png", part.data))
         return wire.Part(fileData=wire.FileData(part.url or "", part.media_type))
@@ -122,14 +121,19 @@ def _written_part(
     return _written_document(part, conversation, losses)
 
 
-def _written_document(document: Document, conversation: Conversation, losses: Losses) -> wire.Part:
-    for field, value in (
-        ("title", document.title),
-        ("context", document.context),
-        ("citations", document.cited or None),
-    ):
+def _lose_description(part: Image | Document, conversation: Conversation, losses: Losses) -> None:
+    """A blob is told by its type alone."""
+    if isinstance(part, Image):
+        described: dict[str, object] = {"detail": part.detail}
+    else:
+        described = {"title": part.title, "context": part.context, "citations": part.cited or None}
+    for field, value in described.items():
         if value is not None:
-            losses.lose(f"{document.at}.{conversation.name(field)}")
+            losses.lose(f"{part.at}.{conversation.name(field)}")
+
+
+def _written_document(document: Document, conversation: Conversation, losses: Losses) -> wire.Part:
+    _lose_description(document, conversation, losses)
     if document.text is not None:
         return wire.Part(inlineData=wire.Blob("text/plain", base64.b64encode(document.text.encode()).decode()))
     if document.data is not None:
@@ -137,13 +141,18 @@ def _written_document(document: Document, conversation: Conversation, losses: Lo
     return wire.Part(fileData=wire.FileData(document.url or "", document.media_type or "application/pdf"))
 
 
-def _written_result(result: ToolResult, names: dict[str, str], losses: Losses) -> wire.FunctionResponse:
+def _written_result(
+    result: ToolResult, names: dict[str, str], conversation: Conversation, losses: Losses
+) -> wire.FunctionResponse:
     texts: list[str] = []
     images: list[wire.ResponsePart] = []
     for part in result.parts:
+        if part.cache is not None:
+            lose_cache(part, conversation, losses)
         if type(part) is Text:
             texts.append(part.text)
         elif (type(part) is Image or type(part) is Document) and part.data is not None:
+            _lose_description(part, conversation, losses)
             images.append(wire.ResponsePart(wire.Blob(part.media_type or "application/octet-stream", part.data)))
         else:
             losses.lose(part.at)

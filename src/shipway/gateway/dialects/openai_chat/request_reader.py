@@ -56,6 +56,7 @@ _NAMES = {
     "max_tokens": "max_completion_tokens",
     "format": "response_format",
     "thinking_effort": "reasoning_effort",
+    "thinking_off": "reasoning_effort",
     "format_description": "response_format.json_schema.description",
     "title": "filename",
     "cache": "prompt_cache_breakpoint",

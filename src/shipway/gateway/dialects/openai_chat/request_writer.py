@@ -38,6 +38,8 @@ def write_request(conversation: Conversation, model: str, losses: Losses) -> byt
     thinking = conversation.thinking
     if thinking.budget not in (None, 0, -1):
         losses.lose(conversation.name("thinking_budget"))
+    if thinking.shown is not None:
+        losses.lose(conversation.name("thinking_shown"))
     messages: list[wire.System | wire.Developer | wire.User | wire.Assistant | wire.ToolMessage] = []
     if conversation.system:
         messages.append(wire.System(_text_content(conversation.system, conversation, losses)))
@@ -45,7 +47,7 @@ def write_request(conversation: Conversation, model: str, losses: Losses) -> byt
         if turn.role == "user":
             _write_user(turn, conversation, losses, messages)
         elif turn.role == "assistant":
-            message = _written_assistant(turn, losses)
+            message = _written_assistant(turn, conversation, losses)
             if message != wire.Assistant():  # of thoughts that are left out, nothing may be left
                 messages.append(message)
         else:
@@ -136,12 +138,14 @@ def _written_part(part: Part, losses: Losses) -> wire.Content | None:
     return None
 
 
-def _written_assistant(turn: Turn, losses: Losses) -> wire.Assistant:
+def _written_assistant(turn: Turn, conversation: Conversation, losses: Losses) -> wire.Assistant:
     texts: list[wire.TextPart | wire.RefusalPart] = []
     calls: list[wire.CallPart] = []
     plain: list[str] = []
     details: list[wire.ReasoningDetail] = []
     for part in turn.parts:
+        if part.cache is not None:
+            lose_cache(part, conversation, losses)
         if type(part) is Text:
             texts.append(wire.TextPart(part.text))
         elif type(part) is ToolCall:

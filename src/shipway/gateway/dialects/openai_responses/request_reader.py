@@ -36,6 +36,7 @@ _reader = StrictReader(
         "top_logprobs": frozenset((b"0",)),
         "service_tier": frozenset((b'"auto"', b'"default"')),
         "text.verbosity": frozenset((b'"medium"',)),
+        "input[].caller": frozenset((b'{"type":"direct"}',)),
     },
     aside=frozenset(("input[].content[].parsed", "input[].parsed_arguments")),
 )
@@ -46,6 +47,7 @@ _NAMES = {
     "format": "text.format",
     "thinking_effort": "reasoning.effort",
     "thinking_shown": "reasoning.summary",
+    "thinking_off": "reasoning.effort",
     "format_description": "text.format.description",
     "title": "filename",
     "cache": "prompt_cache_breakpoint",
@@ -73,14 +75,16 @@ def read_request(body: bytes, losses: Losses) -> Conversation:
         losses.lose("include")
     if sent.store:
         losses.lose("store")
+    if sent.reasoning is not None and sent.reasoning.summary == "concise":  # of how long it is nobody else is told
+        losses.lose("reasoning.summary")
     turns: list[Turn] = []
     system: list[Text] = [] if sent.instructions is None else [Text(sent.instructions)]
     if isinstance(sent.input, str):
         turns.append(Turn("user", (Text(sent.input),), "input"))
     else:
         for index, item in enumerate(sent.input):
-            _item(item, f"input[{index}]", system, turns)
-            _note_annotations(item, f"input[{index}].content", losses)
+            _item(item, f"input[{index}]", system, turns, losses)
+            _note_aside(item, f"input[{index}]", losses)
     form = None if sent.text is None else sent.text.format
     return Conversation(
         sent.model,
@@ -100,7 +104,7 @@ def read_request(body: bytes, losses: Losses) -> Conversation:
     )
 
 
-def _item(item: wire.Item, at: str, system: list[Text], turns: list[Turn]) -> None:
+def _item(item: wire.Item, at: str, system: list[Text], turns: list[Turn], losses: Losses) -> None:
     if isinstance(item, wire.Call):
         turns.append(Turn("assistant", (ToolCall(item.call_id, item.name, item.arguments, at=f"{at}.arguments"),), at))
     elif isinstance(item, wire.Output):
@@ -114,15 +118,27 @@ def _item(item: wire.Item, at: str, system: list[Text], turns: list[Turn]) -> No
         elif turns:
             turns.append(Turn("system", parts, at))
         else:
-            system.extend(part for part in parts if isinstance(part, Text))
+            for part in parts:
+                if isinstance(part, Text):
+                    system.append(part)
+                else:
+                    losses.lose(part.at)
 
 
-def _note_annotations(item: wire.Item, at: str, losses: Losses) -> None:
-    """They are about a text of an earlier answer and say nothing to a model."""
-    if isinstance(item, wire.Message) and not isinstance(item.content, str):
-        for index, part in enumerate(item.content):
-            if isinstance(part, wire.OutputText) and part.annotations:
-                losses.note(f"{at}[{index}].annotations")
+def _note_aside(item: wire.Item, at: str, losses: Losses) -> None:
+    """What an earlier answer says beside its text says something to the model that wrote it, if to anyone."""
+    if not isinstance(item, wire.Message):
+        return
+    if item.phase is not None:
+        losses.note(f"{at}.phase")
+    if isinstance(item.content, str):
+        return
+    for index, part in enumerate(item.content):
+        if isinstance(part, wire.OutputText):
+            if part.annotations:
+                losses.note(f"{at}.content[{index}].annotations")
+            if part.logprobs:
+                losses.note(f"{at}.content[{index}].logprobs")
 
 
 def _contents(content: str | list[wire.Content] | list[wire.Given], at: str) -> tuple[Part, ...]:
@@ -140,6 +156,8 @@ def _part(part: wire.Content, at: str) -> Part:
         return image_from(part.image_url, part.detail, at)
     if part.file_data is None and part.file_url is None:
         raise Refused(bad_field(f"{at}.file_data", f"The field '{at}.file_data' is missing."))
+    if part.file_data is not None and part.file_url is not None:
+        raise Refused(bad_field(f"{at}.file_url", f"The field '{at}.file_url' says the file a second time."))
     return document_from(part.file_data or part.file_url or "", part.filename, at)
 
 
