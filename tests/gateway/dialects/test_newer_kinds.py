@@ -89,6 +89,28 @@ RESPONSES: list[dict[str, Any]] = [
 ]
 
 
+SEARCH = {"type": "tool_search_call", "id": "ts_1", "call_id": None, "execution": "server", "arguments": {"query": "x"}}
+SHELL = {"type": "shell_call", "id": "sh_1", "call_id": "c", "action": {"commands": ["ls"]}, "name": None}
+OF_ANOTHER_FORM: list[dict[str, Any]] = [
+    {"type": "response.created", "response": RESPONSE | {"model": None, "output": [SEARCH], "usage": None}},
+    {"type": "response.output_item.added", "output_index": 0, "item": SEARCH},
+    {"type": "response.output_item.done", "output_index": 0, "item": SEARCH},
+    {"type": "response.output_item.added", "output_index": 1, "item": SHELL},
+    {"type": "response.shell_call_output_content.delta", "output_index": 1, "delta": {"stdout": "a\n", "stderr": ""}},
+    {"type": "response.function_call_arguments.delta", "output_index": 1, "delta": "{}"},
+    {"type": "response.completed", "response": RESPONSE | {"status": "completed", "output": [SEARCH, SHELL]}},
+]
+CLAUDE_OF_ANOTHER_FORM: list[dict[str, Any]] = [
+    {"type": "message_start", "message": MESSAGE | {"model": None}},
+    {"type": "content_block_start", "index": 0, "content_block": {"type": "new_block", "data": {"a": 1}, "name": None}},
+    {"type": "content_block_delta", "index": 0, "delta": {"type": "input_json_delta", "partial_json": "{}"}},
+    {"type": "content_block_start", "index": 1, "content_block": {"type": "text", "text": None}},
+    {"type": "content_block_delta", "index": 1, "delta": {"type": "text_delta", "text": "Hi", "citation": "a"}},
+    {"type": "message_delta", "delta": {"stop_reason": ["end_turn"]}, "usage": {"output_tokens": 3}},
+    {"type": "message_stop"},
+]
+
+
 def stream_of(events: list[dict[str, Any]]) -> bytes:
     return b"".join([f"event: {one['type']}\ndata: {json.dumps(one)}\n\n".encode() for one in events])
 
@@ -99,6 +121,8 @@ def stream_of(events: list[dict[str, Any]]) -> bytes:
         ("anthropic", CLAUDE + last("end_turn")),
         ("anthropic", CLAUDE + last("a_new_reason")),
         ("openai_responses", RESPONSES),
+        ("openai_responses", OF_ANOTHER_FORM),
+        ("anthropic", CLAUDE_OF_ANOTHER_FORM),
     ],
 )
 def test_a_stream_with_kinds_that_nobody_knows_passes_untouched_and_is_counted(
@@ -110,6 +134,24 @@ def test_a_stream_with_kinds_that_nobody_knows_passes_untouched_and_is_counted(
         passed = b"".join([stream.pass_on(piece) for piece in pieces])
         assert (passed, stream.finish(), stream.failed) == (sent, b"", "")
         assert stream.usage == TokenUsage(5, output=3)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "name", "error"),
+    [
+        ("anthropic", "error", {"type": "error", "error": {"type": ["overloaded_error"], "message": "canary"}}),
+        ("anthropic", "error", {"type": "ping", "index": None, "message": "canary"}),
+        ("anthropic", "x", {"type": "x", "index": None, "error": "canary"}),
+        ("anthropic", "error", {"index": 0, "error": "canary"}),
+        ("openai_responses", "error", {"type": "error", "delta": 1, "message": "canary"}),
+        ("openai_responses", "response.failed", {"type": "response.failed", "response": {"error": "canary"}}),
+        ("openai_responses", "", {"type": "response.x", "delta": 1, "error": {"message": "canary"}}),
+    ],
+)
+def test_an_error_never_passes_whatever_its_form(dialect: str, name: str, error: dict[str, Any]) -> None:
+    stream = PassedStream(open_dialect(dialect))
+    assert stream.pass_on(f"event: {name}\ndata: {json.dumps(error)}\n\n".encode()) == b""
+    assert (stream.finish(), stream.over, stream.done) == (None, True, False)
 
 
 def test_what_is_not_known_is_not_translated() -> None:

@@ -73,6 +73,32 @@ class NewerKind(ValueError):
         self.events = events
 
 
+class Outline(msgspec.Struct, gc=False):
+    """What is left of a known kind of event that has another form than it had."""
+
+    type: str
+    index: Any = None
+    message: Any = None
+    usage: Any = None
+    code: Any = None
+    error: Any = None
+
+
+_read_outline = document_reader(Outline)
+
+
+def outline_of(name: str, event: bytes) -> Outline:
+    """For an event that its parser cannot read: it may pass to who knows the dialect better, unless it could be an error.
+
+    Raises:
+        ValueError: it is no object with a type.
+    """
+    outline = _read_outline(event)
+    if name == "error" or outline.error is not None:
+        outline.type = "error"
+    return outline
+
+
 class StreamParser(Protocol):
     """Reads one stream of an upstream, message by message."""
 

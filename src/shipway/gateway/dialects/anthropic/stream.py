@@ -19,7 +19,7 @@ from shipway.gateway.dialects.anthropic.answer import (
 )
 from shipway.gateway.dialects.anthropic.wire import FAMILY
 from shipway.gateway.dialects.calls_in_turn import CallsInTurn
-from shipway.gateway.dialects.dialect import NewerKind, document_reader
+from shipway.gateway.dialects.dialect import NewerKind, Outline, document_reader, outline_of
 from shipway.gateway.dialects.errors import one_word
 from shipway.gateway.dialects.events import (
     CONTENT,
@@ -41,7 +41,7 @@ from shipway.gateway.dialects.events import (
     UsageKnown,
 )
 from shipway.gateway.dialects.signatures import opened_from, sealed_for
-from shipway.gateway.dialects.usage import NOTHING, repeated
+from shipway.gateway.dialects.usage import NOTHING, members, repeated
 
 
 class _Read(msgspec.Struct, gc=False):
@@ -99,7 +99,10 @@ class Parser:
         self._usage: Mapping[str, object] = {}
 
     def read(self, name: str, data: bytes) -> list[Event]:
-        event = _read(data)
+        try:
+            event = _read(data)
+        except ValueError:
+            return self._of_another_form(outline_of(name, data))
         kind = event.type
         if kind == "content_block_delta":
             if event.index in self._unknown:
@@ -122,6 +125,20 @@ class Parser:
 
     def end(self) -> list[Event]:
         return []
+
+    def _of_another_form(self, event: Outline) -> list[Event]:
+        """An event in which something is not of the type that it had. Raises: NewerKind, unless it says that the stream failed."""
+        if event.type == "error":
+            kind = members(event.error).get("type")
+            return [Failed(one_word(kind if isinstance(kind, str) else None, "api_error"))]
+        events: list[Event] = []
+        if event.type == "content_block_start" and isinstance(event.index, int):
+            self._unknown.add(event.index)
+        elif event.type == "message_start":
+            events = self._known(members(event.message).get("usage"))
+        elif event.type == "message_delta":
+            events = [Stopped("end"), *self._known(event.usage)]
+        raise NewerKind("an event of another form", events)
 
     def _message_delta(self, event: _Said) -> list[Event]:
         delta, known = event.delta, self._known(event.usage)
@@ -146,7 +163,7 @@ class Parser:
             return [TextDelta(delta.text)]
         if kind == "input_json_delta":
             if self._call is None:
-                raise ValueError("arguments of no call")
+                raise NewerKind("arguments of no call")
             if not delta.partial_json:
                 return []
             self._called_with_nothing = False
