@@ -79,3 +79,9 @@ def test_missing_done_is_added_once() -> None:
     assert read([TOKEN, END])[2] == DONE
     assert read([TOKEN, END, DONE])[2] == b""
     assert read([TOKEN])[2] is None
+
+
+def test_what_only_begins_an_event_when_the_stream_ends_is_not_made_one() -> None:
+    for begun in (b"data", b"data:", b"data: "):
+        passed, failed, rest, _, _ = read([TOKEN + END + begun])
+        assert (passed, failed, rest) == (TOKEN + END, "", DONE)
