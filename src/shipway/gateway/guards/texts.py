@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import re
-from base64 import b64decode
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -28,7 +27,8 @@ from shipway.gateway.dialects.dialect import Dialect
 from shipway.gateway.dialects.forms import FormRequest
 from shipway.gateway.dialects.losses import Losses
 from shipway.gateway.guards.check import Piece, Role
-from shipway.gateway.guards.unread import unread_strings
+from shipway.gateway.guards.file_texts import written_text
+from shipway.gateway.guards.unread import REQUEST, unread_strings
 from shipway.gateway.refusals import Refused, bad_field
 
 _decode = msgspec.json.Decoder().decode
@@ -51,8 +51,22 @@ def conversation_pieces(dialect: Dialect, body: bytes) -> tuple[Piece, ...]:
     document = document_of(body)
     losses = Losses(_Everything())
     conversation = dialect.read_request(body, losses)
-    unknown = [Piece("user", "field", _as_json(_at(document, path)), path) for path in dict.fromkeys(losses.dropped)]
-    return (*_conversation(conversation), *unknown)
+    pieces = tuple(_conversation(conversation))
+    fields = {path: _at(document, path) for path in dict.fromkeys(losses.dropped)}
+    unknown = [Piece("user", "field", _as_json(value), path) for path, value in fields.items()]
+    read = {text for piece in pieces for text in (piece.text, piece.name)}
+    read |= {text for value in fields.values() for _, text in _strings(value, "")} | _told_together(conversation)
+    beside = [Piece("user", "field", text, path) for path, text in unread_strings(document, read, REQUEST)]
+    return (*pieces, *unknown, *beside)
+
+
+def _told_together(conversation: Conversation) -> set[str]:
+    """What is in a piece with something else, or written in another way."""
+    form = conversation.format
+    told = {text for tool in conversation.tools for text in (tool.name, tool.description) if text}
+    told |= {text for text in (form.name, form.description) if text} if form is not None else set()
+    calls = [part for turn in conversation.turns for part in turn.parts if isinstance(part, ToolCall)]
+    return told | {call.arguments for call in calls}
 
 
 def document_pieces(body: bytes) -> tuple[Piece, ...]:
@@ -135,7 +149,7 @@ def _part(part: Part, role: Role, names: dict[str, str]) -> Iterable[Piece]:
         case Reasoning():
             return (Piece(role, "reasoning", part.text),) if part.text else ()
         case Document():
-            said = [said for said in (part.title, part.context, part.text, _written_text(part)) if said]
+            said = [said for said in (part.title, part.context, part.text, written_text(part)) if said]
             texts = [Piece(role, "text", text) for text in said]
             return (
                 [*texts, Piece(role, "attachment", part.url or part.media_type or "")] if part.text is None else texts
@@ -151,16 +165,6 @@ def _tool_result(result: ToolResult, names: dict[str, str]) -> Iterator[Piece]:
     for part in result.parts:
         for piece in _part(part, "tool", names):
             yield Piece("tool", "tool_result" if piece.kind == "text" else piece.kind, piece.text, name)
-
-
-def _written_text(document: Document) -> str:
-    """What a file of text says; "" for other files."""
-    if document.data is None or not (document.media_type or "").startswith("text/"):
-        return ""
-    try:
-        return b64decode(document.data).decode()
-    except ValueError:
-        return ""
 
 
 def _arguments(call: ToolCall) -> str:
