@@ -16,6 +16,7 @@ from shipway.gateway.dialects.conversation import Conversation
 from shipway.gateway.dialects.events import Answer, Envelope, Event
 from shipway.gateway.dialects.losses import Losses
 from shipway.gateway.dialects.sse import EventSplitter, Message
+from shipway.gateway.dialects.surrogates import without_halves
 from shipway.gateway.dialects.usage import NOTHING, TokenUsage
 from shipway.gateway.refusals import Refusal
 
@@ -30,6 +31,9 @@ def document_reader(wire: type[T]) -> Callable[[bytes], T]:
         try:
             return decode(document)
         except (msgspec.DecodeError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
+            whole = without_halves(document)
+            if whole != document:
+                return read(whole)
             raise ValueError("not a document of this dialect") from error
 
     return read

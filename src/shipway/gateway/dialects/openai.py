@@ -16,6 +16,7 @@ import msgspec
 from shipway.gateway.affinity import SEARCHED_BYTES, affinity_key
 from shipway.gateway.dialects.errors import CONTEXT_LENGTH, TOO_LONG
 from shipway.gateway.dialects.openai_usage import classes_of, read_image_usage, read_usage
+from shipway.gateway.dialects.surrogates import without_halves
 from shipway.gateway.dialects.usage import MOST_TOKENS, TokenUsage, members
 from shipway.gateway.refusals import JSON_FIELD, Refusal, Refused, bad_field, extra_fields
 
@@ -208,6 +209,9 @@ def answer_usage(body: bytes, embeddings: bool = False) -> Usage | TokenUsage | 
             answer = odd = _decode_odd_answer(body)
             usage = read_usage(decoded(odd.usage))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        whole_characters = without_halves(body)
+        if whole_characters != body:
+            return answer_usage(whole_characters, embeddings)
         raise ValueError("not an answer of this dialect") from error
     if answer.error is not ABSENT and bytes(answer.error) != b"null":
         raise ValueError("an error with a good status")
@@ -223,7 +227,7 @@ def any_usage(body: bytes, saying: str = "", read: Callable[[object], TokenUsage
         ValueError: it is no JSON object, an error, or lacks that field.
     """
     try:
-        fields = _decode_fields(body)
+        fields = _decode_fields(without_halves(body))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError("not an answer of this dialect") from error
     if bytes(fields.get("error", b"null")) != b"null" or (saying and saying not in fields):

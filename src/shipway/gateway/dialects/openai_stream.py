@@ -14,6 +14,7 @@ import msgspec
 from shipway.gateway.dialects.openai import ABSENT, Usage, decoded, in_band_kind
 from shipway.gateway.dialects.openai_usage import read_usage
 from shipway.gateway.dialects.repeated_event import MAX_UNLIKE, RepeatedEvent
+from shipway.gateway.dialects.surrogates import without_halves
 from shipway.gateway.dialects.usage import TokenUsage
 
 MAX_EVENT_BYTES = 16 * 1024 * 1024
@@ -214,8 +215,7 @@ class StreamReader:
                 UnicodeDecodeError,
                 RecursionError,
             ):  # behind what is odd, it is no JSON either
-                self._fail("garbage")
-                return False
+                return self._note_halves(payload)
             if not payload.startswith(b"{"):
                 self._fail("garbage")
                 return False
@@ -226,8 +226,7 @@ class StreamReader:
             if isinstance(said := decoded(odd.usage), dict):
                 self.usage = read_usage(said)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            self._fail("garbage")
-            return False
+            return self._note_halves(payload)
         if event.object == "error" or (event.error is not ABSENT and bytes(event.error) not in _NO_ERROR):
             self.error_kind = in_band_kind(payload)
             self._fail("error")
@@ -244,6 +243,14 @@ class StreamReader:
                 self.begun = True
                 self.pieces += 1
         return plain
+
+    def _note_halves(self, payload: bytes) -> bool:
+        """Read what could not be read again, if that was for halves of characters: the client can put them together."""
+        whole = without_halves(payload)
+        if whole != payload:
+            return self._note_document(whole)
+        self._fail("garbage")
+        return False
 
 
 def _odd_event(payload: bytes) -> _OddEvent | None:

@@ -26,6 +26,7 @@ from shipway.gateway.dialects.conversation import (
 from shipway.gateway.dialects.dialect import Dialect
 from shipway.gateway.dialects.forms import FormRequest
 from shipway.gateway.dialects.losses import Losses
+from shipway.gateway.dialects.surrogates import without_halves
 from shipway.gateway.guards.check import Piece, Role
 from shipway.gateway.guards.file_texts import written_text
 from shipway.gateway.guards.unread import REQUEST, unread_strings
@@ -97,7 +98,7 @@ def answer_pieces(dialect: Dialect, body: bytes) -> tuple[Piece, ...]:
             source = " ".join(text for text in (part.title, part.url, part.quote) if text)
             pieces.append(Piece("assistant", "citation", source))
     read |= {text for piece in pieces for text in (piece.text, piece.name)}
-    unread = [Piece("assistant", "field", text, path) for path, text in unread_strings(_decode(body), read)]
+    unread = [Piece("assistant", "field", text, path) for path, text in unread_strings(_decode(without_halves(body)), read)]
     return (*pieces, *unread)
 
 
