@@ -183,3 +183,33 @@ def test_guards_are_shown_what_no_parser_knows() -> None:
     texts = StreamTexts(open_dialect("anthropic"))
     said = [text for _, _, text in texts.read(stream_of(CLAUDE + last("end_turn")))]
     assert {'{"query": "Köln"}', "https://a.example", "A", "Hi", "x"} <= set(said)
+
+
+FETCHED = {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "words of a page"}}
+PAGE = {"type": "web_fetch_result", "url": "https://a.example", "content": FETCHED}
+
+
+def test_guards_are_shown_text_where_others_have_what_is_sealed() -> None:
+    block = {"type": "web_fetch_tool_result", "tool_use_id": "s", "content": PAGE, "signature": "RXFR/QkNnSVlB+g=="}
+    said = StreamTexts(open_dialect("anthropic")).read(
+        stream_of([{"type": "content_block_start", "index": 0, "content_block": block}])
+    )
+    assert "words of a page" in [text for _, _, text in said]
+    assert "RXFR/QkNnSVlB+g==" not in [text for _, _, text in said]
+
+
+START = {"type": "tool_use", "id": "t", "name": "f"}
+AT_ONCE = {"type": "content_block_start", "index": 0, "content_block": START | {"input": {"a": 1.0, "b": "é"}}}
+AGAIN = {"type": "content_block_delta", "index": 0, "delta": {"type": "input_json_delta", "partial_json": '{"a": 1.0}'}}
+
+
+@pytest.mark.parametrize("deltas", [[], [AGAIN]])
+def test_arguments_that_are_said_when_a_call_begins_are_its_arguments(deltas: list[dict[str, Any]]) -> None:
+    sent = stream_of([{"type": "message_start", "message": MESSAGE}, AT_ONCE, *deltas])
+    sent += stream_of([{"type": "content_block_stop", "index": 0}, *last("tool_use")])
+    stream = TranslatedStream(open_dialect("anthropic"), open_dialect("openai_responses"), Envelope("1", "m", 1))
+    written = stream.pass_on(sent)
+    assert stream.done
+    assert written.count(b'"arguments":"{\\"a\\": 1.0, \\"b\\": \\"\\\\u00e9\\"}"') == 3
+    said = StreamTexts(open_dialect("anthropic")).read(stream_of([AT_ONCE]))
+    assert said == [(("tool_call", 0), "f", ""), (("tool_call", 0), "", '{"a": 1.0, "b": "\\u00e9"}')]

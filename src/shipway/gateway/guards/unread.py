@@ -7,6 +7,7 @@ model or the client unseen.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container, Iterator
 from typing import Any
 
@@ -16,8 +17,7 @@ ANSWER = frozenset(
         "id", "object", "model", "type", "role", "system_fingerprint", "service_tier", "finish_reason", "stop_reason",
         "stop_sequence", "status", "call_id", "item_id", "response_id", "container", "phase", "created_at",
         "provider", "native_finish_reason",
-        # opaque to everyone but the provider
-        "obfuscation", "signature", "encrypted_content", "data", "images", "logprobs", "usage",
+        "images", "logprobs", "usage",
         # said back to the client that sent them
         "instructions", "tools", "tool_choice", "metadata", "prompt", "previous_response_id", "prompt_cache_key",
         "reasoning_effort", "safety_identifier", "truncation", "user",
@@ -38,6 +38,10 @@ REQUEST = frozenset(
 )  # fmt: skip
 """Keys that the readers of requests know, below which nothing is said to a model that they do not read."""
 
+_OPAQUE = frozenset(("obfuscation", "signature", "encrypted_content", "data"))
+_SEALED = re.compile(r"[A-Za-z0-9+/=_:.-]*")
+"""What is opaque to everyone but the provider; the same keys may hold text, such as that of a page that was fetched."""
+
 
 def unread_strings(
     document: Any, read: Container[str], no_text: Container[str] = ANSWER, path: str = ""
@@ -51,6 +55,8 @@ def unread_strings(
             yield from unread_strings(item, read, no_text, f"{path}[{index}]")
     elif isinstance(document, dict):
         for key, item in document.items():
+            if key in no_text or (key in _OPAQUE and isinstance(item, str) and _SEALED.fullmatch(item)):
+                continue
             # The arguments of a tool call as an object, which readers read as text.
-            if key not in no_text and not (key == "input" and isinstance(item, dict)):
+            if not (key == "input" and isinstance(item, dict)):
                 yield from unread_strings(item, read, no_text, f"{path}.{key}" if path else key)

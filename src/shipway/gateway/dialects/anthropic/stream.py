@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+from msgspec import Raw
 
 from shipway.gateway.dialects.anthropic.answer import (
     CitationRead,
@@ -61,6 +63,8 @@ class _Block(_Read):
     data: str = ""
     id: str = ""
     name: str = ""
+    input: Raw = Raw(b"{}")
+    signature: str = ""
 
 
 class _Delta(_Read):
@@ -85,6 +89,7 @@ class _Said(_Read):
 
 
 _read = document_reader(_Said)
+_NO_ARGUMENTS = re.compile(rb"\s*(?:\{\s*\}|null|\"\")?\s*")
 
 
 class Parser:
@@ -95,6 +100,7 @@ class Parser:
         self._unknown: set[int] = set()
         self._call: int | None = None
         self._called_with_nothing = False
+        self._called_at_once = False
         self._signature = ""
         self._usage: Mapping[str, object] = {}
 
@@ -164,7 +170,7 @@ class Parser:
         if kind == "input_json_delta":
             if self._call is None:
                 raise NewerKind("arguments of no call")
-            if not delta.partial_json:
+            if not delta.partial_json or self._called_at_once:
                 return []
             self._called_with_nothing = False
             return [ToolArguments(self._call, delta.partial_json)]
@@ -185,9 +191,13 @@ class Parser:
         if block.type == "tool_use":
             self._call = self._calls
             self._calls += 1
-            self._called_with_nothing = True
-            return [ToolCallStarted(self._call, block.id, block.name)]
+            # Anthropic begins with an empty object; servers that imitate it may say all of it here.
+            at_once = _NO_ARGUMENTS.fullmatch(block.input) is None
+            self._called_with_nothing, self._called_at_once = not at_once, at_once
+            begun = ToolCallStarted(self._call, block.id, block.name)
+            return [begun, ToolArguments(self._call, bytes(block.input).decode())] if at_once else [begun]
         if block.type == "thinking":
+            self._signature = block.signature
             return [ReasoningDelta(block.thinking)] if block.thinking else []
         if block.type == "redacted_thinking":
             data, origin = opened_from(FAMILY, block.data)
