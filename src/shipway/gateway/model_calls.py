@@ -121,6 +121,7 @@ class ModelCalls:
                     continue
                 if last is not None:
                     self._telemetry.retry(last.reason)
+                    call.forget_attempt()
                 try:
                     await self._try(call, request, candidate, delivery, heart)
                     return

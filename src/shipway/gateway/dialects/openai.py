@@ -59,7 +59,13 @@ class Usage(msgspec.Struct, gc=False):
         given, made = self.prompt_tokens_details, self.completion_tokens_details
         if (given is ABSENT or _tells_nothing(given)) and (made is ABSENT or _tells_nothing(made)):
             return None
-        return classes_of(self.prompt_tokens, self.completion_tokens, decoded(given), decoded(made)).parts
+        return self.classes.parts
+
+    @property
+    def classes(self) -> TokenUsage:
+        """The tokens in classes."""
+        given, made = decoded(self.prompt_tokens_details), decoded(self.completion_tokens_details)
+        return classes_of(self.prompt_tokens, self.completion_tokens, given, made)
 
 
 class _Details(msgspec.Struct, gc=False):

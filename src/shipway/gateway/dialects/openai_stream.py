@@ -206,7 +206,7 @@ class StreamReader:
         try:
             event = _decode_flowing(payload) if self.begun else _decode_event(payload)
             if event.usage is not None:
-                self.usage = event.usage
+                self.usage = event.usage if self.usage is None else _updated(self.usage, event.usage)
         except msgspec.ValidationError:
             try:
                 odd = _odd_event(payload)
@@ -224,7 +224,7 @@ class StreamReader:
                 return False
             event = odd
             if isinstance(said := decoded(odd.usage), dict):
-                self.usage = read_usage(said)
+                self.usage = _updated(self.usage, read_usage(said))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return self._note_halves(payload)
         if event.object == "error" or (event.error is not ABSENT and bytes(event.error) not in _NO_ERROR):
@@ -251,6 +251,12 @@ class StreamReader:
             return self._note_document(whole)
         self._fail("garbage")
         return False
+
+
+def _updated(earlier: Usage | TokenUsage | None, later: Usage | TokenUsage) -> Usage | TokenUsage:
+    """*later*, and what it does not know from *earlier*: some report what went in and what came out apart."""
+    whole = later.prompt_tokens is not None and later.completion_tokens is not None
+    return later if earlier is None or whole else earlier.classes.updated(later.classes)
 
 
 def _odd_event(payload: bytes) -> _OddEvent | None:

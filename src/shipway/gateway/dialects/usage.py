@@ -50,6 +50,11 @@ class TokenUsage(msgspec.Struct, frozen=True, gc=False):
         return self if told else None
 
     @property
+    def classes(self) -> TokenUsage:
+        """Itself: the tokens in classes."""
+        return self
+
+    @property
     def prompt_tokens(self) -> int | None:
         """All that went in."""
         return _sum(self.input, self.cached_read, self.cached_write, self.input_audio, self.input_image)
