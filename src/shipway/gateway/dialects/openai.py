@@ -267,7 +267,10 @@ class _ErrorBody(msgspec.Struct, gc=False):
 
 
 _decode_error = msgspec.json.Decoder(_ErrorBody).decode
-_IDENTIFIER = re.compile(r"[A-Za-z0-9_.\[\]-]{1,64}")
+_WORD = re.compile(r"[A-Za-z0-9_]+")
+_PLACE = re.compile(r"[A-Za-z0-9_]+(?:\.[A-Za-z0-9_]+|\.?\[\d+\])*")
+"""The names of errors and of fields. Without hyphens, so that no key of a provider's is one."""
+_MAX_NAME = 64
 
 
 def refused_by_model(status: int, body: bytes) -> Refusal:
@@ -276,15 +279,15 @@ def refused_by_model(status: int, body: bytes) -> Refusal:
         detail = _decode_error(body).error or _ErrorDetail()
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         detail = _ErrorDetail()
-    code = _identifier(detail.code) or "refused_by_model"
-    param = _identifier(detail.param)
+    code = _matching(_WORD, detail.code) or "refused_by_model"
+    param = _matching(_PLACE, detail.param)
     place = f" The field at fault is {param!r}." if param else ""
     text = TOO_LONG if code == CONTEXT_LENGTH else f"The model does not take this request ({code}).{place}"
     return Refusal(
         HTTPStatus(status) if status in _KNOWN_STATUSES else HTTPStatus.BAD_REQUEST,
         code,
         text,
-        kind=_identifier(detail.type) or "invalid_request_error",
+        kind=_matching(_WORD, detail.type) or "invalid_request_error",
         param=param,
     )
 
@@ -326,6 +329,6 @@ _UNAVAILABLE = ("serviceunavailable", "slowdown", "unavailable")
 _KNOWN_STATUSES = frozenset(HTTPStatus)
 
 
-def _identifier(value: str | int | None) -> str | None:
-    text = None if value is None else str(value)
-    return text if text is not None and _IDENTIFIER.fullmatch(text) else None
+def _matching(form: re.Pattern[str], value: str | int | None) -> str | None:
+    text = "" if value is None else str(value)
+    return text if len(text) <= _MAX_NAME and form.fullmatch(text) else None
