@@ -97,9 +97,9 @@ def write_request(asked: Request, target: EmbeddingsFormat, model: str, losses: 
 
 
 def read_answer(body: bytes, asked: Request, target: EmbeddingsFormat) -> Vectors:
-    """Raises: ValueError, also where there is not one vector a text."""
+    """Raises: ValueError, also where there is not one vector a text, or one without numbers."""
     vectors = target.read_answer(body)
-    if len(vectors.values) != len(asked.texts):
+    if len(vectors.values) != len(asked.texts) or not all(vectors.values):
         raise ValueError("not as many vectors as texts")
     return vectors
 

@@ -138,7 +138,7 @@ class StreamReader:
         A `[DONE]` that is missing after the last finish reason is added, since some clients wait for it.
         """
         rest = b""
-        if self._held.strip() not in _BEGUN:
+        if self._held.strip() not in BEGUN:
             rest = self.pass_on(b"\n\n")
             if self.failed == "garbage":  # it ended in the middle of an event
                 self._fail("cut")
@@ -267,7 +267,7 @@ def _odd_event(payload: bytes) -> _OddEvent | None:
         return None
 
 
-_BEGUN = frozenset((b"", b"data", b"data:"))
+BEGUN = frozenset((b"", b"data", b"data:"))
 """What an event begins with. To end it there would make an event without data, which clients cannot read."""
 _BOM = b"\xef\xbb\xbf"
 _EVENT_END = re.compile(rb"((?:\r\n|\n|\r(?!\n)){2})")

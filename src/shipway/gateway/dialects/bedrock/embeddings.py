@@ -8,11 +8,14 @@ Source: https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-ti
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from shipway.gateway.dialects.dialect import document_reader
 from shipway.gateway.dialects.embeddings import EmbeddingsFormat, Request, Vectors, check_dimensions
 from shipway.gateway.dialects.losses import Losses
+from shipway.gateway.dialects.usage import counted
 
 _encode = msgspec.json.Encoder().encode
 
@@ -34,7 +37,7 @@ def write_titan_request(asked: Request, model: str, losses: Losses) -> bytes:
 
 class _Titan(msgspec.Struct):
     embedding: list[float]
-    inputTextTokenCount: int | None = None
+    inputTextTokenCount: Any = None
 
 
 _read_titan = document_reader(_Titan)
@@ -43,7 +46,7 @@ _read_titan = document_reader(_Titan)
 def read_titan_answer(body: bytes) -> Vectors:
     """Raises: ValueError."""
     answer = _read_titan(body)
-    return Vectors([answer.embedding], answer.inputTextTokenCount)
+    return Vectors([answer.embedding], counted(answer.inputTextTokenCount))
 
 
 def write_cohere_request(asked: Request, model: str, losses: Losses) -> bytes:

@@ -5,11 +5,14 @@ Source: https://ai.google.dev/api/embeddings. That a batch has at most 100 texts
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from shipway.gateway.dialects.dialect import document_reader
 from shipway.gateway.dialects.embeddings import EmbeddingsFormat, Request, Vectors
 from shipway.gateway.dialects.losses import Losses
+from shipway.gateway.dialects.usage import counted, members
 
 _encode = msgspec.json.Encoder().encode
 
@@ -35,13 +38,9 @@ class _Embedding(msgspec.Struct):
     values: list[float]
 
 
-class _Usage(msgspec.Struct):
-    promptTokenCount: int | None = None
-
-
 class _Batch(msgspec.Struct):
     embeddings: list[_Embedding]
-    usageMetadata: _Usage | None = None
+    usageMetadata: Any = None
 
 
 _read_batch = document_reader(_Batch)
@@ -50,8 +49,8 @@ _read_batch = document_reader(_Batch)
 def read_answer(body: bytes) -> Vectors:
     """Older models do not say how many tokens went in. Raises: ValueError."""
     batch = _read_batch(body)
-    tokens = None if batch.usageMetadata is None else batch.usageMetadata.promptTokenCount
-    return Vectors([one.values for one in batch.embeddings], tokens)
+    tokens = members(batch.usageMetadata).get("promptTokenCount")
+    return Vectors([one.values for one in batch.embeddings], counted(tokens))
 
 
 BATCH = EmbeddingsFormat(write_request, read_answer, max_texts=100)
