@@ -76,12 +76,12 @@ class _Function(_Read):
 
 class _Call(_Read):
     function: _Function
-    id: str = ""
+    id: str | None = None
 
 
 class UrlCitation(_Read):
     url: str = ""
-    title: str = ""
+    title: str | None = None
     start_index: int = 0
     end_index: int = 0
 
@@ -116,8 +116,8 @@ class _Choice(_Read):
 
 class _Completion(_Read):
     choices: list[_Choice]
-    id: str = ""
-    model: str = ""
+    id: str | None = None
+    model: str | None = None
     usage: Any = None
 
 
@@ -178,11 +178,11 @@ def read_answer(body: bytes) -> Answer:
     parts.extend(cited for one in message.annotations or () if (cited := read_citation(one)) is not None)
     parts.extend(image_from(image.image_url.url) for image in message.images or ())
     parts.extend(
-        ToolCall(call.id, call.function.name, call.function.arguments or "{}") for call in message.tool_calls or ()
+        ToolCall(call.id or "", call.function.name, call.function.arguments or "{}") for call in message.tool_calls or ()
     )
     usage = NOTHING if completion.usage is None else read_usage(completion.usage)
     stop = "refusal" if message.refusal else read_stop(choice.finish_reason, bool(message.tool_calls))
-    return Answer(tuple(parts), stop, None, usage, completion.id, completion.model)
+    return Answer(tuple(parts), stop, None, usage, completion.id or "", completion.model or "")
 
 
 def write_answer(answer: Answer, envelope: Envelope) -> bytes:

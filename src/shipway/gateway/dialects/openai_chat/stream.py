@@ -74,14 +74,14 @@ class _Delta(_Read):
 class _Choice(_Read):
     delta: _Delta | None = None
     finish_reason: str | None = None
-    index: int = 0
+    index: int | None = 0
 
 
 class _Chunk(_Read):
     choices: list[_Choice] | None = None
     usage: Any = None
-    id: str = ""
-    model: str = ""
+    id: str | None = None
+    model: str | None = None
     object: str | None = None
     error: Raw = Raw(b"null")
 
@@ -110,7 +110,7 @@ class Parser:
         events: list[Event] = []
         if not self._started:
             self._started = True
-            events.append(Started(chunk.id, chunk.model))
+            events.append(Started(chunk.id or "", chunk.model or ""))
         for choice in chunk.choices or ():
             if choice.index:
                 raise ValueError("a second choice")

@@ -37,7 +37,7 @@ def written_usage(usage: TokenUsage) -> dict[str, object] | None:
 class AnnotationRead(_Read):
     type: str
     url: str = ""
-    title: str = ""
+    title: str | None = None
     start_index: int = 0
     end_index: int = 0
 
