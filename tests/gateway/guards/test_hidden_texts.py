@@ -96,6 +96,25 @@ def test_a_file_of_something_else_is_only_named(held: bytes) -> None:
     assert shown("openai_chat", asked([file])) == [Piece("user", "attachment", "application/pdf")]
 
 
+SERVER_TOOLS: list[dict[str, Any]] = [
+    {"type": "web_search_20250305", "name": "web_search", "max_uses": 3, "allowed_domains": ["a.example"]},
+    {"name": "f", "input_schema": {"type": "object"}, "description": "own"},
+    {"max_uses": 1, "type": "web_fetch_20250910", "name": "web_fetch"},
+]
+
+
+def test_tools_that_a_provider_runs_itself_are_shown_and_keep_no_request_from_being_read() -> None:
+    pieces = shown("anthropic", asked("x") | {"tools": SERVER_TOOLS})
+    assert [(piece.kind, piece.name) for piece in pieces] == [
+        ("tool", "f"),
+        ("text", ""),
+        ("field", "tools[0].web_search_20250305"),
+        ("field", "tools[2].max_uses"),
+        ("field", "tools[2].web_fetch_20250910"),
+    ]
+    assert json.loads(pieces[2].text) == SERVER_TOOLS[0]
+
+
 THOUGHTS: list[dict[str, Any]] = [
     {"reasoning_content": "HIDDEN", "reasoning_details": [{"type": "reasoning.text", "text": "a"}]},
     {"reasoning_details": [{"type": "reasoning.text", "text": "a", "summary": "HIDDEN"}]},
