@@ -51,3 +51,18 @@ def test_calls_and_their_results_keep_together(name: str, pattern: str, call_id:
     assert ids[0] == ids[1]
     assert re.fullmatch(pattern, ids[0])
     assert ids[0] == call_id or not re.fullmatch(pattern, call_id)
+
+
+def test_a_result_is_named_after_the_call_before_it_where_ids_are_used_again() -> None:
+    turns = (
+        Turn("assistant", (ToolCall("call_0", "first", "{}"),)),
+        Turn("user", (ToolResult("call_0", (Text("1"),)),)),
+        Turn("assistant", (ToolCall("call_0", "second", "{}"),)),
+        Turn("user", (ToolResult("call_0", (Text("2"),)),)),
+    )
+    sent = json.loads(open_dialect("gemini").write_request(Conversation("m", turns), "m", Losses()))
+    results = [content["parts"][0]["functionResponse"] for content in sent["contents"][1::2]]
+    assert results == [
+        {"name": "first", "response": {"output": "1"}, "id": "call_0"},
+        {"name": "second", "response": {"output": "2"}, "id": "call_0"},
+    ]

@@ -33,9 +33,9 @@ class CallsInTurn:
 
     def take(self, event: Event) -> list[Event]:
         """What may be said now, *event* being of the answer's content. Raises: ValueError, for a call that was over."""
-        index = event.index if isinstance(event, ToolArguments | ToolCallStarted) else None
+        index = event.index if type(event) is ToolArguments or type(event) is ToolCallStarted else None
         if index is not None and index == self.open:
-            if isinstance(event, ToolArguments):
+            if type(event) is ToolArguments:
                 self._pieces.append(event.text)
             return [event, *self._released()] if self._waiting and _may_end(event) else [event]
         if index in self._over:
@@ -70,7 +70,7 @@ class CallsInTurn:
         if self.open is not None:
             self._over.add(self.open)
         self.open = index
-        self._pieces = [event.text for event in events if isinstance(event, ToolArguments)]
+        self._pieces = [event.text for event in events if type(event) is ToolArguments]
 
     def _released(self) -> list[Event]:
         """What waited for the open call, if that is whole, as far as each that follows is."""
@@ -86,4 +86,4 @@ class CallsInTurn:
 
 
 def _may_end(event: Event) -> bool:
-    return isinstance(event, ToolArguments) and event.text.rstrip().endswith("}")
+    return type(event) is ToolArguments and event.text.rstrip().endswith("}")

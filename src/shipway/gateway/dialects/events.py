@@ -7,7 +7,7 @@ nothing follows. A stream without `Stopped` was cut.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Literal, final
 
 import msgspec
 
@@ -18,9 +18,10 @@ StopReason = Literal["end", "length", "stop_sequence", "tool_calls", "content_fi
 
 
 class _Event(msgspec.Struct, frozen=True, gc=False):
-    """Holds no cycles."""
+    """Holds no cycles. Its kind is its type, as a part's is."""
 
 
+@final
 class Started(_Event, frozen=True):
     """With what the upstream calls the answer and its model; "" where it does not say."""
 
@@ -28,14 +29,17 @@ class Started(_Event, frozen=True):
     model: str = ""
 
 
+@final
 class TextDelta(_Event, frozen=True):
     text: str
 
 
+@final
 class ReasoningDelta(_Event, frozen=True):
     text: str
 
 
+@final
 class ReasoningSigned(_Event, frozen=True):
     """Ends the thoughts before it; without any, it is the proof of what follows."""
 
@@ -43,6 +47,7 @@ class ReasoningSigned(_Event, frozen=True):
     origin: str
 
 
+@final
 class ReasoningSealed(_Event, frozen=True):
     """Thoughts that only their provider can read."""
 
@@ -50,6 +55,7 @@ class ReasoningSealed(_Event, frozen=True):
     origin: str
 
 
+@final
 class ToolCallStarted(_Event, frozen=True):
     """*index* counts the answer's calls from 0; "" where the upstream gave no id."""
 
@@ -58,6 +64,7 @@ class ToolCallStarted(_Event, frozen=True):
     name: str
 
 
+@final
 class ToolArguments(_Event, frozen=True):
     """A piece of the text of a call's arguments, cut anywhere between two characters."""
 
@@ -65,31 +72,37 @@ class ToolArguments(_Event, frozen=True):
     text: str
 
 
+@final
 class ImageGiven(_Event, frozen=True):
     image: Image
 
 
+@final
 class Cited(_Event, frozen=True):
     """A source of the text so far."""
 
     citation: Citation
 
 
+@final
 class Stopped(_Event, frozen=True):
     reason: StopReason
     sequence: str | None = None
 
 
+@final
 class UsageKnown(_Event, frozen=True):
     """Replaces what was known before, class by class."""
 
     usage: TokenUsage
 
 
+@final
 class Ended(_Event, frozen=True):
     """The upstream said its last."""
 
 
+@final
 class Failed(_Event, frozen=True):
     """The upstream said an error in-band; *kind* is what Refusal calls it (`rate_limit_error`, `api_error`, …), *wait_s* how long
     it wants to be left alone."""
@@ -166,15 +179,15 @@ def unfold(answer: Answer) -> Iterator[Event]:
     yield Started(answer.id, answer.model)
     calls = 0
     for part in answer.parts:
-        if isinstance(part, Text):
+        if type(part) is Text:
             yield TextDelta(part.text)
-        elif isinstance(part, ToolCall):
+        elif type(part) is ToolCall:
             yield ToolCallStarted(calls, part.id, part.name)
             yield ToolArguments(calls, part.arguments)
             calls += 1
-        elif isinstance(part, Image):
+        elif type(part) is Image:
             yield ImageGiven(part)
-        elif isinstance(part, Citation):
+        elif type(part) is Citation:
             yield Cited(part)
         elif part.sealed is not None:
             yield ReasoningSealed(part.sealed, part.origin)

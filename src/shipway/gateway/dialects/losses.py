@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 import msgspec
 from msgspec import Raw
 
-from shipway.gateway.dialects.conversation import Conversation
+from shipway.gateway.dialects.conversation import Conversation, Part, Tool
 from shipway.gateway.refusals import Refused, bad_field
 
 _INDEX = re.compile(r"\[\d+\]")
@@ -118,6 +118,11 @@ def lose_sampling(conversation: Conversation, losses: Losses, *fields: str) -> N
     for field in fields:
         if getattr(sampling, field) not in (None, ()):
             losses.lose(conversation.name(field))
+
+
+def lose_cache(part: Part | Tool, conversation: Conversation, losses: Losses) -> None:
+    """That all up to *part* shall be cached cannot be asked for. Raises: Refused."""
+    losses.lose(f"{part.at}.{conversation.name('cache')}")
 
 
 def json_object(text: str, at: str) -> Raw:

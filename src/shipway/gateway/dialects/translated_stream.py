@@ -110,23 +110,24 @@ class TranslatedStream:
                 return
 
     def _said(self, event: Event) -> bytes:
-        if isinstance(event, UsageKnown):
+        kind = type(event)
+        if kind is TextDelta or kind is ReasoningDelta or kind is ToolArguments:
+            self.begun = True
+            self.pieces += 1
+        elif type(event) is UsageKnown:
             self._usage = self._usage.updated(event.usage)
-        elif isinstance(event, Failed):
+        elif type(event) is Failed:
             self.error_kind, self.error_wait_s = event.kind, event.wait_s
             self._fail("error")
             return b""
-        elif isinstance(event, Ended):
+        elif kind is Ended:
             if not self._stopped:
                 self._fail("cut")
                 return b""
             self.begun = self.done = self.over = True
-        elif not isinstance(event, Started):
+        elif kind is not Started:
             self.begun = True
-            if isinstance(event, Stopped):
-                self._stopped = True
-            elif isinstance(event, (TextDelta, ReasoningDelta, ToolArguments)):
-                self.pieces += 1
+            self._stopped = self._stopped or kind is Stopped
         return self._writer.write(event)
 
     def _fail(self, kind: str) -> None:

@@ -116,8 +116,11 @@ NOTHING = TokenUsage()
 
 
 def _sum(*counts: int | None) -> int | None:
-    known = [count for count in counts if count is not None]
-    return sum(known) if known else None
+    total: int | None = None
+    for count in counts:
+        if count is not None:
+            total = count if total is None else total + count
+    return total
 
 
 def counted(said: object) -> int | None:

@@ -202,7 +202,7 @@ def write_answer(answer: Answer, envelope: Envelope) -> bytes:
     """Raises: ValueError, for an image, which this dialect has no place for."""
     content: list[dict[str, object]] = []
     for part in answer.parts:
-        if isinstance(part, Citation):
+        if type(part) is Citation:
             if content and content[-1]["type"] == "text":
                 citations = content[-1].setdefault("citations", [])
                 citations.append(written_citation(part))  # type: ignore[attr-defined]
@@ -226,9 +226,9 @@ _CUT: frozenset[StopReason] = frozenset(("length", "context_window"))
 
 
 def _written_block(part: Text | Reasoning | ToolCall | Image, call_id: str, stop: StopReason) -> dict[str, object]:
-    if isinstance(part, Text):
+    if type(part) is Text:
         return {"type": "text", "text": part.text}
-    if isinstance(part, ToolCall):
+    if type(part) is ToolCall:
         try:
             arguments = object_text(part.arguments)
         except ValueError:
@@ -236,7 +236,7 @@ def _written_block(part: Text | Reasoning | ToolCall | Image, call_id: str, stop
                 raise
             arguments = Raw(b"{}")  # nobody may act on it, as the stop reason says
         return {"type": "tool_use", "id": part.id or call_id, "name": part.name, "input": arguments}
-    if isinstance(part, Image):
+    if type(part) is Image:
         raise ValueError("an image in an answer")
     if part.sealed is not None:
         return {"type": "redacted_thinking", "data": sealed_for(FAMILY, part.sealed, part.origin)}

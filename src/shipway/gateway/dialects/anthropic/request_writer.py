@@ -73,32 +73,32 @@ def _control(cache: str | None) -> wire.CacheControl | None:
 
 
 def written_content(parts: tuple[Part, ...], losses: Losses) -> str | list[wire.Block]:
-    if len(parts) == 1 and isinstance(parts[0], Text) and parts[0].cache is None:
+    if len(parts) == 1 and type(parts[0]) is Text and parts[0].cache is None:
         return parts[0].text
     return [block for part in parts if (block := _block(part, losses)) is not None]
 
 
 def _block(part: Part, losses: Losses) -> wire.Block | None:
-    if isinstance(part, Text):
+    if type(part) is Text:
         return wire.Text(part.text, _control(part.cache)) if part.text else None
-    if isinstance(part, ToolCall):
+    if type(part) is ToolCall:
         return wire.ToolUse(
             plain_id(part.id, wire.MAX_ID), part.name, json_object(part.arguments, part.at), _control(part.cache)
         )
-    if isinstance(part, ToolResult):
+    if type(part) is ToolResult:
         content = written_content(part.parts, losses) or None
         call_id = plain_id(part.call_id, wire.MAX_ID)
         # No dialect lets a caller put anything but texts, pictures and documents into a result.
         return wire.ToolResult(call_id, content, part.is_error, _control(part.cache))  # type: ignore[arg-type]
-    if isinstance(part, Image):
+    if type(part) is Image:
         if part.detail is not None:
             losses.lose(f"{part.at}.detail")
         source = wire.Url(part.url or "") if part.data is None else wire.Base64(part.media_type or "", part.data)
         return wire.Image(source, _control(part.cache))
-    if isinstance(part, Document):
+    if type(part) is Document:
         citations = wire.Citations(enabled=True) if part.cited else None
         return wire.Document(_source(part), part.title, part.context, citations, _control(part.cache))
-    if isinstance(part, Reasoning):
+    if type(part) is Reasoning:
         return _written_thought(part, losses)
     losses.lose(part.at)
     return None

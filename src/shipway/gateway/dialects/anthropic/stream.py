@@ -239,16 +239,16 @@ class Writer:
         self._stopped = Stopped("end")
 
     def write(self, event: Event) -> bytes:
-        if isinstance(event, CONTENT) and not (isinstance(event, TextDelta) and self._turns.open is None):
+        if isinstance(event, CONTENT) and not (type(event) is TextDelta and self._turns.open is None):
             return b"".join([self._content(one) for one in self._turns.take(event)])
         return self._content(event)
 
     def _content(self, event: Event) -> bytes:
-        if isinstance(event, TextDelta):
+        if type(event) is TextDelta:
             return self._delta("text", b'{"type":"text","text":""}', b"text_delta", b"text", event.text)
-        if isinstance(event, ToolArguments):
+        if type(event) is ToolArguments:
             return _DELTA % (self._calls[event.index], b"input_json_delta", b"partial_json", _encode(event.text))
-        if isinstance(event, ReasoningDelta):
+        if type(event) is ReasoningDelta:
             return self._delta("thinking", _THINKING, b"thinking_delta", b"thinking", event.text)
         return self._write_rare(event)
 

@@ -226,7 +226,7 @@ def write_answer(answer: Answer, envelope: Envelope) -> bytes:
     """Raises: ValueError."""
     content: list[dict[str, object]] = []
     for part in answer.parts:
-        if isinstance(part, Citation):
+        if type(part) is Citation:
             _cite(content, part)
         else:
             content.append(_written_block(part, f"call_{envelope.id}_{len(content)}"))
@@ -249,12 +249,12 @@ def _cite(content: list[dict[str, object]], citation: Citation) -> None:
 
 
 def _written_block(part: Text | Reasoning | ToolCall | Image, call_id: str) -> dict[str, object]:
-    if isinstance(part, Text):
+    if type(part) is Text:
         return {"text": part.text}
-    if isinstance(part, ToolCall):
+    if type(part) is ToolCall:
         arguments = object_text(part.arguments)
         return {"toolUse": {"toolUseId": part.id or call_id, "name": part.name, "input": arguments}}
-    if isinstance(part, Image):
+    if type(part) is Image:
         if part.data is None:
             raise ValueError("an image's address in an answer")
         kind = (part.media_type or "image/png").removeprefix("image/")

@@ -22,7 +22,6 @@ from shipway.gateway.dialects.conversation import (
     ToolChoice,
     ToolResult,
     arguments_schema,
-    cache_of,
 )
 from shipway.gateway.dialects.losses import Losses, json_object, lose_sampling
 from shipway.gateway.dialects.media import DOCUMENT_FORMATS
@@ -81,40 +80,39 @@ def _written_blocks(parts: tuple[Part, ...], losses: Losses) -> list[wire.Block]
         block = _written_block(part, losses)
         if block is not None:
             blocks.append(block)
-        cache = cache_of(part)
-        if cache is not None:
-            blocks.append(wire.Block(cachePoint=_point(cache)))
+        if part.cache is not None:
+            blocks.append(wire.Block(cachePoint=_point(part.cache)))
     return blocks
 
 
 def _written_block(part: Part, losses: Losses) -> wire.Block | None:
-    if isinstance(part, Text):
+    if type(part) is Text:
         return wire.Block(part.text) if part.text else None
-    if isinstance(part, ToolCall):
+    if type(part) is ToolCall:
         return wire.Block(
             toolUse=wire.ToolUse(plain_id(part.id, wire.MAX_ID), part.name, json_object(part.arguments, part.at))
         )
-    if isinstance(part, ToolResult):
+    if type(part) is ToolResult:
         blocks = [block for one in part.parts if (block := _written_result(one, losses)) is not None]
         status: Literal["error"] | None = "error" if part.is_error else None
         return wire.Block(toolResult=wire.ToolResult(plain_id(part.call_id, wire.MAX_ID), blocks, status))
-    if isinstance(part, Reasoning):
+    if type(part) is Reasoning:
         return _written_thought(part, losses)
-    if isinstance(part, Image):
+    if type(part) is Image:
         image = _written_image(part, losses)
         return None if image is None else wire.Block(image=image)
-    if isinstance(part, Audio):
+    if type(part) is Audio:
         return wire.Block(audio=wire.Image(part.format, wire.Source(part.data)))
     document = _written_document(part, losses)
     return None if document is None else wire.Block(document=document)
 
 
 def _written_result(part: Part, losses: Losses) -> wire.ResultBlock | None:
-    if isinstance(part, Text):
+    if type(part) is Text:
         return wire.ResultBlock(part.text)
-    if isinstance(part, Image) and (image := _written_image(part, losses)) is not None:
+    if type(part) is Image and (image := _written_image(part, losses)) is not None:
         return wire.ResultBlock(image=image)
-    if isinstance(part, Document) and (document := _written_document(part, losses)) is not None:
+    if type(part) is Document and (document := _written_document(part, losses)) is not None:
         return wire.ResultBlock(document=document)
     if not isinstance(part, Image | Document):
         losses.lose(part.at)

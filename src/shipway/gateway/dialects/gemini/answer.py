@@ -206,27 +206,28 @@ def written_stop(reason: StopReason) -> str:
     return _WRITTEN_STOPS[reason]
 
 
-def read_parts(candidate: CandidateRead) -> Iterator[AnswerPart]:
+def read_parts(candidate: CandidateRead) -> list[AnswerPart]:
     """A signature stands before its part, so that it is not taken for what follows it. Raises: ValueError."""
+    read: list[AnswerPart] = []
     content = candidate.content
     for part in (content.parts if content is not None else None) or ():
         if part.thoughtSignature is not None and not part.thought:
             signature, origin = opened_from(FAMILY, part.thoughtSignature)
-            yield Reasoning("", signature, origin=origin)
+            read.append(Reasoning("", signature, origin=origin))
         if part.text is not None:
             if part.thought:
-                yield Reasoning(part.text)
+                read.append(Reasoning(part.text))
             elif part.text:
-                yield Text(part.text)
+                read.append(Text(part.text))
         elif part.functionCall is not None:
             call = part.functionCall
-            said = b"{}" if isinstance(call.args, UnsetType) else bytes(call.args)
-            arguments = "{}" if said == b"null" else said.decode()
-            yield ToolCall(call.id or "", call.name, arguments)
+            arguments = "{}" if isinstance(call.args, UnsetType) else bytes(call.args).decode()
+            read.append(ToolCall(call.id or "", call.name, "{}" if arguments == "null" else arguments))
         elif part.inlineData is not None:
-            yield Image(part.inlineData.mimeType, part.inlineData.data)
+            read.append(Image(part.inlineData.mimeType, part.inlineData.data))
         elif part.thoughtSignature is None:
             raise ValueError("a part of an unknown type")
+    return read
 
 
 def read_citations(candidate: CandidateRead, text: str) -> Iterator[Citation]:
@@ -264,22 +265,23 @@ def read_answer(body: bytes) -> Answer:
     candidate = response.candidates[0]
     if len(response.candidates) > 1 or candidate.finishReason is None or candidate.finishReason in UNFINISHED:
         raise ValueError("not one finished candidate")
-    parts = _signed(list(read_parts(candidate)))
-    text = "".join([part.text for part in parts if isinstance(part, Text)])
-    parts.extend(read_citations(candidate, text))
-    stop = read_stop(candidate.finishReason, any(isinstance(part, ToolCall) for part in parts))
+    parts = _signed(read_parts(candidate))
+    if candidate.citationMetadata is not None or candidate.groundingMetadata is not None:
+        parts.extend(read_citations(candidate, "".join([part.text for part in parts if type(part) is Text])))
+    stop = read_stop(candidate.finishReason, ToolCall in map(type, parts))
     return Answer(tuple(parts), stop, None, usage, response.responseId, response.modelVersion)
 
 
 def _signed(parts: list[AnswerPart]) -> list[AnswerPart]:
     """Signatures joined to the thoughts before them, as a stream's are when it is folded."""
     joined: list[AnswerPart] = []
+    last: AnswerPart | None = None
     for part in parts:
-        last = joined[-1] if joined else None
-        if isinstance(part, Reasoning) and isinstance(last, Reasoning) and last.signature is None:
-            joined[-1] = Reasoning(last.text + part.text, part.signature, origin=part.origin)
-        else:
-            joined.append(part)
+        if type(part) is Reasoning and type(last) is Reasoning and last.signature is None:
+            joined.pop()
+            part = Reasoning(last.text + part.text, part.signature, origin=part.origin)
+        joined.append(part)
+        last = part
     return joined
 
 
@@ -288,9 +290,9 @@ def write_parts(parts: tuple[AnswerPart, ...], envelope: Envelope) -> list[dict[
     written: list[dict[str, object]] = []
     signature: str | None = None
     for part in parts:
-        if isinstance(part, Citation):
+        if type(part) is Citation:
             continue
-        if isinstance(part, Reasoning):
+        if type(part) is Reasoning:
             if part.text:
                 written.append({"text": part.text, "thought": True})
             proof = part.signature if part.sealed is None else part.sealed
@@ -306,9 +308,9 @@ def write_parts(parts: tuple[AnswerPart, ...], envelope: Envelope) -> list[dict[
 
 
 def _written_part(part: Text | ToolCall | Image, call_id: str) -> dict[str, object]:
-    if isinstance(part, Text):
+    if type(part) is Text:
         return {"text": part.text}
-    if isinstance(part, ToolCall):
+    if type(part) is ToolCall:
         return {"functionCall": {"name": part.name, "args": object_text(part.arguments), "id": part.id or call_id}}
     if part.data is None:
         raise ValueError("an image's address in an answer")
@@ -330,7 +332,7 @@ def write_answer(answer: Answer, envelope: Envelope) -> bytes:
         "content": {"role": "model", "parts": write_parts(answer.parts, envelope)},
         "finishReason": _WRITTEN_STOPS[answer.stop],
         "index": 0,
-        **written_sources([part for part in answer.parts if isinstance(part, Citation)]),
+        **written_sources([part for part in answer.parts if type(part) is Citation]),
     }
     return _encode(response(envelope, [candidate], answer.usage))
 

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from shipway.gateway.dialects.conversation import (
+    NO_THINKING,
     Audio,
     Conversation,
     Document,
@@ -17,18 +18,16 @@ from shipway.gateway.dialects.conversation import (
     Reasoning,
     Text,
     Thinking,
-    Tool,
     ToolCall,
     ToolChoice,
     ToolResult,
-    cache_of,
-    call_names,
 )
 from shipway.gateway.dialects.gemini import wire
-from shipway.gateway.dialects.losses import Losses, json_object
+from shipway.gateway.dialects.losses import Losses, json_object, lose_cache
 from shipway.gateway.dialects.media import AUDIO_TYPES
 
 _encode = msgspec.json.Encoder().encode
+_NOTHING_SAID = wire.Generation()
 
 
 def write_request(conversation: Conversation, model: str, losses: Losses) -> bytes:
@@ -39,44 +38,41 @@ def write_request(conversation: Conversation, model: str, losses: Losses) -> byt
         losses.lose(conversation.name("user"))
     if conversation.metadata:
         losses.lose(conversation.name("metadata"))
-    names = call_names(conversation)
+    names: dict[str, str] = {}
     contents: list[wire.Content] = []
     for turn in conversation.turns:
         if turn.role == "system":
             losses.lose(f"{turn.at}.role")
             continue
-        role: Literal["model", "user"] = "model" if turn.role == "assistant" else "user"
         parts = _written_parts(turn.parts, names, conversation, losses)
         if parts:  # of thoughts that are left out, nothing may be left
-            contents.append(wire.Content(parts, role))
-    system = [wire.Part(text.text) for text in conversation.system]
-    for text in conversation.system:
-        _lose_cache(text, conversation, losses)
+            contents.append(wire.Content(parts, "model" if turn.role == "assistant" else "user"))
+    system = _written_parts(conversation.system, names, conversation, losses)
     generation = _generation(conversation, losses)
     request = wire.Request(
         contents,
         wire.Content(system) if system else None,
         _written_tools(conversation, losses),
         _written_choice(conversation.tool_choice),
-        None if generation == wire.Generation() else generation,
+        None if generation == _NOTHING_SAID else generation,
     )
     return _encode(request)
-
-
-def _lose_cache(part: Part | Tool, conversation: Conversation, losses: Losses) -> None:
-    if cache_of(part) is not None:
-        losses.lose(f"{part.at}.{conversation.name('cache')}")
 
 
 def _written_parts(
     parts: tuple[Part, ...], names: dict[str, str], conversation: Conversation, losses: Losses
 ) -> list[wire.Part]:
-    """A turn's signatures go to its calls in turn, without which Gemini takes no calls, or else to what comes next."""
+    """A turn's signatures go to its calls in turn, without which Gemini takes no calls, or else to what comes next.
+
+    Args:
+        names: Of the tools that were called so far, by the ids of their calls: Gemini has a result say it too.
+    """
     written: list[wire.Part] = []
     signatures: list[str] = []
     for part in parts:
-        _lose_cache(part, conversation, losses)
-        if isinstance(part, Reasoning):
+        if part.cache is not None:
+            lose_cache(part, conversation, losses)
+        if type(part) is Reasoning:
             if part.origin not in ("", wire.FAMILY):
                 losses.note(part.at)
                 continue
@@ -86,38 +82,44 @@ def _written_parts(
                 written.append(wire.Part(part.text, thought=True))
             continue
         one = _written_part(part, names, conversation, losses)
-        if one is None:
-            continue
         if signatures and (one.functionCall is not None or not _calls_follow(parts, part)):
             one.thoughtSignature = signatures.pop(0)
         written.append(one)
-    written.extend([wire.Part("", thoughtSignature=signature) for signature in signatures])
+    for signature in signatures:
+        written.append(wire.Part("", thoughtSignature=signature))
     return written
 
 
 def _calls_follow(parts: tuple[Part, ...], part: Part) -> bool:
     at = next(index for index, one in enumerate(parts) if one is part)
-    return any(isinstance(one, ToolCall) for one in parts[at + 1 :])
+    return any(type(one) is ToolCall for one in parts[at + 1 :])
 
 
-def _written_part(part: Part, names: dict[str, str], conversation: Conversation, losses: Losses) -> wire.Part | None:
-    if isinstance(part, Text):
+def _written_part(
+    part: Text | ToolCall | ToolResult | Image | Audio | Document,
+    names: dict[str, str],
+    conversation: Conversation,
+    losses: Losses,
+) -> wire.Part:
+    if type(part) is Text:
         return wire.Part(part.text)
-    if isinstance(part, ToolCall):
+    if type(part) is ToolCall:
+        if part.id:
+            names[part.id] = part.name
         return wire.Part(
             functionCall=wire.FunctionCall(part.name, json_object(part.arguments, part.at), part.id or None)
         )
-    if isinstance(part, ToolResult):
+    if type(part) is ToolResult:
         return wire.Part(functionResponse=_written_result(part, names, losses))
-    if isinstance(part, Image):
+    if type(part) is Image:
         if part.detail is not None:
             losses.lose(f"{part.at}.detail")
         if part.data is not None:
             return wire.Part(inlineData=wire.Blob(part.media_type or "image/png", part.data))
         return wire.Part(fileData=wire.FileData(part.url or "", part.media_type))
-    if isinstance(part, Audio):
+    if type(part) is Audio:
         return wire.Part(inlineData=wire.Blob(AUDIO_TYPES.get(part.format, f"audio/{part.format}"), part.data))
-    return _written_document(part, conversation, losses) if isinstance(part, Document) else None
+    return _written_document(part, conversation, losses)
 
 
 def _written_document(document: Document, conversation: Conversation, losses: Losses) -> wire.Part:
@@ -139,9 +141,9 @@ def _written_result(result: ToolResult, names: dict[str, str], losses: Losses) -
     texts: list[str] = []
     images: list[wire.ResponsePart] = []
     for part in result.parts:
-        if isinstance(part, Text):
+        if type(part) is Text:
             texts.append(part.text)
-        elif isinstance(part, Image | Document) and part.data is not None:
+        elif (type(part) is Image or type(part) is Document) and part.data is not None:
             images.append(wire.ResponsePart(wire.Blob(part.media_type or "application/octet-stream", part.data)))
         else:
             losses.lose(part.at)
@@ -154,7 +156,8 @@ def _written_result(result: ToolResult, names: dict[str, str], losses: Losses) -
 def _written_tools(conversation: Conversation, losses: Losses) -> list[wire.Tools] | None:
     declarations: list[wire.Declaration] = []
     for tool in conversation.tools:
-        _lose_cache(tool, conversation, losses)
+        if tool.cache is not None:
+            lose_cache(tool, conversation, losses)
         if tool.strict:
             losses.lose(f"{tool.at}.strict")
         schema = UNSET if tool.schema is None else Raw(tool.schema.encode())
@@ -194,6 +197,8 @@ def _generation(conversation: Conversation, losses: Losses) -> wire.Generation:
 
 
 def _written_thinking(thinking: Thinking, conversation: Conversation, losses: Losses) -> wire.ThinkingConfig | None:
+    if thinking == NO_THINKING:
+        return None
     effort = thinking.effort
     if effort == "max":
         losses.lose(conversation.name("thinking_effort"))

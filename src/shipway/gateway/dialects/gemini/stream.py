@@ -87,19 +87,19 @@ class Parser:
         return [Stopped(read_stop(self._reason, self._calls > 0)), ENDED] if self._reason else []
 
     def _part(self, part: AnswerPart, events: list[Event]) -> None:
-        if isinstance(part, Text):
+        if type(part) is Text:
             self._texts.append(part.text)
             events.append(TextDelta(part.text))
-        elif isinstance(part, Reasoning):
+        elif type(part) is Reasoning:
             if part.text:
                 events.append(ReasoningDelta(part.text))
             if part.signature is not None:
                 events.append(ReasoningSigned(part.signature, part.origin))
-        elif isinstance(part, ToolCall):
+        elif type(part) is ToolCall:
             events.append(ToolCallStarted(self._calls, part.id, part.name))
             events.append(ToolArguments(self._calls, part.arguments))
             self._calls += 1
-        elif isinstance(part, Image):
+        elif type(part) is Image:
             events.append(ImageGiven(part))
         else:
             events.append(Cited(part))
@@ -147,7 +147,7 @@ class Writer:
 
     def _said(self, part: AnswerPart) -> bytes:
         parts: tuple[AnswerPart, ...] = (part,)
-        if self._proof is not None and not self._calls and not isinstance(part, Reasoning):
+        if self._proof is not None and not self._calls and type(part) is not Reasoning:
             parts, self._proof = (self._proof, part), None
         return self._chunk({"content": {"role": "model", "parts": write_parts(parts, self._envelope)}, "index": 0})
 

@@ -41,6 +41,23 @@ class _Read(msgspec.Struct, gc=False):
     """A part of what an upstream says; fields that are not declared are not needed."""
 
 
+class _PromptDetails(msgspec.Struct, gc=False, omit_defaults=True):
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    audio_tokens: int | None = None
+    image_tokens: int | None = None
+
+
+class _CompletionDetails(msgspec.Struct, gc=False, omit_defaults=True):
+    reasoning_tokens: int | None = None
+    audio_tokens: int | None = None
+    image_tokens: int | None = None
+
+
+_NO_PROMPT_DETAILS = _PromptDetails()
+_NO_COMPLETION_DETAILS = _CompletionDetails()
+
+
 def written_usage(usage: TokenUsage) -> dict[str, object] | None:
     """None where nothing is known; a detail that is unknown is left out."""
     prompt, completion = usage.prompt_tokens, usage.completion_tokens
@@ -49,23 +66,14 @@ def written_usage(usage: TokenUsage) -> dict[str, object] | None:
     written: dict[str, object] = {
         "prompt_tokens": prompt or 0,
         "completion_tokens": completion or 0,
-        "total_tokens": usage.total_tokens,
+        "total_tokens": (prompt or 0) + (completion or 0),
     }
-    details = {
-        "cached_tokens": usage.cached_read,
-        "cache_write_tokens": usage.cached_write,
-        "audio_tokens": usage.input_audio,
-        "image_tokens": usage.input_image,
-    }
-    if known := {name: count for name, count in details.items() if count is not None}:
-        written["prompt_tokens_details"] = known
-    details = {
-        "reasoning_tokens": usage.reasoning,
-        "audio_tokens": usage.output_audio,
-        "image_tokens": usage.output_image,
-    }
-    if known := {name: count for name, count in details.items() if count is not None}:
-        written["completion_tokens_details"] = known
+    given = _PromptDetails(usage.cached_read, usage.cached_write, usage.input_audio, usage.input_image)
+    if given != _NO_PROMPT_DETAILS:
+        written["prompt_tokens_details"] = given
+    made = _CompletionDetails(usage.reasoning, usage.output_audio, usage.output_image)
+    if made != _NO_COMPLETION_DETAILS:
+        written["completion_tokens_details"] = made
     return written
 
 
@@ -195,17 +203,17 @@ def write_answer(answer: Answer, envelope: Envelope) -> bytes:
     images: list[dict[str, object]] = []
     proof: str | None = None
     for part in answer.parts:
-        if isinstance(part, Text):
+        if type(part) is Text:
             texts.append(part.text)
-        elif isinstance(part, ToolCall):
+        elif type(part) is ToolCall:
             function = {"name": part.name, "arguments": part.arguments or "{}"}
             call_id = part.id or f"call_{envelope.id}_{len(calls)}"
             calls.append({"id": call_id, "type": "function", "function": function, **extra_content(proof)})
             proof = None
-        elif isinstance(part, Reasoning):
+        elif type(part) is Reasoning:
             reasoning.append(part)
             proof = part.signature if part.origin == "gemini" else None
-        elif isinstance(part, Image):
+        elif type(part) is Image:
             images.append(written_image(part))
         elif (cited := written_citation(part, sum(map(len, texts)))) is not None:
             annotations.append(cited)
@@ -216,9 +224,12 @@ def write_answer(answer: Answer, envelope: Envelope) -> bytes:
         message["content"] = text
     if reasoning:
         message |= _written_thoughts(reasoning)
-    for name, values in (("tool_calls", calls), ("annotations", annotations), ("images", images)):
-        if values:
-            message[name] = values
+    if calls:
+        message["tool_calls"] = calls
+    if annotations:
+        message["annotations"] = annotations
+    if images:
+        message["images"] = images
     choice = {"index": 0, "message": message, "finish_reason": _WRITTEN_STOPS[answer.stop], "logprobs": None}
     completion: dict[str, object] = {
         "id": f"chatcmpl-{envelope.id}",

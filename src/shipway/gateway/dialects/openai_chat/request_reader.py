@@ -8,6 +8,7 @@ from typing import Literal
 from msgspec import UnsetType
 
 from shipway.gateway.dialects.conversation import (
+    NO_THINKING,
     Audio,
     Conversation,
     Format,
@@ -68,11 +69,11 @@ def read_request(body: bytes, losses: Losses) -> Conversation:
     turns: list[Turn] = []
     for index, message in enumerate(sent.messages):
         at = f"messages[{index}]"
-        if isinstance(message, wire.User):
+        if type(message) is wire.User:
             turns.append(Turn("user", _user_parts(message.content, at), at))
-        elif isinstance(message, wire.Assistant):
+        elif type(message) is wire.Assistant:
             turns.append(Turn("assistant", _assistant_parts(message, at), at))
-        elif isinstance(message, wire.ToolMessage):
+        elif type(message) is wire.ToolMessage:
             turns.append(Turn("user", (ToolResult(message.tool_call_id, _texts(message.content), at=at),), at))
         elif turns:
             turns.append(Turn("system", _texts(message.content), at))
@@ -108,6 +109,8 @@ def read_request(body: bytes, losses: Losses) -> Conversation:
 
 
 def _thinking(effort: str | None) -> Thinking:
+    if effort is None:
+        return NO_THINKING
     return Thinking(budget=0) if effort == "none" else Thinking(effort)
 
 
@@ -122,11 +125,11 @@ def _user_parts(content: str | list[wire.Content], at: str) -> tuple[Part, ...]:
 
 
 def _part(part: wire.Content, at: str) -> Part:
-    if isinstance(part, wire.TextPart):
+    if type(part) is wire.TextPart:
         return Text(part.text)
-    if isinstance(part, wire.ImagePart):
+    if type(part) is wire.ImagePart:
         return image_from(part.image_url.url, part.image_url.detail, f"{at}.image_url")
-    if isinstance(part, wire.AudioPart):
+    if type(part) is wire.AudioPart:
         return Audio(part.input_audio.format, part.input_audio.data, f"{at}.input_audio")
     return document_from(part.file.file_data, part.file.filename, f"{at}.file")
 
@@ -140,7 +143,7 @@ def _assistant_parts(message: wire.Assistant, at: str) -> tuple[Part, ...]:
         if content:
             parts.append(Text(content))
     elif content:
-        parts.extend(Text(part.text if isinstance(part, wire.TextPart) else part.refusal) for part in content)
+        parts.extend(Text(part.text if type(part) is wire.TextPart else part.refusal) for part in content)
     if message.refusal:
         parts.append(Text(message.refusal))
     if message.images:
@@ -148,7 +151,7 @@ def _assistant_parts(message: wire.Assistant, at: str) -> tuple[Part, ...]:
     for index, call in enumerate(message.tool_calls or ()):
         place = f"{at}.tool_calls[{index}].function.arguments"
         proof = signed_by_google(call.extra_content)
-        if proof is not None and not any(isinstance(part, Reasoning) and part.signature == proof for part in parts):
+        if proof is not None and not any(type(part) is Reasoning and part.signature == proof for part in parts):
             parts.append(Reasoning("", proof, origin="gemini", at=f"{at}.tool_calls[{index}].extra_content"))
         parts.append(ToolCall(call.id, call.function.name, call.function.arguments, at=place))
     return tuple(parts)
@@ -183,22 +186,22 @@ def thoughts(content: str | None, details: list[wire.ReasoningDetail] | None, at
 def _tool(tool: wire.Tool, at: str) -> Tool:
     function = tool.function
     parameters = function.parameters
-    schema = None if isinstance(parameters, UnsetType) or bytes(parameters) == b"null" else bytes(parameters).decode()
-    return Tool(function.name, function.description, schema, function.strict, at=at)
+    schema = "null" if isinstance(parameters, UnsetType) else bytes(parameters).decode()
+    return Tool(function.name, function.description, None if schema == "null" else schema, function.strict, at=at)
 
 
 def _tool_choice(choice: Literal["auto", "none", "required"] | wire.Choice | None) -> ToolChoice | None:
     if choice is None:
         return None
-    if isinstance(choice, wire.Choice):
+    if type(choice) is wire.Choice:
         return ToolChoice("named", choice.function.name)
     return ToolChoice(choice)
 
 
 def _format(sent: wire.TextFormat | wire.JsonFormat | wire.SchemaFormat | None) -> Format | None:
-    if isinstance(sent, wire.JsonFormat):
+    if type(sent) is wire.JsonFormat:
         return Format()
-    if isinstance(sent, wire.SchemaFormat):
+    if type(sent) is wire.SchemaFormat:
         schema = sent.json_schema
         text = "{}" if isinstance(schema.schema, UnsetType) else bytes(schema.schema).decode()
         return Format(text, schema.name, schema.description, schema.strict)

@@ -23,9 +23,8 @@ from shipway.gateway.dialects.conversation import (
     ToolChoice,
     ToolResult,
     Turn,
-    cache_of,
 )
-from shipway.gateway.dialects.losses import Losses, lose_sampling
+from shipway.gateway.dialects.losses import Losses, lose_cache, lose_sampling
 from shipway.gateway.dialects.media import data_url, image_url
 from shipway.gateway.dialects.openai_chat import wire
 from shipway.gateway.dialects.signatures import sealed_for
@@ -87,17 +86,13 @@ def detail_of(thought: Reasoning) -> wire.ReasoningDetail:
 def _text_content(parts: Iterable[Part], conversation: Conversation, losses: Losses) -> str | list[wire.TextPart]:
     texts = []
     for part in parts:
-        if isinstance(part, Text):
-            _lose_cache(part, conversation, losses)
+        if type(part) is Text:
+            if part.cache is not None:
+                lose_cache(part, conversation, losses)
             texts.append(wire.TextPart(part.text))
         else:
             losses.lose(part.at)
     return texts[0].text if len(texts) == 1 else texts or ""
-
-
-def _lose_cache(part: Part | Tool, conversation: Conversation, losses: Losses) -> None:
-    if cache_of(part) is not None:
-        losses.lose(f"{part.at}.{conversation.name('cache')}")
 
 
 def _write_user(
@@ -108,8 +103,9 @@ def _write_user(
 ) -> None:
     content: list[wire.Content] = []
     for part in turn.parts:
-        _lose_cache(part, conversation, losses)
-        if isinstance(part, ToolResult):
+        if part.cache is not None:
+            lose_cache(part, conversation, losses)
+        if type(part) is ToolResult:
             if part.is_error:
                 losses.lose(f"{part.at}.is_error")
             messages.append(
@@ -124,13 +120,13 @@ def _write_user(
 
 
 def _written_part(part: Part, losses: Losses) -> wire.Content | None:
-    if isinstance(part, Text):
+    if type(part) is Text:
         return wire.TextPart(part.text)
-    if isinstance(part, Image):
+    if type(part) is Image:
         return wire.ImagePart(wire.ImageUrl(image_url(part), part.detail))
-    if isinstance(part, Audio) and part.format in ("wav", "mp3"):
+    if type(part) is Audio and part.format in ("wav", "mp3"):
         return wire.AudioPart(wire.AudioData(part.data, part.format))
-    if isinstance(part, Document) and part.data is not None:
+    if type(part) is Document and part.data is not None:
         if part.cited:
             losses.lose(f"{part.at}.citations")
         if part.context is not None:
@@ -146,13 +142,13 @@ def _written_assistant(turn: Turn, losses: Losses) -> wire.Assistant:
     plain: list[str] = []
     details: list[wire.ReasoningDetail] = []
     for part in turn.parts:
-        if isinstance(part, Text):
+        if type(part) is Text:
             texts.append(wire.TextPart(part.text))
-        elif isinstance(part, ToolCall):
+        elif type(part) is ToolCall:
             calls.append(wire.CallPart(short_id(part.id, wire.MAX_ID), wire.Function(part.name, part.arguments)))
-        elif isinstance(part, Reasoning) and part.origin not in ("", wire.FAMILY):
+        elif type(part) is Reasoning and part.origin not in ("", wire.FAMILY):
             losses.note(part.at)
-        elif isinstance(part, Reasoning):
+        elif type(part) is Reasoning:
             plain.append(part.text)
             details.append(detail_of(part))
         else:
@@ -169,7 +165,8 @@ def _written_assistant(turn: Turn, losses: Losses) -> wire.Assistant:
 
 
 def _written_tool(tool: Tool, conversation: Conversation, losses: Losses) -> wire.Tool:
-    _lose_cache(tool, conversation, losses)
+    if tool.cache is not None:
+        lose_cache(tool, conversation, losses)
     schema = UNSET if tool.schema is None else Raw(tool.schema.encode())
     return wire.Tool(wire.Definition(tool.name, tool.description, schema, tool.strict))
 

@@ -202,10 +202,10 @@ class Writer:
         self._given = {"reasoning_details": 0, "images": 0, "annotations": 0}
 
     def write(self, event: Event) -> bytes:
-        if isinstance(event, TextDelta):
+        if type(event) is TextDelta:
             self._text_length += len(event.text)
             return b'%b%b},"finish_reason":null}]}\n\n' % (self._before, _encode(event.text))
-        if isinstance(event, ToolArguments):
+        if type(event) is ToolArguments:
             arguments = _encode(event.text)
             return self._delta(b'"tool_calls":[{"index":%d,"function":{"arguments":%b}}]' % (event.index, arguments))
         return self._write_rare(event)

@@ -6,7 +6,7 @@ and vLLM. Source: https://platform.openai.com/docs/api-reference/chat/create and
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, final
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
@@ -22,10 +22,12 @@ class Wire(msgspec.Struct, gc=False, omit_defaults=True, forbid_unknown_fields=T
     """A part of a request as it is sent; fields that are not declared cannot be translated."""
 
 
+@final
 class TextPart(Wire, tag_field="type", tag="text"):
     text: str
 
 
+@final
 class RefusalPart(Wire, tag_field="type", tag="refusal"):
     refusal: str
 
@@ -35,6 +37,7 @@ class ImageUrl(Wire):
     detail: str | None = None
 
 
+@final
 class ImagePart(Wire, tag_field="type", tag="image_url"):
     image_url: ImageUrl
 
@@ -44,6 +47,7 @@ class AudioData(Wire):
     format: str
 
 
+@final
 class AudioPart(Wire, tag_field="type", tag="input_audio"):
     input_audio: AudioData
 
@@ -53,6 +57,7 @@ class File(Wire):
     filename: str | None = None
 
 
+@final
 class FilePart(Wire, tag_field="type", tag="file"):
     file: File
 
@@ -93,18 +98,22 @@ class CallPart(Wire, tag_field="type", tag="function"):
     extra_content: Extra | None = None
 
 
+@final
 class System(Wire, tag_field="role", tag="system"):
     content: str | list[TextPart]
 
 
+@final
 class Developer(Wire, tag_field="role", tag="developer"):
     content: str | list[TextPart]
 
 
+@final
 class User(Wire, tag_field="role", tag="user"):
     content: str | list[Content]
 
 
+@final
 class Assistant(Wire, tag_field="role", tag="assistant"):
     content: str | list[TextPart | RefusalPart] | None = None
     tool_calls: list[CallPart] | None = None
@@ -116,6 +125,7 @@ class Assistant(Wire, tag_field="role", tag="assistant"):
     function_call: None = None
 
 
+@final
 class ToolMessage(Wire, tag_field="role", tag="tool"):
     content: str | list[TextPart]
     tool_call_id: str
@@ -136,14 +146,17 @@ class Name(Wire):
     name: str
 
 
+@final
 class Choice(Wire, tag_field="type", tag="function"):
     function: Name
 
 
+@final
 class TextFormat(Wire, tag_field="type", tag="text"):
     pass
 
 
+@final
 class JsonFormat(Wire, tag_field="type", tag="json_object"):
     pass
 
@@ -155,6 +168,7 @@ class Schema(Wire):
     strict: bool | None = None
 
 
+@final
 class SchemaFormat(Wire, tag_field="type", tag="json_schema"):
     json_schema: Schema
 

@@ -21,9 +21,8 @@ from shipway.gateway.dialects.conversation import (
     ToolChoice,
     ToolResult,
     Turn,
-    cache_of,
 )
-from shipway.gateway.dialects.losses import Losses, lose_sampling
+from shipway.gateway.dialects.losses import Losses, lose_cache, lose_sampling
 from shipway.gateway.dialects.media import data_url, image_url
 from shipway.gateway.dialects.openai_responses import wire
 
@@ -40,7 +39,8 @@ def write_request(conversation: Conversation, model: str, losses: Losses) -> byt
     for turn in conversation.turns:
         _write_turn(turn, conversation, losses, items)
     for text in conversation.system:
-        _lose_cache(text, conversation, losses)
+        if text.cache is not None:
+            lose_cache(text, conversation, losses)
     first: list[wire.Item] = []
     instructions = conversation.system[0].text if len(conversation.system) == 1 else None
     if len(conversation.system) > 1:
@@ -70,11 +70,6 @@ def write_request(conversation: Conversation, model: str, losses: Losses) -> byt
     return _encode(request)
 
 
-def _lose_cache(part: Part | Tool, conversation: Conversation, losses: Losses) -> None:
-    if cache_of(part) is not None:
-        losses.lose(f"{part.at}.{conversation.name('cache')}")
-
-
 def _write_turn(turn: Turn, conversation: Conversation, losses: Losses, items: list[wire.Item]) -> None:
     """Items in the order of the turn's parts; what a user says and shows together is one message.
 
@@ -82,8 +77,9 @@ def _write_turn(turn: Turn, conversation: Conversation, losses: Losses, items: l
     """
     content: list[wire.Content] = []
     for part in turn.parts:
-        _lose_cache(part, conversation, losses)
-        if turn.role == "assistant" and isinstance(part, Text):
+        if part.cache is not None:
+            lose_cache(part, conversation, losses)
+        if turn.role == "assistant" and type(part) is Text:
             item: wire.Item | None = wire.Message("assistant", part.text)
         else:
             item = _written_item(part, len(items), losses)
@@ -94,20 +90,20 @@ def _write_turn(turn: Turn, conversation: Conversation, losses: Losses, items: l
             items.append(item)
         elif turn.role == "assistant" and isinstance(part, Image | Document | Audio):
             losses.lose(part.at)
-        elif not isinstance(part, Reasoning) and (written := _written_content(part, losses)) is not None:
+        elif type(part) is not Reasoning and (written := _written_content(part, losses)) is not None:
             content.append(written)
     if content:
         items.append(wire.Message(turn.role, content))
 
 
 def _written_item(part: Part, index: int, losses: Losses) -> wire.Item | None:
-    if isinstance(part, ToolCall):
+    if type(part) is ToolCall:
         return wire.Call(part.id, part.name, part.arguments)
-    if isinstance(part, ToolResult):
+    if type(part) is ToolResult:
         if part.is_error:
             losses.lose(f"{part.at}.is_error")
         return wire.Output(part.call_id, _written_output(part, losses))
-    if isinstance(part, Reasoning):
+    if type(part) is Reasoning:
         if part.origin != wire.FAMILY or (part.signature is None and part.sealed is None):
             losses.note(part.at)
             return None
@@ -117,18 +113,18 @@ def _written_item(part: Part, index: int, losses: Losses) -> wire.Item | None:
 
 
 def _written_output(result: ToolResult, losses: Losses) -> str | list[wire.InputText | wire.Image | wire.File]:
-    if len(result.parts) == 1 and isinstance(result.parts[0], Text):
+    if len(result.parts) == 1 and type(result.parts[0]) is Text:
         return result.parts[0].text
     written = [one for part in result.parts if (one := _written_content(part, losses)) is not None]
     return written or ""  # type: ignore[return-value]  # of a user's content, none is an output
 
 
 def _written_content(part: Part, losses: Losses) -> wire.Content | None:
-    if isinstance(part, Text):
+    if type(part) is Text:
         return wire.InputText(part.text)
-    if isinstance(part, Image):
+    if type(part) is Image:
         return wire.Image(image_url(part), part.detail or "auto")
-    if isinstance(part, Document) and part.text is None:
+    if type(part) is Document and part.text is None:
         for field, value in (("citations", part.cited or None), ("context", part.context)):
             if value is not None:
                 losses.lose(f"{part.at}.{field}")
@@ -140,7 +136,8 @@ def _written_content(part: Part, losses: Losses) -> wire.Content | None:
 
 
 def _written_tool(tool: Tool, conversation: Conversation, losses: Losses) -> wire.Tool:
-    _lose_cache(tool, conversation, losses)
+    if tool.cache is not None:
+        lose_cache(tool, conversation, losses)
     schema = (tool.schema or '{"type":"object","properties":{}}').encode()
     return wire.Tool(tool.name, Raw(schema), bool(tool.strict), tool.description)
 

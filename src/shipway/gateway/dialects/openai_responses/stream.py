@@ -179,7 +179,7 @@ class Writer:
         self._stopped = Stopped("end")
 
     def write(self, event: Event) -> bytes:
-        if isinstance(event, CONTENT) and not (isinstance(event, TextDelta) and self._turns.open is None):
+        if isinstance(event, CONTENT) and not (type(event) is TextDelta and self._turns.open is None):
             return b"".join([self._content(one) for one in self._turns.take(event)])
         return self._content(event)
 
