@@ -12,6 +12,7 @@ from shipway.gateway.dialects.registry import open_dialect
 from shipway.gateway.dialects.translated_stream import TranslatedStream
 from shipway.gateway.dialects.usage import TokenUsage
 from shipway.gateway.guards.stream_texts import StreamTexts
+from shipway.gateway.guards.texts import answer_pieces
 from shipway.gateway.model_api import PATHS
 from shipway.gateway.passed_stream import PassedStream
 
@@ -183,6 +184,23 @@ def test_guards_are_shown_what_no_parser_knows() -> None:
     texts = StreamTexts(open_dialect("anthropic"))
     said = [text for _, _, text in texts.read(stream_of(CLAUDE + last("end_turn")))]
     assert {'{"query": "Köln"}', "https://a.example", "A", "Hi", "x"} <= set(said)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "said"),
+    [
+        ("anthropic", {"content": [{"type": "server_tool_use", "id": "s", "name": "f", "input": {"SECRET": 1}}]}),
+        ("anthropic", {"content": [{"type": "text", "text": "SECRET"}], "stop_reason": "a_new_reason"}),
+        ("openai_responses", {"output": [{"type": "shell_call", "action": {"commands": ["SECRET"]}}]}),
+        ("openai_responses", {"output": [], "status": "a_new_status", "output_text": "SECRET"}),
+    ],
+)
+def test_guards_are_shown_all_of_an_answer_of_a_newer_kind(dialect: str, said: dict[str, Any]) -> None:
+    known = {"id": "m", "model": "m", "usage": {"input_tokens": 1}, "stop_reason": "end_turn", "status": "completed"}
+    pieces = answer_pieces(open_dialect(dialect), json.dumps(known | said).encode())
+    assert {piece.kind for piece in pieces} == {"field"}
+    assert any("SECRET" in piece.text for piece in pieces)
+    assert {piece.name for piece in pieces} <= {"content", "output", "output_text"}
 
 
 FETCHED = {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "words of a page"}}

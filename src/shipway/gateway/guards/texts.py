@@ -29,10 +29,12 @@ from shipway.gateway.dialects.losses import Losses
 from shipway.gateway.dialects.surrogates import without_halves
 from shipway.gateway.guards.check import Piece, Role
 from shipway.gateway.guards.file_texts import written_text
-from shipway.gateway.guards.unread import REQUEST, unread_strings
+from shipway.gateway.guards.unread import ANSWER, REQUEST, unread_strings
 from shipway.gateway.refusals import Refused, bad_field
 
-_decode = msgspec.json.Decoder().decode
+_OF_KINDS = frozenset(("anthropic", "openai_responses"))
+"""Dialects whose answers are lists of kinds of things, which grow. Elsewhere an answer that cannot be read is several at once."""
+_decode_object = msgspec.json.Decoder(dict[str, Any]).decode
 _STEP = re.compile(r"\[(\d+)\]|([^.\[]+)")
 
 
@@ -86,10 +88,22 @@ def form_pieces(form: FormRequest) -> tuple[Piece, ...]:
 
 
 def answer_pieces(dialect: Dialect, body: bytes) -> tuple[Piece, ...]:
-    """The texts of a whole answer as the client gets it. Raises: ValueError, when it cannot be read."""
+    """The texts of a whole answer as the client gets it; of one of a kind that the reader does not know, all of it.
+
+    Raises:
+        ValueError: it cannot be read.
+    """
+    document = _decode_object(without_halves(body))
     pieces: list[Piece] = []
     read: set[str] = set()
-    for part in dialect.read_answer(body).parts:
+    try:
+        parts = dialect.read_answer(body).parts
+    except ValueError:  # it may well be an answer: that it is none was seen before
+        if dialect.name not in _OF_KINDS:
+            raise
+        said = [(name, value) for name, value in document.items() if name not in ANSWER and value is not None]
+        return tuple(Piece("assistant", "field", _as_json(value), name) for name, value in said)
+    for part in parts:
         if isinstance(part, Text | Reasoning | ToolCall | Image):
             pieces += _part(part, "assistant", {})
             if isinstance(part, ToolCall):
@@ -98,7 +112,7 @@ def answer_pieces(dialect: Dialect, body: bytes) -> tuple[Piece, ...]:
             source = " ".join(text for text in (part.title, part.url, part.quote) if text)
             pieces.append(Piece("assistant", "citation", source))
     read |= {text for piece in pieces for text in (piece.text, piece.name)}
-    unread = [Piece("assistant", "field", text, path) for path, text in unread_strings(_decode(without_halves(body)), read)]
+    unread = [Piece("assistant", "field", text, path) for path, text in unread_strings(document, read)]
     return (*pieces, *unread)
 
 
