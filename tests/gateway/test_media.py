@@ -189,5 +189,7 @@ def test_what_is_counted_in_seconds_has_no_tokens() -> None:
 
 
 def test_a_transcript_may_be_cut_between_the_halves_of_a_character() -> None:
-    reader = followed(*(rf'{{"type":"transcript.text.delta","delta":"{half}"}}' for half in (r"\ud83d", r"\ude00")), DONE)
+    reader = followed(
+        *(rf'{{"type":"transcript.text.delta","delta":"{half}"}}' for half in (r"\ud83d", r"\ude00")), DONE
+    )
     assert (reader.done, reader.failed) == (True, "")

@@ -153,7 +153,7 @@ class Call(AccessRecord):
         self.fields += self._dropped_field
 
     def forget_attempt(self) -> None:
-        """Another upstream takes the place of the one before: what was left out for that, or used by it, does not go with its answer."""
+        """Another upstream is asked: what was left out for the one before, or used by it, is not said of this one."""
         self.note_dropped(b"")
         self.input_tokens = self.output_tokens = self.usage = None
 

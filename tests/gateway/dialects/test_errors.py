@@ -186,7 +186,8 @@ def test_what_is_no_stream_is_garbage(name: str, sent: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "said", ["sk-proj-4fXb", "upstream-7.internal", "gpu.internal:8000", "http://10.0.0.7/", "a b", "a\r\nx: y", "a" * 65, ""]
+    "said",
+    ["sk-proj-4fXb", "upstream-7.internal", "gpu.internal:8000", "http://10.0.0.7/", "a b", "a\r\nx: y", "a" * 65, ""],
 )
 def test_a_key_or_a_host_in_place_of_an_errors_name_does_not_get_through(said: str) -> None:
     body = json.dumps({"error": {"message": "no", "type": said, "code": said, "param": said}}).encode()

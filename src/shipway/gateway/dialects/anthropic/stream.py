@@ -133,7 +133,7 @@ class Parser:
         return []
 
     def _of_another_form(self, event: Outline) -> list[Event]:
-        """An event in which something is not of the type that it had. Raises: NewerKind, unless it says that the stream failed."""
+        """An event in which something has another type than it had. Raises: NewerKind, unless it says that the stream failed."""
         if event.type == "error":
             kind = members(event.error).get("type")
             return [Failed(one_word(kind if isinstance(kind, str) else None, "api_error"))]

@@ -186,7 +186,8 @@ def read_answer(body: bytes) -> Answer:
     parts.extend(cited for one in message.annotations or () if (cited := read_citation(one)) is not None)
     parts.extend(image_from(image.image_url.url) for image in message.images or ())
     parts.extend(
-        ToolCall(call.id or "", call.function.name, call.function.arguments or "{}") for call in message.tool_calls or ()
+        ToolCall(call.id or "", call.function.name, call.function.arguments or "{}")
+        for call in message.tool_calls or ()
     )
     usage = NOTHING if completion.usage is None else read_usage(completion.usage)
     stop = "refusal" if message.refusal else read_stop(choice.finish_reason, bool(message.tool_calls))
