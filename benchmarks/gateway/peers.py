@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmarks.gateway.processes import Running, free_port, wait_until_answering
@@ -98,6 +98,7 @@ SHIPWAY = Peer(
     # This checkout, whatever else is installed.
     environ={
         "PYTHONPATH": f"{ROOT / 'src'}:{CONFIGS}",
+        "SHIPWAY_PURE_PYTHON": "0",
         "SHIPWAY_API_KEYS": f"{KEY},sk-someone-else",
         "PROVIDER_KEY": "sk-provider",
     },
@@ -124,7 +125,10 @@ LITELLM = Peer(
     environ={"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "ERROR", "LITELLM_MODE": "PRODUCTION"},
 )
 
-ALWAYS = (NGINX, ENVOY, SHIPWAY)
+UNCOMPILED = replace(SHIPWAY, name="uncompiled", environ={**SHIPWAY.environ, "SHIPWAY_PURE_PYTHON": "1"})
+"""The same from its source, as an installation without a compiler has it."""
+
+ALWAYS = (NGINX, ENVOY, SHIPWAY, UNCOMPILED)
 ON_REQUEST = {peer.name: peer for peer in (LITELLM,)}
 """Measured only `--with` their names; a further peer is one more entry and its configuration."""
 

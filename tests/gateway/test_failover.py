@@ -57,6 +57,7 @@ ANY_FAULT = {
     "an answer to something else": Reply(body=b'{"object":"list","data":[{"object":"model","id":"m"}]}'),
     "no choices": Reply(body=b'{"choices":null}'),
     "an empty list of choices": Reply(body=b'{"choices":[],"usage":{"prompt_tokens":9}}'),
+    "a choice that says nothing": Reply(body=b'{"choices":[{}],"usage":{"prompt_tokens":9}}'),
     "truncated JSON": Reply(body=GOOD[:60]),
     "invalid JSON": Reply(body=GOOD + b"}"),
     "invalid UTF-8": Reply(body=GOOD.replace(b'"ok"', b'"\xff\xfe"') + b"\xff"),

@@ -26,7 +26,8 @@ SPACED = b" ,\t".join(b"%b :\r\n%b" % member for member in VALUES)
 CLOSE = b",".join(b"%b:%b" % member for member in VALUES)
 USAGE = b'"usage" : {"prompt_tokens":3,"completion_tokens":1,"input_tokens":3,"output_tokens":1}'
 WHOLE = (
-    b'{ %b , "z":2,"choices": [ {"index":0 } ],"data":[{ }],"content":[ ],"output":[], %b,"model":"up\\u0073tream"} \n'
+    b'{ %b , "z":2,"choices": [ {"index":0 ,"text":"", "message":{ }} ],"data":[{ }],"content":[ ],"output":[], %b,'
+    b'"model":"up\\u0073tream"} \n'
     % (
         SPACED,
         USAGE,

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shipway.monitoring import metrics
+from shipway.monitoring.declarations import Label, counter, gauge, histogram, info
 from shipway.monitoring.exposition import (
     OPEN_METRICS,
     PROMETHEUS,
@@ -20,7 +21,6 @@ from shipway.monitoring.exposition import (
     escaped_value,
     render,
 )
-from shipway.monitoring.instruments import Label, counter, gauge, histogram, info
 from shipway.monitoring.process import read_process_at_scrape
 from shipway.monitoring.registry import Registry
 

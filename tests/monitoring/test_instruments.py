@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shipway.monitoring.instruments import Gauge, Histogram, Label, counter, gauge, histogram
+from shipway.monitoring.declarations import Label, counter, gauge, histogram
+from shipway.monitoring.instruments import Gauge, Histogram
 
 BOUNDS = st.lists(st.floats(0, 1e9), min_size=1, max_size=20, unique=True).map(sorted)
 VALUES = st.lists(st.floats(0, 1e12), max_size=50)

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from shipway.monitoring import metrics
-from shipway.monitoring.instruments import Metric
+from shipway.monitoring.declarations import Metric
 from shipway.monitoring.reference import reference_markdown
 
 SOURCES = Path(__file__).parents[2] / "src" / "shipway"

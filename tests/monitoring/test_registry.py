@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shipway.monitoring.instruments import Label, Metric, counter, gauge, histogram
+from shipway.monitoring.declarations import Label, Metric, counter, gauge, histogram
 from shipway.monitoring.registry import OTHER, Registry
 
 MODEL = Label("model", "Open.")

@@ -16,7 +16,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from shipway import __version__
+from shipway import __version__, compiled
 from shipway.cli import (
     abort,
     check,
@@ -99,7 +99,10 @@ def root(
             )
         return 0
     if version:
-        print_json({"version": __version__}) if as_json else typer.echo(f"shipway {__version__}")
+        if as_json:
+            print_json({"version": __version__, "build": compiled.build()})
+        else:
+            typer.echo(f"shipway {__version__} ({compiled.build()})")
         return 0
     typer.echo(context.get_help(), err=True)
     return 2

@@ -19,7 +19,7 @@ from typing import Any
 from shipway.deploy.counts import Arms, Tally
 from shipway.deploy.scrape import Key, Labels, Scrape
 from shipway.monitoring import metrics
-from shipway.monitoring.instruments import Metric
+from shipway.monitoring.declarations import Metric
 
 Scrapes = Mapping[str, Scrape]
 """By gateway; one that could not be scraped is absent."""

@@ -23,7 +23,7 @@ from shipway.deploy.releases import Release, release_name, release_number
 from shipway.deploy.scrape import Scrape, parse_scrape
 from shipway.errors import TrafficError
 from shipway.monitoring import metrics
-from shipway.monitoring.instruments import Metric
+from shipway.monitoring.declarations import Metric
 from shipway.secret import Secret
 from shipway.spec.objectives import Objectives
 

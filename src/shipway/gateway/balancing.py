@@ -139,7 +139,7 @@ def by_affinity(candidates: Sequence[P], key: int, bound: float = LOAD_BOUND) ->
         if one.in_flight < per_weight * weight:
             # Fibonacci hashing (Knuth, volume 3, section 6.4): of seeds and keys that are digests already, one
             # multiplication makes ranks as good as independent; a test holds it to that.
-            score: float = ((key ^ one.affinity_seed) * 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF
+            score: int | float = ((key ^ one.affinity_seed) * 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF
             if not equal:
                 score = log((score + 1.0) * 2.0**-64) / weight
             if score > best_score:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
-from shipway.monitoring.instruments import Histogram, Label, Metric
+from shipway.monitoring.declarations import Label, Metric
+from shipway.monitoring.instruments import Histogram
 from shipway.monitoring.registry import Registry, Values
 
 

@@ -17,23 +17,13 @@ from typing import Literal, Protocol, TextIO
 import msgspec
 
 from shipway.cost.prices import TokenClasses
+from shipway.monitoring.log_members import GuardNote, Names
 
 LogFormat = Literal["json", "text"]
 
 MAX_WAITING_LINES = 100_000
 """Past this the oldest lines are dropped and counted: a log that nobody reads must not grow the process."""
 FLUSH_S = 0.1
-
-
-class GuardNote(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """What one guard's checks of one call came to; the worst outcome of them."""
-
-    guard: str
-    when: str
-    outcome: str
-    checks: int
-    duration_s: float = msgspec.field(name="duration")
-    reason: str = ""
 
 
 class AccessRecord:
@@ -133,8 +123,8 @@ class BackgroundWriter:
         self._overflowed = 0
         self._unwritten = 0
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="log", daemon=True)
-        self._thread.start()
+        self._worker = threading.Thread(target=self._run, name="log", daemon=True)
+        self._worker.start()
 
     @property
     def dropped(self) -> int:
@@ -149,7 +139,7 @@ class BackgroundWriter:
 
     def close(self) -> None:
         self._stop.set()
-        self._thread.join(timeout=2.0)
+        self._worker.join(timeout=2.0)
 
     def _run(self) -> None:
         while not self._stop.wait(FLUSH_S):
@@ -207,18 +197,6 @@ def unbuffered(stream: TextIO) -> Out:
     return stream.buffer
 
 
-class _Names(msgspec.Struct, omit_defaults=True, gc=False):
-    """What a record says in words of closed sets. Names follow OpenTelemetry's semantic conventions where it has one."""
-
-    principal: str | None = None
-    service: str | None = None
-    model: str | None = msgspec.field(name="gen_ai.request.model", default=None)
-    upstream: str | None = None
-    error: str | None = msgspec.field(name="error.type", default=None)
-    release: str | None = None
-    attempts: int = 0
-
-
 _encode = msgspec.json.Encoder().encode
 
 _LINE = (
@@ -268,7 +246,7 @@ class _JsonLines:
         if rest is None:
             if len(self._names) >= _MAX_NAMES:
                 self._names.clear()
-            members = _encode(_Names(*key[:-1], attempts=record.attempts))[1:-1]
+            members = _encode(Names(*key[:-1], attempts=record.attempts))[1:-1]
             rest = self._names[key] = b"," + members if members else b""
         if record.input_tokens is not None:
             rest += b',"gen_ai.usage.input_tokens":%d' % record.input_tokens

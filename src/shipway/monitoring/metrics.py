@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from shipway.monitoring.instruments import Label, Metric, counter, gauge, histogram, info
+from shipway.monitoring.declarations import Label, Metric, counter, gauge, histogram, info
 from shipway.monitoring.registry import Registry
 from shipway.spec.prices import PICO
 
@@ -136,6 +136,7 @@ SIDE = Label("side", "Who is at the other end.", ("client", "upstream", "admin")
 RESULT = Label("result", "Whether the new app file was taken.", ("ok", "refused"))
 VERSION = Label("version", "Version of Shipway.")
 PYTHON = Label("python", "Version of Python.")
+BUILD = Label("build", "Whether the data path was compiled, or runs from its source.", ("compiled", "source"))
 
 # -- model calls (OpenTelemetry's names)
 
@@ -323,7 +324,7 @@ GUARD_REFUSALS = counter("shipway_guard_refusals_total", "Verdicts that refused.
 SNAPSHOT_VERSION = gauge("shipway_snapshot_version", "Number of the configuration in use; it grows with each reload.")
 RELOADS = counter("shipway_reloads_total", "Changes of the app file, by whether they were taken.", RESULT)
 LOG_LINES_DROPPED = counter("shipway_log_lines_dropped_total", "Log lines lost because nobody read the log.")
-BUILD_INFO = info("shipway_build_info", "What is running; always 1.", VERSION, PYTHON)
+BUILD_INFO = info("shipway_build_info", "What is running; always 1.", VERSION, PYTHON, BUILD)
 PROCESS_START_TIME = gauge(
     "process_start_time_seconds", "When the process started, in seconds since 1970.", unit="seconds"
 )

@@ -8,7 +8,7 @@ import resource
 import sys
 import time
 
-from shipway import __version__
+from shipway import __version__, compiled
 from shipway.monitoring import metrics
 from shipway.monitoring.registry import Registry
 
@@ -22,7 +22,7 @@ def read_process_at_scrape(registry: Registry, *, started_s: float) -> None:
     python = platform.python_version()
     registry.allow(metrics.VERSION, (__version__,))
     registry.allow(metrics.PYTHON, (python,))
-    registry.read_at_scrape(metrics.BUILD_INFO, lambda: {(__version__, python): 1})
+    registry.read_at_scrape(metrics.BUILD_INFO, lambda: {(__version__, python, compiled.build()): 1})
     registry.read_at_scrape(metrics.PROCESS_START_TIME, lambda: started_s)
     registry.read_at_scrape(metrics.PROCESS_CPU, time.process_time)
     registry.read_at_scrape(metrics.PROCESS_RESIDENT_MEMORY, resident_bytes)

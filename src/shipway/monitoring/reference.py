@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from shipway.monitoring.instruments import Label, Metric
+from shipway.monitoring.declarations import Label, Metric
 from shipway.monitoring.metrics import TABLE
 
 _HEAD = """# Metrics

@@ -10,7 +10,8 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Generic, cast
 
-from shipway.monitoring.instruments import Gauge, InstrumentT, Label, Metric
+from shipway.monitoring.declarations import InstrumentT, Label, Metric
+from shipway.monitoring.instruments import Gauge
 
 OTHER = "other"
 MAX_CHILDREN = 1000

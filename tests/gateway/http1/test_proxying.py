@@ -62,6 +62,12 @@ async def test_fields_of_a_request_pass_as_they_are(gateway: RunningGateway, ser
     assert {name: b"".join(seen.values(name)).decode("latin-1") for name in UNTOUCHED} == UNTOUCHED
 
 
+async def test_white_space_behind_a_value_is_no_part_of_it(gateway: RunningGateway, service: Recorder) -> None:
+    await exchange(gateway, f"GET / HTTP/1.1\r\n{HOST}X-Some: a b \t\r\nX-Other: \t \r\n\r\n")
+    (seen,) = service.requests
+    assert (seen.values("x-some"), seen.values("x-other")) == ([b"a b"], [b""])
+
+
 @pytest.mark.parametrize("status", [200, 203, 206, 226, 300, 304, 401, 407, 412, 416, 418, 425, 451, 499, 511, 599])
 async def test_fields_and_status_of_a_response_pass_as_they_are(
     gateway: RunningGateway, service: Recorder, status: int

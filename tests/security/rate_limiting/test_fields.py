@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shipway.security.rate_limiting.decision import Decision
 from shipway.security.rate_limiting.fields import LimitFields, duration, retry_after_s
-from shipway.security.rate_limiting.gcra import Decision, Quota
+from shipway.security.rate_limiting.gcra import Quota
 
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:([\d.]+)s)?(?:(\d+)ms)?")
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shipway.security.rate_limiting.gcra import EXAMINED, Decision, GcraTable, Quota, take
+from shipway.security.rate_limiting.decision import Decision
+from shipway.security.rate_limiting.gcra import EXAMINED, GcraTable, Quota, take
 
 QUOTA = Quota(rate_per_s=1.0, burst=3.0)
 

@@ -176,13 +176,20 @@ def model_entry(name: str, created_s: int) -> bytes:
     return _encode({"id": name, "object": "model", "created": created_s, "owned_by": "shipway"})
 
 
-class _Item(msgspec.Struct, gc=False):
-    """A choice or an embedding, of which nothing is read."""
+class _Choice(msgspec.Struct, gc=False):
+    """What a choice says, in one of two dialects; it is only seen whether it says anything."""
+
+    message: msgspec.Raw = ABSENT
+    text: msgspec.Raw = ABSENT
+
+
+class _Embedding(msgspec.Struct, gc=False):
+    """Of which nothing is read."""
 
 
 class _Bare(msgspec.Struct, gc=False):
-    choices: list[_Item] | None = None
-    data: list[_Item] | None = None
+    choices: list[_Choice] | None = None
+    data: list[_Embedding] | None = None
     error: msgspec.Raw = ABSENT
 
 
@@ -221,9 +228,13 @@ def answer_usage(body: bytes, embeddings: bool = False) -> Usage | TokenUsage | 
         raise ValueError("not an answer of this dialect") from error
     if answer.error is not ABSENT and bytes(answer.error) != b"null":
         raise ValueError("an error with a good status")
-    if not (answer.data if embeddings else answer.choices):
+    if not answer.data if embeddings else not answer.choices or _is_empty(answer.choices[0]):
         raise ValueError("an answer to something else, or none")
     return usage
+
+
+def _is_empty(choice: _Choice) -> bool:
+    return choice.message is ABSENT and choice.text is ABSENT
 
 
 def any_usage(body: bytes, saying: str = "", read: Callable[[object], TokenUsage] = read_usage) -> TokenUsage | None:

@@ -18,7 +18,7 @@ from shipway.gateway.guards.guard import Guard, ModelGuards
 from shipway.gateway.guards.texts import conversation_pieces, document_pieces, form_pieces
 from shipway.gateway.guards.windows import Windows
 from shipway.gateway.refusals import Refusal, Refused
-from shipway.monitoring.logging import GuardNote
+from shipway.monitoring.log_members import GuardNote
 
 if TYPE_CHECKING:
     from shipway.gateway.attempt import Attempt

@@ -136,9 +136,12 @@ class KnownHead(Generic[H]):
         self.head = self.head.with_values(passed_on or self.head.passed_on, request_id)
         form.lines = lines
         mark = form.length_mark
-        at = raw.find(mark) + len(mark) if mark else end
-        # The digits from the message itself: its line may be the one in the form, and the last message have had another.
-        self._remember(raw, at, raw[at : raw.find(b"\r", at)])
+        if mark:
+            at = raw.find(mark) + len(mark)
+            # The digits from the message itself: its line may be the one in the form, and the last message have had another.
+            self._remember(raw, at, raw[at : raw.find(b"\r", at)])
+        else:
+            self._remember(raw, end, b"")
         return end
 
 

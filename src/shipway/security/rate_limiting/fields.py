@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from math import ceil
 
-from shipway.security.rate_limiting.gcra import Decision, Quota
+from shipway.security.rate_limiting.decision import Decision
+from shipway.security.rate_limiting.gcra import Quota
 
 _EARLY_S = 1e-6
 """What a duration may be above a whole unit before it rounds up: the rest is how floats add."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from math import inf
 
-import msgspec
+from shipway.security.rate_limiting.decision import Decision
 
 _ROUNDING_S = 1e-7
 """Monotonic clocks of long uptimes leave a float about this much; a hundred million requests a second would notice."""
@@ -46,23 +46,6 @@ class Quota:
     def window_s(self) -> float:
         """How long an empty burst takes to be full again."""
         return self.burst / self.rate_per_s
-
-
-class Decision(msgspec.Struct, frozen=True, gc=False):
-    """Whether a request is admitted, and what the key has left.
-
-    Attributes:
-        limit: The burst: what `remaining` counts down from.
-        remaining: Whole requests that would be admitted now, after this one.
-        reset_s: Seconds until the key has all of its burst again.
-        retry_after_s: Seconds until the refused cost would be admitted; 0.0 when it was.
-    """
-
-    allowed: bool
-    limit: int
-    remaining: int
-    reset_s: float
-    retry_after_s: float
 
 
 def take(quota: Quota, tat_s: float, now_s: float, cost: float = 1.0) -> tuple[float, Decision]:

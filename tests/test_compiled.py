@@ -1,0 +1,78 @@
+"""The compiled build is used where it was made from the source that is there, and nowhere else."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
+
+import pytest
+
+import shipway.gateway.call
+from shipway import compiled
+
+SUFFIX = EXTENSION_SUFFIXES[0]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A package of one module, and what it was compiled to."""
+    (tmp_path / "call.py").write_text("A = 1\n")
+    folder = tmp_path / compiled.FOLDER
+    folder.mkdir()
+    _write_manifest(folder)
+    return folder
+
+
+def _write_manifest(folder: Path, **changes: object) -> None:
+    source = folder.parent / "call.py"
+    manifest = {
+        "suffix": SUFFIX,
+        "files": {"package.call": "package.call" + SUFFIX},
+        "sources": {"call.py": compiled.digest_of(source)},
+    }
+    (folder / compiled.MANIFEST).write_text(json.dumps(manifest | changes))
+
+
+def test_the_build_of_this_very_source_is_used(folder: Path) -> None:
+    assert compiled.fresh_files(folder) == {"package.call": folder / f"package.call{SUFFIX}"}
+
+
+def test_an_edited_source_runs_itself(folder: Path) -> None:
+    (folder.parent / "call.py").write_text("A = 2\n")
+    assert compiled.fresh_files(folder) == {}
+
+
+def test_the_build_for_another_interpreter_is_left_alone(folder: Path) -> None:
+    _write_manifest(folder, suffix=".cpython-27-vax.so")
+    assert compiled.fresh_files(folder) == {}
+
+
+@pytest.mark.parametrize("content", ["", "{", "{}", "[]", '{"suffix": 1}'])
+def test_a_manifest_that_is_none_means_the_source(folder: Path, content: str) -> None:
+    (folder / compiled.MANIFEST).write_text(content)
+    assert compiled.fresh_files(folder) == {}
+
+
+@pytest.mark.parametrize("lost", ["manifest.json", "../call.py"])
+def test_a_build_that_is_not_whole_means_the_source(folder: Path, lost: str) -> None:
+    (folder / lost).unlink()
+    assert compiled.fresh_files(folder) == {}
+
+
+def test_these_tests_run_the_build_that_they_were_told_to() -> None:
+    expected = "source" if os.environ["SHIPWAY_PURE_PYTHON"] == "1" else "compiled"
+    of_call = "source" if shipway.gateway.call.__file__.endswith(".py") else "compiled"
+    assert (compiled.build(), of_call) == (expected, expected)
+
+
+def test_the_finder_finds_nothing_else() -> None:
+    names = [
+        name
+        for finder in sys.meta_path
+        for name in getattr(finder, "files", {})
+        if finder.__module__ == compiled.__name__
+    ]
+    assert {name.partition(".")[0] for name in names} <= {"shipway", "shipway__mypyc"}
