@@ -26,14 +26,18 @@ GROUP = "shipway"
 """mypyc compiles all modules into one library, GROUP__mypyc; each has a small extension of its own that finds itself in it."""
 
 _GATEWAY = (
-    "admission attempt balancing breaker call delivery latency model_calls model_stream own_calls passed_stream proxy relay "
-    "request_heads retry_budget service_calls telemetry"
+    "admission attempt balancing breaker call call_instruments delivery latency model_api model_calls model_stream "
+    "own_calls passed_stream proxy relay request_heads retry_budget service_calls snapshot telemetry upstreams"
 )
-_HTTP1 = "chunked client_connection exchange outbox pool repeats response_reader running unsent upstream_connection"
+_HTTP1 = (
+    "chunked client_connection deadlines exchange listener outbox pool repeats response_reader running unsent "
+    "upstream_connection"
+)
 MODULES = (
     *(f"shipway/gateway/{name}.py" for name in _GATEWAY.split()),
     *(f"shipway/gateway/http1/{name}.py" for name in _HTTP1.split()),
     "shipway/gateway/dialects/repeated_event.py",
+    "shipway/monitoring/background_writer.py",
     "shipway/monitoring/instruments.py",
     "shipway/monitoring/logging.py",
     "shipway/security/rate_limiting/fields.py",

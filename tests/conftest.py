@@ -1,4 +1,4 @@
-"""What all tests share: no test may see the developer's own environment.
+"""What all tests share: no test may see the developer's own environment, or fail since the machine is busy.
 
 Tests run the source, where a breakpoint and a traceback say most; with SHIPWAY_PURE_PYTHON=0 the compiled build, if there is one.
 """
@@ -6,11 +6,16 @@ Tests run the source, where a breakpoint and a traceback say most; with SHIPWAY_
 import os
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 PURE_PYTHON = "SHIPWAY_PURE_PYTHON"
 os.environ.setdefault(PURE_PYTHON, "1")  # before anything of Shipway is imported
 
 SHIPWAY_VARIABLES = ("SHIPWAY_", "OPENAI_", "ANTHROPIC_")
+
+# How long one example took says more of the machine than of the code; pytest's timeout bounds them all.
+settings.register_profile("shipway", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shipway")
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "src" / "shipway"
 
-BELOW_SPEC = frozenset({"compiled", "errors", "secret"})
+BELOW_SPEC = frozenset({"compiled", "durable_file", "errors", "secret"})
 BELOW_PLANES = BELOW_SPEC | {"spec"}
 PARTS_OF_GATEWAY = frozenset({"cost", "monitoring", "security", "store"})
 
@@ -19,6 +19,7 @@ ALLOWED: dict[str, frozenset[str]] = {
     "__init__": frozenset({"compiled", "gateway"}),
     "__main__": frozenset({"cli"}),
     "compiled": frozenset(),
+    "durable_file": frozenset(),
     "errors": frozenset(),
     "secret": frozenset({"errors"}),
     "spec": BELOW_SPEC,

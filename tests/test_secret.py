@@ -5,7 +5,7 @@ import pickle
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shipway.errors import SecretError
@@ -52,7 +52,6 @@ def test_a_secret_reveals_and_compares_its_value() -> None:
     assert secret != CANARY
 
 
-@settings(deadline=None)
 @given(st.text(alphabet=st.characters(exclude_categories=[])))
 def test_comparing_takes_any_text(candidate: str) -> None:
     assert Secret(CANARY).matches(candidate) == (candidate == CANARY)

@@ -188,8 +188,11 @@ def test_what_cannot_be_asked_for_is_a_usage_error(
 def test_an_unknown_environment_is_said_with_the_likely_one(shipway: Shipway, root: Path) -> None:
     for command in ("plan", "deploy", "releases", "rollback", "resume", "abort"):
         outcome = shipway(command, "prd")
-        assert outcome.code == 1
-        assert 'unknown environment "prd" (did you mean "prod"?)' in outcome.stderr
+        assert (outcome.code, outcome.stderr) == (
+            1,
+            'error: shipway.toml:9:1: environments: unknown environment "prd" (did you mean "prod"?)\n'
+            'hint: known: "dev", "staging" and "prod"; one more is [environments.prd] with a target, such as "docker"\n',
+        )
 
 
 def test_a_promotion_keeps_the_number_and_differs_by_the_overrides(shipway: Shipway, root: Path) -> None:

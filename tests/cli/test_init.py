@@ -247,8 +247,11 @@ def test_nothing_found_fails_and_shows_the_lines_to_write(shipway: Shipway, proj
 def test_an_app_file_is_not_replaced_unless_forced(shipway: Shipway, project: Project) -> None:
     root = project({"main.py": FASTAPI, "shipway.toml": "mine"})
     outcome = shipway("init", root)
-    assert outcome.code == 1
-    assert "is there already" in outcome.stderr
+    assert (outcome.code, outcome.stderr) == (
+        1,
+        f"error: {root}/shipway.toml is there already\n"
+        f"hint: shipway init {root} --force replaces it; shipway check {root} tests it\n",
+    )
     assert (root / "shipway.toml").read_text(encoding="utf-8") == "mine"
     assert shipway("init", root, "--force").code == 0
     assert shipway("check", root).code == 0
@@ -285,8 +288,10 @@ def test_a_folder_that_cannot_be_written_fails_without_leftovers(
 
     monkeypatch.setattr(os, "replace", full_disk)
     outcome = shipway("init", root)
-    assert outcome.code == 1
-    assert "No space left on device" in outcome.stderr
+    assert (outcome.code, outcome.stderr) == (
+        1,
+        f"error: cannot write {root}/shipway.toml: No space left on device\n",
+    )
     assert sorted(file.name for file in root.iterdir()) == ["main.py"]
 
 

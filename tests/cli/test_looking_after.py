@@ -28,8 +28,11 @@ def shop(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
 def test_without_an_engine_a_command_fails_and_says_so(shipway: Shipway, shop: Path, command: list[str]) -> None:
     outcome = shipway(command[0], "prod", "--app", shop, *command[1:])
-    assert outcome.code == 1
-    assert "the Docker engine is not running" in outcome.stderr
+    assert (outcome.code, outcome.stderr) == (
+        1,
+        f"error: the Docker engine is not running: nothing answers at {shop.parent}/none.sock\n"
+        "hint: start it (sudo systemctl start docker), or set DOCKER_HOST=unix:///PATH\n",
+    )
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[0])
@@ -37,8 +40,11 @@ def test_an_environment_on_this_machine_has_nothing_to_look_after(
     shipway: Shipway, shop: Path, command: list[str]
 ) -> None:
     outcome = shipway(command[0], "dev", "--app", shop, *command[1:])
-    assert outcome.code == 2
-    assert 'environment dev runs on "local"' in outcome.stderr
+    assert (outcome.code, outcome.stderr) == (
+        2,
+        'error: environment dev runs on "local", where there is nothing to look after\n'
+        'hint: set target = "docker" in [environments.dev], or: shipway up\n',
+    )
 
 
 def test_export_writes_into_an_empty_folder_alone(shipway: Shipway, shop: Path, tmp_path: Path) -> None:

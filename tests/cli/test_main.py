@@ -10,7 +10,7 @@ import pytest
 import typer
 
 import shipway as package
-from shipway import cli
+from shipway import cli, compiled
 from shipway.errors import AppFileError, Problem, ShipwayError, UsageError
 from tests.cli.conftest import Shipway
 
@@ -23,8 +23,8 @@ def _failing_with(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_version_is_the_package_s_version(shipway: Shipway) -> None:
-    assert shipway("--version").stdout == f"shipway {package.__version__}\n"
-    assert shipway("--version", "--json").json == {"version": package.__version__}
+    assert shipway("--version").stdout == f"shipway {package.__version__} ({compiled.build()})\n"
+    assert shipway("--version", "--json").json == {"version": package.__version__, "build": compiled.build()}
 
 
 def test_no_command_shows_help_and_is_a_usage_error(shipway: Shipway) -> None:

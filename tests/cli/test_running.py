@@ -9,9 +9,15 @@ APP = 'name = "shop"\n[services.api]\napp = "main:app"\n'
 
 @pytest.mark.parametrize("command", ["up", "gateway"])
 def test_a_broken_app_file_is_said_before_anything_starts(shipway: Shipway, project: Project, command: str) -> None:
-    outcome = shipway(command, project({"shipway.toml": APP.replace("app =", "ap =")}))
+    root = project({"shipway.toml": APP.replace("app =", "ap =")})
+    outcome = shipway(command, root)
     assert (outcome.code, outcome.stdout) == (1, "")
-    assert 'did you mean "app"' in outcome.stderr
+    needed, unknown, known = outcome.stderr.splitlines()
+    assert needed == (
+        f'error: {root}/shipway.toml:2:1: services.api: needs one of "app", "command", "image", "url" or "releases"'
+    )
+    assert unknown == f'error: {root}/shipway.toml:3:1: services.api.ap: unknown key "ap" (did you mean "app"?)'
+    assert known.startswith("hint: known: app, command, image, url, releases, ")
 
 
 @pytest.mark.parametrize("command", ["up", "gateway"])

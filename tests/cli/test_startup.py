@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 
-ALLOWED_OF_OURS = {"shipway", "shipway.errors"}
+ALLOWED_OF_OURS = {"shipway", "shipway.compiled", "shipway.errors"}
 HEAVY = (
     "asyncio",
     "fastapi",

@@ -61,7 +61,7 @@ class StoreContract:
         assert store.keys("a") == ["a/b/c", "a/b/d", "a/bc"]
         assert store.keys("nothing") == []
 
-    @settings(max_examples=30, deadline=None, suppress_health_check=[*HealthCheck])
+    @settings(max_examples=30, suppress_health_check=[*HealthCheck])
     @given(
         st.lists(st.tuples(KEYS.filter(lambda key: key != "a/b"), st.binary(max_size=8), st.booleans()), max_size=12)
     )

@@ -1,7 +1,6 @@
 """A real gateway in a process of its own, seen and moved as a rollout does."""
 
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http.client import IncompleteRead
@@ -17,10 +16,11 @@ from shipway.deploy.verdict import Outcome
 from shipway.errors import TrafficError
 from shipway.monitoring import metrics
 from shipway.secret import Secret
-from shipway.spec.objectives import Objectives, parse_quality, parse_within, parse_within_cost
+from shipway.spec.objectives import Objectives, Quality, Within, WithinCost
 from shipway.spec.rollout import Rollout
 from tests.deploy.real_gateway import TOKEN, Gateway, Model, Service, free_port
 from tests.deploy.records import release
+from tests.waiting import wait_until
 
 PRICE = {"input": "1 USD/Mtok", "output": "10 USD/Mtok"}
 API = {"services": {"api": {"app": "main:app", "public": True}}}
@@ -34,7 +34,7 @@ class Scene:
     services: dict[int, Service]
 
     def admin(self, token: str = TOKEN) -> GatewayAdmin:
-        objectives = Objectives(latency=parse_within("95% under 120ms"))
+        objectives = Objectives(latency=Within.parse("95% under 120ms"))
         return self.gateway.admin(lambda number: [self.services[number].authority], objectives, token)
 
     def ask(self, times: int) -> set[tuple[int, str]]:
@@ -114,7 +114,7 @@ def test_money_and_labels_are_counted_for_both_releases_of_a_model(tmp_path: Pat
         }
         return release(number, table)
 
-    objectives = Objectives(cost=parse_within_cost("95% under 0.0002 USD"), quality=parse_quality("90% good"))
+    objectives = Objectives(cost=WithinCost.parse("95% under 0.0002 USD"), quality=Quality.parse("90% good"))
     try:
         gateway.configure([released(3), released(4)])
         gateway.start()
@@ -145,9 +145,7 @@ def test_what_is_under_way_is_seen_until_it_ends(scene: Scene) -> None:
     try:
         asking = threading.Thread(target=scene.gateway.ask, args=("s",))
         asking.start()
-        deadline_s = time.monotonic() + 5
-        while admin.in_flight(3) == 0 and time.monotonic() < deadline_s:
-            time.sleep(0.01)
+        wait_until(lambda: admin.in_flight(3) > 0, 5)
         assert (admin.in_flight(3), admin.in_flight(4)) == (1, 0)
         asking.join()
         assert admin.in_flight(3) == 0
@@ -182,10 +180,10 @@ def test_a_gateway_that_is_not_there_is_said() -> None:
 
 def test_objectives_are_counted_in_all_that_is_shared() -> None:
     objectives = Objectives(
-        first_token=parse_within("95% under 800ms"),
-        latency=parse_within("90% under 2s"),
-        cost=parse_within_cost("95% under 0.02 USD"),
-        quality=parse_quality("90% good"),
+        first_token=Within.parse("95% under 800ms"),
+        latency=Within.parse("90% under 2s"),
+        cost=WithinCost.parse("95% under 0.02 USD"),
+        quality=Quality.parse("90% good"),
     )
     found = [(one.objective, one.total.name) for one in measures(["services.api", "models.chat"], objectives)]
     assert found == [

@@ -3,17 +3,17 @@
 from shipway.deploy.findings import Objective
 from shipway.deploy.judging import declaration
 from shipway.deploy.verdict import Declaration
-from shipway.spec.objectives import Objectives, parse_quality, parse_within, parse_within_cost
+from shipway.spec.objectives import Objectives, Quality, Within, WithinCost
 from shipway.spec.rollout import Rollout
 
 
 def test_each_objective_has_its_limit() -> None:
     objectives = Objectives(
         availability=0.995,
-        first_token=parse_within("95% under 800ms"),
-        latency=parse_within("99% under 2s"),
-        cost=parse_within_cost("97% under 0.02 USD"),
-        quality=parse_quality("90% at least 0.7"),
+        first_token=Within.parse("95% under 800ms"),
+        latency=Within.parse("99% under 2s"),
+        cost=WithinCost.parse("97% under 0.02 USD"),
+        quality=Quality.parse("90% at least 0.7"),
     )
     rollout = Rollout(strategy="canary", min_requests=50, deadline=120.0, together=20, on_deadline="promote")
     assert declaration(objectives, rollout) == Declaration(
@@ -32,10 +32,10 @@ def test_each_objective_has_its_limit() -> None:
 
 def test_what_only_models_have_is_not_asked_of_services() -> None:
     objectives = Objectives(
-        first_token=parse_within("95% under 800ms"),
-        latency=parse_within("99% under 2s"),
-        cost=parse_within_cost("97% under 0.02 USD"),
-        quality=parse_quality("90% good"),
+        first_token=Within.parse("95% under 800ms"),
+        latency=Within.parse("99% under 2s"),
+        cost=WithinCost.parse("97% under 0.02 USD"),
+        quality=Quality.parse("90% good"),
     )
 
     def judged(*shared: str) -> list[str]:

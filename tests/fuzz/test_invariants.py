@@ -42,7 +42,7 @@ def run(check: Callable[..., Awaitable[None]], *arguments: object) -> None:
     asyncio.run(checked())
 
 
-quick = settings(max_examples=400, deadline=None, derandomize=True, database=None)
+quick = settings(max_examples=400, derandomize=True, database=None)
 
 
 @quick

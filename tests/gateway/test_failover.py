@@ -18,6 +18,7 @@ import pytest
 from shipway.testing.anthropic_server import FakeAnthropic
 from shipway.testing.openai_server import FakeOpenAI, Reply
 from tests.gateway.conftest import KEY, RunningGateway, StartGateway, model_app
+from tests.waiting import until
 
 TIMEOUTS = (
     '[gateway.timeouts]\nconnect = "500ms"\nfirst_byte = "400ms"\nfirst_token = "600ms"\nidle = "300ms"\ntotal = "4s"\n'
@@ -120,13 +121,13 @@ async def chat(gateway: RunningGateway, *, stream: bool = False, **more: Any) ->
 
 async def nothing_under_way(gateway: RunningGateway) -> None:
     """Returns when no request, attempt or connection that is in use is left; an assertion after two seconds."""
-    for _ in range(40):
+
+    async def is_so() -> bool:
         lines = (await gateway.admin.get("/metrics")).text.splitlines()
         counts = [line for line in lines if "requests_in_flight" in line and not line.startswith("#")]
-        if all(line.endswith((" 0", " 0.0")) for line in counts):
-            return
-        await asyncio.sleep(0.05)
-    raise AssertionError(counts)
+        return all(line.endswith((" 0", " 0.0")) for line in counts)
+
+    await until(is_so, 2)
 
 
 @pytest.mark.parametrize(("name", "stream"), [

@@ -21,6 +21,7 @@ import pytest
 from shipway.testing.openai_server import FakeOpenAI, Reply
 from tests.gateway.conftest import ADMIN, ADMIN_TOKEN, AUTH, KEY, RawClient, model_app, raw_client, service_app
 from tests.gateway.echo_service import EchoService, echo_service
+from tests.waiting import until
 
 pytestmark = pytest.mark.integration
 
@@ -236,9 +237,8 @@ async def test_standard_error_that_nobody_reads_holds_up_no_request(tmp_path: Pa
             await client.send(f"GET /x HTTP/1.1\r\nHost: a\r\n{AUTH}\r\n")
             assert (await client.response()).status == 200
         gateway.process.terminate()
-        async with asyncio.timeout(8):  # `wait` would wait for the end of standard error, too
-            while gateway.process.returncode is None:  # noqa: ASYNC110 - there is no event for it
-                await asyncio.sleep(0.05)
+        # `wait` would wait for the end of standard error, too.
+        await until(lambda: gateway.process.returncode is not None, 8)
         assert gateway.process.returncode == 0
 
 

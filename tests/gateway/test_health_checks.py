@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from shipway.testing.asgi_server import serving
 from tests.gateway.conftest import ADMIN, RunningGateway, StartGateway
+from tests.waiting import until
 
 HEALTH = 'health = { path = "/health", interval = "50ms", timeout = "200ms", failures = 2 }\n'
 
@@ -50,9 +51,10 @@ async def service() -> AsyncIterator[Callable[[str], Awaitable[Sick]]]:
 
 
 async def until_health(gateway: RunningGateway, wanted: list[bool]) -> None:
-    async with asyncio.timeout(5):
-        while await health(gateway) != wanted:  # noqa: ASYNC110 - it is asked over HTTP
-            await asyncio.sleep(0.02)
+    async def is_so() -> bool:
+        return await health(gateway) == wanted
+
+    await until(is_so, 5)
 
 
 async def health(gateway: RunningGateway) -> list[bool]:

@@ -19,6 +19,7 @@ from shipway.monitoring.logging import AccessRecord
 from shipway.testing.openai_server import FakeOpenAI, Reply, Usage
 from tests.gateway.conftest import AUTH, RunningGateway, StartGateway, model_app, service_app
 from tests.gateway.echo_service import EchoService, echo_service
+from tests.waiting import until
 
 SIDES = ("input", "output")
 CHAT = {"model": "chat", "messages": [{"role": "user", "content": "hi"}]}
@@ -64,9 +65,7 @@ async def test_stream_that_its_client_leaves_is_counted_as_left(start_gateway: S
     async with gateway.http.stream("POST", "/v1/chat/completions", json={**CHAT, "stream": True}) as response:
         async for _ in response.aiter_bytes():
             break
-    async with asyncio.timeout(3):
-        while not await value(gateway, 'shipway_streams_total{outcome="client_left"}'):  # noqa: ASYNC110 - a count to be read
-            await asyncio.sleep(0.01)
+    await until(lambda: value(gateway, 'shipway_streams_total{outcome="client_left"}'), 3)
     assert await value(gateway, 'shipway_upstream_attempts_total{upstream="p0/m0",outcome="client_left"}') == 1
     assert await value(gateway, "shipway_requests_in_flight") == 0
 

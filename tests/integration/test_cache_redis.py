@@ -23,6 +23,7 @@ from shipway.testing.openai_server import FakeOpenAI
 from shipway.testing.running_app import free_ports
 from tests.gateway.conftest import KEY, SECOND_KEY, model_app
 from tests.gateway.embeddings import FakeEmbeddings
+from tests.waiting import until, wait_until
 
 pytestmark = [
     pytest.mark.integration,
@@ -49,11 +50,7 @@ class RedisServer:
     def start(self) -> None:
         command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
         self.process = subprocess.Popen(command, cwd=self._folder, stdout=subprocess.DEVNULL)
-        for _ in range(200):
-            if self.cli("ping") == "PONG":
-                return
-            time.sleep(0.02)
-        raise AssertionError("redis-server does not start")
+        wait_until(lambda: self.cli("ping") == "PONG", 5)
 
     def cli(self, *words: str) -> str:
         done = subprocess.run(
@@ -103,11 +100,12 @@ async def ask(client: httpx.AsyncClient, text: str, key: str = KEY, *, stream: b
 
 
 async def kept(server: RedisServer, count: int) -> None:
-    for _ in range(100):
-        if (await asyncio.to_thread(server.cli, "dbsize")) == str(count):
-            return
-        await asyncio.sleep(0.02)
-    raise AssertionError(f"{server.cli('dbsize')} answers are kept, not {count}")
+    """Wait until *count* answers are kept."""
+
+    async def is_so() -> bool:
+        return await asyncio.to_thread(server.cli, "dbsize") == str(count)
+
+    await until(is_so, 5)
 
 
 async def test_what_one_gateway_keeps_another_gives(
@@ -159,7 +157,7 @@ async def test_dead_redis_costs_nothing_and_fails_nothing(
         assert time.monotonic() - began_s < ENOUGH_S
         assert {answer.headers["x-shipway-cache"] for answer in answers} == {"miss"}
         redis_server.start()
-        assert await _hits_again(client)
+        await _hits_again(client)
 
 
 async def test_redis_that_hangs_is_soon_not_waited_for(
@@ -179,7 +177,7 @@ async def test_redis_that_hangs_is_soon_not_waited_for(
         metrics = (await client.get(f"{client.headers['x-admin']}/metrics")).text
         assert 'shipway_cache_store_faults_total{fault="timeout"} 3\n' in metrics
         redis_server.process.send_signal(signal.SIGCONT)
-        assert await _hits_again(client)
+        await _hits_again(client)
 
 
 async def test_redis_that_is_not_there_at_the_start_fails_nothing(fake: FakeOpenAI, tmp_path: Path) -> None:
@@ -220,11 +218,11 @@ async def test_look_ups_that_were_given_up_do_not_mix_up_later_ones(redis_server
     await store.close()
 
 
-async def _hits_again(client: httpx.AsyncClient) -> bool:
-    """Whether what is kept is given again within a few seconds."""
-    for _ in range(60):
+async def _hits_again(client: httpx.AsyncClient) -> None:
+    """Wait until what is kept is given again."""
+
+    async def is_so() -> bool:
         await ask(client, "afterwards")
-        if (await ask(client, "afterwards")).headers["x-shipway-cache"] == "hit":
-            return True
-        await asyncio.sleep(0.1)
-    return False
+        return (await ask(client, "afterwards")).headers["x-shipway-cache"] == "hit"
+
+    await until(is_so, 6)

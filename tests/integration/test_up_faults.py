@@ -1,6 +1,5 @@
 """`shipway up` while things die under it: services, the gateway, the model, and itself."""
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 
 from shipway.testing.running_app import AppNotUpError, running_app
 from tests.integration.processes import Mark
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]  # a busy machine makes the model very slow
 
@@ -17,13 +17,6 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]  # a busy machi
 def text_of(url: str) -> str:
     answer = httpx.get(url, timeout=10)
     return answer.text if answer.status_code == 200 else ""
-
-
-def until(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
-    deadline_s = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline_s, "this took too long"
-        time.sleep(0.05)
 
 
 def test_killed_service_comes_back_and_no_request_waits_in_vain(small_app: Path, mark: Mark) -> None:
@@ -56,7 +49,7 @@ def test_killed_command_comes_back_without_its_old_children(small_app: Path, mar
     with running_app(small_app, environ=mark.environ) as app:
         before = sleepers()
         next(process for process in mark.of_service("third") if "command_service" in process.command).kill()
-        until(lambda: text_of(f"{app.url}/third") != "" and len(sleepers()) == 1)
+        wait_until(lambda: text_of(f"{app.url}/third") != "" and len(sleepers()) == 1)
         assert sleepers().isdisjoint(before)
 
 
@@ -71,7 +64,7 @@ def test_killed_gateway_comes_back_at_the_same_address(small_app: Path, mark: Ma
             except httpx.TransportError:
                 return False
 
-        until(answers)
+        wait_until(answers)
         assert [process.pid for process in mark.of_module("shipway.gateway")] != [gateway.pid]
 
 
@@ -93,7 +86,7 @@ def test_killed_model_comes_back_and_answers(example: Callable[[str], Path], mar
                 return False
             return bool(answer.choices[0].message.content)
 
-        until(answers, 60)
+        wait_until(answers, 60)
         assert set(statuses) <= {502, 503}  # meanwhile an error that clients understand
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from shipway.testing.running_app import RunningApp, running_app
 from tests.integration.processes import Mark
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -56,10 +57,7 @@ def set_version(folder: Path, version: str) -> None:
 
 
 def until_it_says(app: RunningApp, path: str, text: str, timeout_s: float = 20.0) -> None:
-    deadline_s = time.monotonic() + timeout_s
-    while not httpx.get(f"{app.url}{path}", timeout=20).text.startswith(text):
-        assert time.monotonic() < deadline_s, f"{path} never said {text}"
-        time.sleep(0.05)
+    wait_until(lambda: httpx.get(f"{app.url}{path}", timeout=20).text.startswith(text), timeout_s)
 
 
 @pytest.mark.parametrize("path", ["/first", "/second"], ids=["one-replica", "two-replicas"])

@@ -4,7 +4,6 @@ import asyncio
 import os
 import sys
 import textwrap
-import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from shipway.local.keeper import Keeper
 from shipway.local.probes import AcceptsConnections, Probe
 from shipway.local.reports import Event, Line
 from shipway.local.run_lock import is_alive
+from tests.waiting import until
 
 MakeSpec = Callable[..., ChildSpec]
 
@@ -65,21 +65,6 @@ class Groups:
 
     def forget(self, group: int) -> None:
         self.watched.discard(group)
-
-
-async def until(condition: Callable[[], bool], within_s: float = 20.0) -> None:
-    """Wait until *condition* holds; a wait that ends in vain fails the test."""
-    deadline_s = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline_s, "waited in vain"
-        await asyncio.sleep(0.02)
-
-
-def wait_until(condition: Callable[[], bool], within_s: float = 20.0) -> None:
-    deadline_s = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline_s, "waited in vain"
-        time.sleep(0.02)
 
 
 def gone(pid: int) -> bool:

@@ -12,7 +12,8 @@ import pytest
 
 from shipway.local.guardian import Guardian
 from shipway.local.launch import __file__ as LAUNCHER
-from tests.local.conftest import gone, until, wait_until
+from tests.local.conftest import gone
+from tests.waiting import until, wait_until
 
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the parent-death signal is Linux's")
 

@@ -13,7 +13,8 @@ from shipway.local.backoff import Backoff
 from shipway.local.children import Child
 from shipway.local.keeper import Keeper
 from shipway.local.probes import AnswersHttp, GeneratesToken, ProbeError
-from tests.local.conftest import Groups, MakeSpec, Reports, Run, gone, until
+from tests.local.conftest import Groups, MakeSpec, Reports, Run, gone
+from tests.waiting import until
 
 SLEEP = "time.sleep(60)"
 SOON = Backoff(first_s=0.01, longest_s=0.05)

@@ -12,7 +12,7 @@ import pytest
 
 from shipway.local.output import Entry, JsonRenderer, Output, OutputConsole, TextRenderer
 from shipway.local.reports import Event, Line
-from tests.local.conftest import until
+from tests.waiting import until
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, 123_456, tzinfo=UTC)
 

@@ -16,7 +16,8 @@ from shipway.local.addresses import Address, address_of, listening_socket
 from shipway.local.children import ChildSpec, HealthPolicy
 from shipway.local.keeper import Keeper
 from shipway.local.probes import AcceptsConnections, AnswersHttp
-from tests.local.conftest import Groups, Reports, Run, gone, until
+from tests.local.conftest import Groups, Reports, Run, gone
+from tests.waiting import until
 
 pytestmark = pytest.mark.integration
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from shipway.errors import StartError
 from shipway.local.supervisor import MARGIN_S, Stage, Supervisor, stage_limit_s, stop_budget_s
-from tests.local.conftest import Groups, MakeSpec, Reports, until
+from tests.local.conftest import Groups, MakeSpec, Reports
+from tests.waiting import until
 
 POLITE = """
     def leave(*_):

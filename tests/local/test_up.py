@@ -15,8 +15,9 @@ import httpx
 import pytest
 
 from shipway.local.addresses import address_of, listening_socket
-from tests.local.conftest import gone, wait_until
+from tests.local.conftest import gone
 from tests.local.up_process import UpProcess
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.integration
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from shipway.local.addresses import free_port
 from shipway.local.run_lock import is_alive
-from tests.local.conftest import wait_until
+from tests.waiting import wait_until
 
 _MARKER = "UP_TEST_RUN"
 """An environment variable that everything inherits which one run starts, however far it goes away."""

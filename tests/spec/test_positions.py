@@ -2,7 +2,7 @@ import tomllib
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shipway.spec.positions import positions
@@ -80,7 +80,6 @@ def test_small_and_unended_documents_are_walked(text: str) -> None:
     assert set(positions(text)) == set(_locations(tomllib.loads(text)))
 
 
-@settings(deadline=None)
 @given(st.text(alphabet="ab.=[]{}\"'#\\\n, 1", max_size=40))
 def test_any_valid_document_is_walked_completely(text: str) -> None:
     try:

@@ -3,7 +3,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shipway.spec.units import (
@@ -86,19 +86,16 @@ def test_a_wrong_text_says_what_to_write(parse: Callable[[str], object], text: s
     assert str(caught.value) == message
 
 
-@settings(deadline=None)
 @given(st.integers(min_value=1, max_value=MAX_DURATION_S * 1000))
 def test_durations_survive_a_round_trip(milliseconds: int) -> None:
     assert parse_seconds(format_seconds(milliseconds / 1000)) == milliseconds / 1000
 
 
-@settings(deadline=None)
 @given(st.integers(min_value=1, max_value=MAX_SIZE_BYTES // 1024))
 def test_sizes_survive_a_round_trip(size: int) -> None:
     assert parse_bytes(format_bytes(size)) == size
 
 
-@settings(deadline=None)
 @given(st.decimals(min_value="0.01", max_value=10**9, places=2), st.sampled_from([1.0, 60.0, 3600.0, 86400.0]))
 def test_rates_and_money_survive_a_round_trip(amount: Decimal, per_s: float) -> None:
     assert parse_rate(str(Rate(amount, per_s))) == Rate(amount, per_s)
@@ -106,7 +103,6 @@ def test_rates_and_money_survive_a_round_trip(amount: Decimal, per_s: float) -> 
 
 
 @pytest.mark.parametrize("parse", PARSERS)
-@settings(deadline=None)
 @given(st.one_of(st.text(), st.from_regex(r"-?[0-9]{1,30}(\.[0-9]{0,12})?[ /]?[A-Za-zµ/]{0,6}", fullmatch=True)))
 def test_any_text_parses_or_is_refused_in_words(parse: Callable[[str], object], text: str) -> None:
     message = _refusal(parse, text)

@@ -9,6 +9,7 @@ function that needs it; tests/cli/test_startup.py holds that line.
 """
 
 import errno
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -113,7 +114,8 @@ def run(arguments: Sequence[str]) -> int:
     as_json = "--json" in arguments
     # A file's name may be undecodable, a terminal may be Latin-1: show an escape rather than die while printing.
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = typer.main.get_command(build_app()).main(list(arguments), prog_name="shipway", standalone_mode=False)
         sys.stdout.flush()

@@ -1,10 +1,12 @@
 """What the commands for an environment that runs have in common: finding it, and choosing parts of it."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from shipway.cli.output import print_json
 from shipway.errors import UsageError
 
 if TYPE_CHECKING:
@@ -40,3 +42,19 @@ def chosen(operations: "Operations", environment: str, service: str | None, rele
         hint = f"there are: {', '.join(known)}" if known else f"shipway deploy {environment}"
         raise UsageError(f"there is no {wanted} in {environment}", hint)
     return parts
+
+
+def change_parts(
+    path: Path, environment: str, parts: Sequence["Part"], act: Callable[["Part"], None], done: str, *, as_json: bool
+) -> None:
+    """Do *act* to each of *parts* in turn, while nobody else changes the environment, and print that it is *done*."""
+    from shipway.cli.deploying import interruptible, open_site
+    from shipway.deploy.runner import changing
+
+    with interruptible(environment), changing(open_site(path, environment)):
+        for part in parts:
+            act(part)
+            if not as_json:
+                typer.echo(f"{done} {part.name}")
+    if as_json:
+        print_json({"environment": environment, done: [part.name for part in parts]})

@@ -2,11 +2,8 @@
 
 from pathlib import Path
 
-import typer
-
 from shipway.cli.environments import ReleaseOption, Service
 from shipway.cli.options import AppOption, AsJson, Environment
-from shipway.cli.output import print_json
 
 
 def stop(
@@ -20,17 +17,9 @@ def stop(
 
     Example: `shipway stop prod`
     """
-    from shipway.cli.deploying import interruptible, open_site
-    from shipway.cli.environments import chosen, operations_of
-    from shipway.deploy.runner import changing
+    from shipway.cli.environments import change_parts, chosen, operations_of
 
     operations = operations_of(path, environment)
     parts = chosen(operations, environment, service, release)
-    with interruptible(environment), changing(open_site(path, environment)):
-        for part in parts:
-            operations.stop(part)
-            if not as_json:
-                typer.echo(f"stopped {part.name}")
-    if as_json:
-        print_json({"environment": environment, "stopped": [part.name for part in parts]})
+    change_parts(path, environment, parts, operations.stop, "stopped", as_json=as_json)
     return 0

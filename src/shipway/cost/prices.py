@@ -14,6 +14,12 @@ from typing import Protocol
 
 from shipway.spec.prices import Price as StatedPrice
 
+CLASSES = (
+    *("input", "cached_read", "cached_write", "input_audio", "input_image"),
+    *("output", "reasoning", "output_audio", "output_image"),
+)
+"""Names of the classes: of what went in, and of what came out."""
+
 
 class TokenClasses(Protocol):
     """The tokens of one call in classes that do not overlap; None is unknown, never zero."""

@@ -16,7 +16,7 @@ from shipway.spec.objectives import COUNTED
 
 Table = dict[str, Any]
 
-_STARTED = tuple(source for source in services.SOURCES if source not in services.ELSEWHERE)
+_STARTED = tuple(source for source in services.SOURCES.keys if source not in services.ELSEWHERE)
 _OF_ROUTING = ("routes", "public", "health")
 """What the gateway needs of a service that Shipway runs; the rest is the target's."""
 
@@ -119,7 +119,7 @@ def _beside(lead: Table, release: Release, theirs: Table, other: Release) -> Tab
     mine = lead.get("upstreams") or lead.get("releases", {}).get(release.name, {}).get("upstreams")
     if theirs.get("upstreams") is None or mine is None or mine == theirs["upstreams"]:
         return lead
-    rest = {key: value for key, value in lead.items() if key not in (*models.SOURCES, "price")}
+    rest = {key: value for key, value in lead.items() if key not in (*models.SOURCES.keys, "price")}
     present = lead.get("releases") or {release.name: {"upstreams": _priced(lead), "weight": 1.0}}
     return {**rest, "releases": {**present, other.name: {"upstreams": _priced(theirs), "weight": 0.0}}}
 

@@ -13,7 +13,6 @@ TOLERATED_RATIO = 1.2
 """Of times and cost alone: caches, those of providers too, are cold for a canary, so it may be late or dear a little more often
 before that is a reason to roll back."""
 
-
 OF_MODELS = ("first_token", "cost")
 """What only calls of models have."""
 

@@ -11,17 +11,17 @@ import os
 import re
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from shipway.durable_file import TEMPORARY, replace_durably, sync_folder
 from shipway.errors import ConflictError, NewerStateError, StateError
 
 FORMAT = 1
 _MAGIC = b"shipway-state"
 _KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,200}(?:/[A-Za-z0-9_-][A-Za-z0-9._-]{0,200}){0,15}")
-_TEMPORARY = ".new-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +79,9 @@ class DirectoryStore:
         with self._changing(path):
             self._compare(key, version)
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            for left in path.parent.glob(f"{_TEMPORARY}*"):
+            for left in path.parent.glob(f"{TEMPORARY}*"):
                 left.unlink()  # by a write that was killed: nobody else is writing now
-            _replace(path, _encoded(value, new))
+            replace_durably(path, _encoded(value, new))
         return new
 
     def keys(self, prefix: str) -> list[str]:
@@ -96,7 +96,7 @@ class DirectoryStore:
         with self._changing(path):
             self._compare(key, version)
             path.unlink()
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
 
     def _path(self, key: str) -> Path:
         if not _KEY.fullmatch(key):
@@ -150,22 +150,6 @@ def _checksum(version: str, value: bytes) -> str:
     return hashlib.sha256(version.encode() + b"\n" + value).hexdigest()
 
 
-def _replace(path: Path, data: bytes) -> None:
-    temporary = path.parent / f"{_TEMPORARY}{secrets.token_hex(8)}"
-    try:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with open(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink()
-        raise
-    _sync_folder(path.parent)
-
-
 def _files(folder: Path) -> Iterator[Path]:
     """All files below, but for what an interrupted write left and what is not ours."""
     if not folder.is_dir():
@@ -177,16 +161,6 @@ def _files(folder: Path) -> Iterator[Path]:
             yield from _files(path)
         else:
             yield path
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename or removal durable, where folders can be synced."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _ignore_in_git(root: Path) -> None:

@@ -10,11 +10,10 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Generic, Protocol, TypeVar, cast
+from typing import Generic, TypeVar, cast
 
 import msgspec
 
-from shipway.cost.prices import Prices
 from shipway.gateway.call import Call
 from shipway.gateway.dialects import embeddings, token_counts, unasked_usage
 from shipway.gateway.dialects.conversation import Conversation
@@ -36,63 +35,63 @@ from shipway.gateway.request_heads import RequestHeads
 from shipway.gateway.snapshot import Candidate
 
 
-class Delivery(Protocol):
-    """Attributes:
-    content_type: How the type of a good answer begins; b"" for any but a stream.
-    held: Whether a good answer that is not streamed is a document to be read before it is passed on.
-    prices: Of the upstream; None where they are unknown or such calls cost nothing.
-    id_fields: Headers of a response in which the upstream's request id is looked for before `x-request-id`.
-    translated: Whether it would mean nothing to the client as it is.
-    read_wait: See `Dialect.read_wait`.
+class Delivery(ABC):
+    """One way to ask one upstream.
+
+    Attributes:
+        content_type: How the type of a good answer begins; b"" for any but a stream.
+        held: Whether a good answer that is not streamed is a document to be read before it is passed on.
+        prices: Of the upstream; None where they are unknown or such calls cost nothing.
+        id_fields: Headers of a response in which the upstream's request id is looked for before `x-request-id`.
+        translated: Whether it would mean nothing to the client as it is.
+        read_wait: See `Dialect.read_wait`.
     """
 
-    content_type: bytes
-    held: bool
-    id_fields: tuple[bytes, ...]
-    prices: Prices | None
-    translated: bool
-    read_wait: Callable[[bytes], float | None] | None
+    __slots__ = ("_heads", "content_type", "held", "id_fields", "prices", "read_wait", "translated")
 
+    def __init__(self, candidate: Candidate, route: Route) -> None:
+        self._heads = RequestHeads(candidate, route)
+        self.content_type = _STREAM_TYPES.get(route.framing, b"")
+        self.held = self.translated = True
+        self.id_fields = _id_fields(candidate)
+        self.prices = candidate.upstream.prices
+        self.read_wait: Callable[[bytes], float | None] | None = None
+
+    @abstractmethod
     def message(self, call: Call, request: ModelRequest) -> bytes:
         """The whole request. Raises: Refused, where it cannot be said; NoCredentialError."""
 
+    @abstractmethod
     def reader(self, call: Call, request: ModelRequest) -> AnswerReader:
         """For one stream."""
 
+    @abstractmethod
     def answer(
         self, call: Call, request: ModelRequest, response: ResponseHead, body: bytes
     ) -> tuple[bytes, Usage | None]:
         """What the client gets for a whole answer, and its usage. Raises: ValueError, for what is no answer."""
 
+    @abstractmethod
     def refusal(self, response: ResponseHead, body: bytes) -> Refusal:
         """What the client is told of an upstream's refusal of its request."""
 
 
-class Passed:
-    """The caller's dialect is the upstream's: bytes pass untouched but for the model's name, and are read on the side."""
+class Passed(Delivery):
+    """The caller's dialect is the upstream's: bytes pass untouched but for the model's name, and are read on the side.
 
-    __slots__ = (
-        "_heads",
-        "_model_json",
-        "_path",
-        "content_type",
-        "held",
-        "id_fields",
-        "prices",
-        "read_wait",
-        "translated",
-    )
+    No `read_wait`: the dialects of callers say it in a header.
+    """
+
+    __slots__ = ("_model_json", "_path")
 
     def __init__(self, candidate: Candidate, path: ModelPath, route: Route) -> None:
-        self._heads = RequestHeads(candidate, route)
+        super().__init__(candidate, route)
         self._model_json = msgspec.Raw(msgspec.json.encode(candidate.upstream.model))
         self._path = path
-        self.content_type = STREAM_CONTENT_TYPE if route.framing == "sse" else b""
         self.held = route.framing == "json"
-        self.id_fields = _id_fields(candidate)
-        self.prices = candidate.upstream.prices if path.billed else None
         self.translated = False
-        self.read_wait: Callable[[bytes], float | None] | None = None  # callers' dialects say it in a header
+        if not path.billed:
+            self.prices = None
 
     def message(self, call: Call, request: ModelRequest) -> bytes:
         return self._heads.message(call, request.body_for(self._model_json))
@@ -129,35 +128,19 @@ class PassedForUsage(Passed):
 Asked = TypeVar("Asked", Conversation, embeddings.Request)
 
 
-class _Rewritten(ABC, Generic[Asked]):
+class _Rewritten(Delivery, Generic[Asked]):
     """The upstream is asked in another format: what the caller asks is read, as *Asked*, and written anew."""
 
-    __slots__ = (
-        "_error_type_field",
-        "_heads",
-        "_may_drop",
-        "_model",
-        "_upstream",
-        "content_type",
-        "held",
-        "id_fields",
-        "prices",
-        "read_wait",
-        "translated",
-    )
+    __slots__ = ("_error_type_field", "_may_drop", "_model", "_upstream")
 
     def __init__(self, candidate: Candidate, upstream: Dialect, route: Route) -> None:
         """*upstream* is at least what errors are read by."""
-        self._heads = RequestHeads(candidate, route)
+        super().__init__(candidate, route)
         self._model = candidate.upstream.model
         self._may_drop = candidate.upstream.may_drop
         self._error_type_field = candidate.upstream.provider.error_type_field
         self._upstream = upstream
-        self.content_type = _STREAM_TYPES.get(route.framing, b"")
-        self.held = self.translated = True
         self.read_wait = upstream.read_wait
-        self.id_fields = _id_fields(candidate)
-        self.prices = candidate.upstream.prices
 
     def message(self, call: Call, request: ModelRequest) -> bytes:
         asked, losses = self._read(request)

@@ -33,8 +33,9 @@ from shipway.gateway.serve import keys_from
 from shipway.gateway.snapshot import LiveLimits
 from shipway.gateway.telemetry import Telemetry
 from shipway.monitoring import metrics
+from shipway.monitoring.background_writer import unbuffered
 from shipway.monitoring.exposition import render
-from shipway.monitoring.logging import AccessLog, AccessRecord, LogFormat, unbuffered
+from shipway.monitoring.logging import AccessLog, AccessRecord, LogFormat
 from shipway.monitoring.process import read_process_at_scrape
 from shipway.spec.load import load_app
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from shipway.errors import ShipwayError
+from shipway.gateway import upstream_gauges
 from shipway.gateway.admin import AdminApi
 from shipway.gateway.cache.model_cache import LiveCaches
 from shipway.gateway.call import request_id_for
@@ -36,7 +37,8 @@ from shipway.gateway.telemetry import Telemetry
 from shipway.gateway.tls import ListenerCertificate
 from shipway.gateway.upstreams import Endpoints
 from shipway.monitoring import metrics
-from shipway.monitoring.logging import AccessLog, BackgroundWriter, LogFormat, UnblockedText, unbuffered
+from shipway.monitoring.background_writer import BackgroundWriter, UnblockedText, unbuffered
+from shipway.monitoring.logging import AccessLog, LogFormat
 from shipway.monitoring.process import read_process_at_scrape
 from shipway.secret import Secret
 from shipway.spec.app import App
@@ -249,13 +251,11 @@ class GatewayServer:
             },
         )
         registry.read_at_scrape(metrics.RETRIES_WITHHELD, lambda: self._proxy.retries_withheld)
-        registry.read_at_scrape(metrics.BREAKER, lambda: self._telemetry.breakers(self._proxy.snapshot, loop.time()))
+        registry.read_at_scrape(metrics.BREAKER, lambda: upstream_gauges.breakers(self._proxy.snapshot, loop.time()))
         registry.read_at_scrape(
-            metrics.BREAKER_OPENINGS, lambda: self._telemetry.breaker_openings(self._proxy.snapshot)
+            metrics.BREAKER_OPENINGS, lambda: upstream_gauges.breaker_openings(self._proxy.snapshot)
         )
-        registry.read_at_scrape(
-            metrics.UPSTREAM_IN_FLIGHT, lambda: self._telemetry.upstreams_in_flight(self._proxy.snapshot)
-        )
+        registry.read_at_scrape(metrics.UPSTREAM_IN_FLIGHT, lambda: upstream_gauges.in_flight(self._proxy.snapshot))
 
         caches = self._caches
         registry.read_at_scrape(metrics.CACHE_BYTES, caches.held_bytes)

@@ -1,19 +1,13 @@
-"""What is counted and logged of each request: one place where facts become metrics and a line in the log.
-
-Instruments are looked up once for each combination of labels and kept, so a request costs a few additions.
-"""
+"""What is counted and logged of each request: one place where facts become metrics and a line in the log."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import NamedTuple
 
-from shipway.cost.prices import TokenClasses
-from shipway.gateway.breaker import State
+from shipway.gateway.call_instruments import TOLD_TO_CLIENTS, CallInstruments, CallLabels
 from shipway.gateway.model_api import PATHS
 from shipway.gateway.refusals import CODES
 from shipway.gateway.snapshot import Snapshot
-from shipway.gateway.upstreams import Endpoint
 from shipway.monitoring import metrics
 from shipway.monitoring.instruments import Counter, Histogram
 from shipway.monitoring.logging import AccessLog, AccessRecord
@@ -21,122 +15,12 @@ from shipway.monitoring.registry import Registry
 
 _OPERATION_NAMES = {path: model_path.name for path, model_path in PATHS.items()}
 _UNBILLED = frozenset(path for path, model_path in PATHS.items() if not model_path.billed)
-_MAX_BUNDLES = 4096
+_MAX_KINDS = 4096
 
 UNREAD_CODES = {408: "request_timeout", 414: "target_too_long", 431: "header_too_large", 501: "unknown_method"}
 """Codes for metrics of what never became a request, by the status of the answer; any other is `malformed_request`."""
 
-_TOLD_TO_CLIENTS = frozenset(CODES) - {"client_gone"}
-
-
-class _Labels(NamedTuple):
-    operation: str
-    target: str
-    upstream: str
-    release: str
-    status: int
-    error: str
-
-
-class _Tokens:
-    """The instruments of tokens of one combination of labels."""
-
-    __slots__ = ("_classes", "_registry", "_who", "input", "output", "plain_input", "plain_output")
-
-    def __init__(self, registry: Registry, who: tuple[str, str, str, str]) -> None:
-        self._registry = registry
-        self._who = who
-        self.input = registry.child(metrics.TOKENS, *who, "input")
-        self.output = registry.child(metrics.TOKENS, *who, "output")
-        self.plain_input = registry.child(metrics.TOKEN_CLASSES, *who, "input")
-        self.plain_output = registry.child(metrics.TOKEN_CLASSES, *who, "output")
-        self._classes = {"input": self.plain_input, "output": self.plain_output}
-
-    def count(self, usage: TokenClasses) -> None:
-        """Count each class. The counter of one is made when there is something to count: most classes never have."""
-        for name, tokens in (
-            ("input", usage.input),
-            ("cached_read", usage.cached_read),
-            ("cached_write", usage.cached_write),
-            ("input_audio", usage.input_audio),
-            ("input_image", usage.input_image),
-            ("output", usage.output),
-            ("reasoning", usage.reasoning),
-            ("output_audio", usage.output_audio),
-            ("output_image", usage.output_image),
-        ):
-            if tokens:
-                known = self._classes.get(name)
-                if known is None:
-                    known = self._classes[name] = self._registry.child(metrics.TOKEN_CLASSES, *self._who, name)
-                known.value += tokens
-
-
-class _Bundle:
-    """The instruments of one combination of labels."""
-
-    __slots__ = (
-        "cost",
-        "cost_bad",
-        "cost_good",
-        "cost_unknown",
-        "duration",
-        "first_token",
-        "output_token",
-        "overhead",
-        "refusals",
-        "requests",
-        "stream",
-        "tokens",
-    )
-
-    def __init__(self, registry: Registry, labels: _Labels, kind: str) -> None:
-        release = labels.release
-        status = "499" if labels.status == 499 else f"{labels.status // 100}xx"
-        self.requests = registry.child(metrics.REQUESTS, kind, labels.target, status, release)
-        self.overhead = registry.child(metrics.OVERHEAD, kind)
-        self.refusals: Counter | None = None
-        if labels.error in _TOLD_TO_CLIENTS:
-            self.refusals = registry.child(metrics.REFUSALS, labels.error)
-        self.stream: Counter | None = None
-        self.duration: Histogram | None = None
-        self.first_token: Histogram | None = None
-        self.output_token: Histogram | None = None
-        self.tokens: _Tokens | None = None
-        self.cost: Counter | None = None
-        self.cost_good: Counter | None = None
-        self.cost_bad: Counter | None = None
-        self.cost_unknown: Counter | None = None
-        """Only of calls that may be billed."""
-        if kind == "model":
-            who = (labels.operation, labels.upstream.partition("/")[0], labels.target, release)
-            self.duration = registry.child(metrics.MODEL_DURATION, *who, labels.error)
-            self.first_token = registry.child(metrics.FIRST_TOKEN, *who)
-            self.output_token = registry.child(metrics.OUTPUT_TOKEN, *who)
-            self.tokens = _Tokens(registry, who)
-            self.stream = registry.child(metrics.STREAMS, _stream_outcome(labels.error))
-        elif kind == "service":
-            self.duration = registry.child(metrics.SERVICE_DURATION, labels.target, release)
-
-    def count_money(self, registry: Registry, labels: _Labels, *, priced: bool, limited: bool) -> None:
-        """Have instruments for what calls cost that an upstream bills.
-
-        Args:
-            priced: Whether the upstream's prices are known. Without them there is no sum: a 0 would look like one.
-            limited: Whether there is an objective.
-        """
-        payer = (labels.target, labels.upstream.partition("/")[0], labels.release)
-        if priced:
-            self.cost = registry.child(metrics.COST, *payer)
-            if limited:
-                self.cost_good = registry.child(metrics.COST_OBJECTIVE, labels.target, labels.release, "good")
-                self.cost_bad = registry.child(metrics.COST_OBJECTIVE, labels.target, labels.release, "bad")
-        if labels.status < 300 or labels.status == 499:  # nobody bills an error
-            reason = "usage" if priced else "price"
-            self.cost_unknown = registry.child(metrics.COST_UNKNOWN_CALLS, *payer, reason)
-
-
-_BundleKey = tuple[bytes, str | None, str | None, str | None, str | None, int, str | None]
+_Kind = tuple[bytes, str | None, str | None, str | None, str | None, int, str | None]
 
 
 class Telemetry:
@@ -154,7 +38,7 @@ class Telemetry:
         self._log = log
         self._loop = loop
         self._ended: list[AccessRecord] = []
-        self._bundles: dict[_BundleKey, _Bundle] = {}
+        self._instruments: dict[_Kind, CallInstruments] = {}
         self._priced: frozenset[tuple[str, str, str]] = frozenset()
         self._cost_limit: int | None = None
         self._attempts: dict[tuple[str, str], Counter] = {}
@@ -163,14 +47,14 @@ class Telemetry:
         self._to_client = registry.child(metrics.RELAYED, "to_client")
         self._to_upstream = registry.child(metrics.RELAYED, "to_upstream")
         self.in_flight = registry.child(metrics.IN_FLIGHT)
-        registry.allow(metrics.CODE, (*_TOLD_TO_CLIENTS, *UNREAD_CODES.values(), "malformed_request"))
+        registry.allow(metrics.CODE, (*TOLD_TO_CLIENTS, *UNREAD_CODES.values(), "malformed_request"))
         registry.allow(metrics.ERROR_TYPE, CODES)
         registry.read_at_scrape(metrics.LOG_LINES_DROPPED, lambda: 0 if log is None else log.dropped)
 
     def follow(self, snapshot: Snapshot) -> None:
         """Take the label values that *snapshot* knows; anything else is counted as `other`."""
         registry = self.registry
-        self._bundles.clear()
+        self._instruments.clear()
         self._attempts.clear()
         self._guards.clear()
         upstreams = {candidate.upstream.label for candidate in snapshot.candidates()}
@@ -257,42 +141,35 @@ class Telemetry:
         # A path is one of a few where it led to a model, and anything elsewhere.
         path = record.path if model else b""
         key = (path, model, record.service, record.upstream, record.release, record.status, record.error)
-        bundle = self._bundles.get(key)
-        if bundle is None:
-            if len(self._bundles) >= _MAX_BUNDLES:
-                self._bundles.clear()
-            bundle = self._bundles[key] = self._new_bundle(record)
-        bundle.requests.value += 1
-        if bundle.refusals is not None:
-            bundle.refusals.value += 1
+        instruments = self._instruments.get(key)
+        if instruments is None:
+            if len(self._instruments) >= _MAX_KINDS:
+                self._instruments.clear()
+            instruments = self._instruments[key] = self._new_instruments(record)
+        instruments.requests.value += 1
+        if instruments.refusals is not None:
+            instruments.refusals.value += 1
         if record.stale:
             self.registry.child(metrics.RETRIES, "stale").inc(record.stale)
         duration_s = record.duration_s
         overhead_s = duration_s - record.waited_s
-        bundle.overhead.observe(overhead_s if overhead_s > 0.0 else 0.0)
+        instruments.overhead.observe(overhead_s if overhead_s > 0.0 else 0.0)
         self._to_client.value += record.response_bytes
         self._to_upstream.value += record.request_bytes
-        if bundle.duration is not None:
-            bundle.duration.observe(duration_s)
+        if instruments.duration is not None:
+            instruments.duration.observe(duration_s)
         if model:
-            _count_answer(record, bundle)
+            instruments.count_answer(record)
             if record.cost_pico_usd is not None:
-                self._count_cost(record.cost_pico_usd, bundle)
-            elif bundle.cost_unknown is not None:
-                bundle.cost_unknown.value += 1
+                instruments.count_cost(record.cost_pico_usd, self._cost_limit)
+            elif instruments.cost_unknown is not None:
+                instruments.cost_unknown.value += 1
         if self._log is not None:
             self._log.write(record)
 
-    def _count_cost(self, cost_pico_usd: int, bundle: _Bundle) -> None:
-        if bundle.cost is not None:
-            bundle.cost.value += cost_pico_usd
-        met = bundle.cost_good if self._cost_limit is None or cost_pico_usd <= self._cost_limit else bundle.cost_bad
-        if met is not None:
-            met.value += 1
-
-    def _new_bundle(self, record: AccessRecord) -> _Bundle:
+    def _new_instruments(self, record: AccessRecord) -> CallInstruments:
         kind = "model" if record.model else "service" if record.service else "gateway"
-        labels = _Labels(
+        labels = CallLabels(
             _OPERATION_NAMES.get(record.path, "") if kind == "model" else "",
             record.model or record.service or "",
             record.upstream or "",
@@ -300,75 +177,8 @@ class Telemetry:
             record.status,
             record.error or "",
         )
-        bundle = _Bundle(self.registry, labels, kind)
+        instruments = CallInstruments(self.registry, labels, kind)
         if kind == "model" and record.upstream and record.path not in _UNBILLED:
             priced = (labels.target, labels.release, record.upstream) in self._priced
-            bundle.count_money(self.registry, labels, priced=priced, limited=self._cost_limit is not None)
-        return bundle
-
-    def breakers(self, snapshot: Snapshot, now_s: float) -> dict[tuple[str, ...], float]:
-        """The state of each upstream's breaker; of several endpoints the worst."""
-        states: dict[tuple[str, ...], float] = {}
-        for label, endpoint in _labelled(snapshot):
-            state = _STATE_NUMBERS[endpoint.breaker.state(now_s)]
-            states[(label,)] = max(states.get((label,), 0.0), state)
-        return states
-
-    def breaker_openings(self, snapshot: Snapshot) -> dict[tuple[str, ...], float]:
-        counts: dict[tuple[str, ...], float] = {}
-        for label, endpoint in _labelled(snapshot):
-            counts[(label,)] = counts.get((label,), 0.0) + endpoint.breaker.openings
-        return counts
-
-    def upstreams_in_flight(self, snapshot: Snapshot) -> dict[tuple[str, ...], float]:
-        counts: dict[tuple[str, ...], float] = {}
-        for label, endpoint in _labelled(snapshot):
-            counts[(label,)] = counts.get((label,), 0.0) + endpoint.in_flight
-        return counts
-
-
-def _count_answer(record: AccessRecord, bundle: _Bundle) -> None:
-    """Tokens, and how a stream went: only streams have a first token."""
-    first_s = record.first_token_s
-    output = record.output_tokens
-    tokens = bundle.tokens
-    if tokens is not None:
-        usage = record.usage
-        if record.input_tokens is not None:
-            tokens.input.observe(record.input_tokens)
-            if usage is None:
-                tokens.plain_input.value += record.input_tokens
-        if output is not None:
-            tokens.output.observe(output)
-            if usage is None:
-                tokens.plain_output.value += output
-        if usage is not None:
-            tokens.count(usage)
-    if first_s is not None and bundle.first_token is not None:
-        bundle.first_token.observe(first_s)
-        if bundle.stream is not None:
-            bundle.stream.inc()
-        if output is not None and output > 1 and bundle.output_token is not None:
-            bundle.output_token.observe(max(0.0, record.duration_s - first_s) / (output - 1))
-
-
-_STREAM_OUTCOMES = {"client_gone": "client_left"} | dict.fromkeys(
-    ("upstream_error", "guard_refused", "guard_unavailable", "guard_unreadable"), "in_band_error"
-)
-
-
-def _stream_outcome(error: str) -> str:
-    if not error:
-        return "whole"
-    return _STREAM_OUTCOMES.get(error, "cut")
-
-
-_STATE_NUMBERS = {State.CLOSED: 0.0, State.HALF_OPEN: 1.0, State.OPEN: 2.0}
-
-
-def _labelled(snapshot: Snapshot) -> set[tuple[str, Endpoint]]:
-    """Every endpoint with the name that metrics give it."""
-    pairs = {(one.upstream.label, one.endpoint) for one in snapshot.candidates()}
-    for service in snapshot.services.values():
-        pairs |= {(service.name, endpoint) for endpoints in service.releases.values() for endpoint in endpoints}
-    return pairs
+            instruments.add_money(self.registry, labels, priced=priced, limited=self._cost_limit is not None)
+        return instruments

@@ -6,15 +6,13 @@ passed over with a reason, and the app file's weights hold.
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Collection, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
+from shipway.durable_file import replace_durably
 from shipway.gateway.releases import MAX_PARTS, Split
 
 FORMAT = 1
@@ -72,19 +70,7 @@ def save_weights(path: Path, weights: LiveWeights) -> None:
         for target, one in weights.splits.items()
     }
     data = msgspec.json.format(msgspec.json.encode(_File(FORMAT, weights.version, splits)), indent=1)
-    # In the same folder: a rename is atomic only within one file system. mkstemp makes it readable by its owner alone.
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(name, path)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(name)
-        raise
-    _sync_folder(path.parent)
+    replace_durably(path, data)
 
 
 def load_weights(path: Path, known: Mapping[str, Collection[str]]) -> Loaded:
@@ -135,13 +121,3 @@ def _split(raw: msgspec.Raw, releases: Collection[str] | None) -> Split | str:
 
 def _unusable(path: Path, reason: str) -> Loaded:
     return Loaded(LiveWeights(), (f"{path.name}: no live weights are used: the file {reason}",))
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the rename itself durable; where folders cannot be synced the file system does it in its own time."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

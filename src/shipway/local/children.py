@@ -95,7 +95,7 @@ class _Protocol(asyncio.subprocess.SubprocessStreamProtocol):
         self._process: asyncio.SubprocessTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.SubprocessTransport)  # noqa: S101
+        assert isinstance(transport, asyncio.SubprocessTransport)  # noqa: S101 - that of a subprocess's protocol
         self._process = transport
         super().connection_made(transport)
 

@@ -5,7 +5,7 @@ import io
 import os
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, TextIO
 
@@ -215,8 +215,8 @@ def _own_stdout() -> TextIO:
     return open(number, "w", encoding=sys.stdout.encoding, errors="backslashreplace")
 
 
-def _call_soon(loop: asyncio.AbstractEventLoop, callback: object) -> None:
+def _call_soon(loop: asyncio.AbstractEventLoop, callback: Callable[[], object]) -> None:
     try:
-        loop.call_soon_threadsafe(callback)  # type: ignore[arg-type]
+        loop.call_soon_threadsafe(callback)
     except RuntimeError:  # the loop has ended meanwhile
         pass

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from shipway.cost.prices import CLASSES
 from shipway.monitoring.declarations import Label, Metric, counter, gauge, histogram, info
 from shipway.monitoring.registry import Registry
 from shipway.spec.prices import PICO
@@ -41,17 +42,7 @@ TOKEN_CLASS = Label(
     "class",
     "What the tokens were, each in one class: of what went in those read from the provider's cache, written to it, audio, "
     "images, and the rest (`input`); of what came out thoughts (`reasoning`), audio, images, and the rest (`output`).",
-    (
-        "input",
-        "cached_read",
-        "cached_write",
-        "input_audio",
-        "input_image",
-        "output",
-        "reasoning",
-        "output_audio",
-        "output_image",
-    ),
+    CLASSES,
 )
 ERROR_TYPE = Label("error_type", "Code of the error that ended the call; absent on success.")
 RELEASE = Label("release", "The release that answered, where several share the traffic.")
@@ -309,6 +300,7 @@ CACHE_EMBEDDING_FAULTS = counter(
     MODEL,
     STORE_FAULT,
 )
+
 # -- guards
 
 GUARD_CHECKS = counter(

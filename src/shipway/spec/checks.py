@@ -69,7 +69,7 @@ def _routes(services: Mapping[str, dict[str, Any]]) -> Iterator[Finding]:
     owners: dict[str, tuple[str, Location]] = {}
     for name, service in services.items():
         # A table without a source is a mistyped name more often than a service with the default route.
-        routes = _valid(Route, service.get("routes", ["/"] if set(SOURCES) & service.keys() else []))
+        routes = _valid(Route, service.get("routes", ["/"] if SOURCES.given(service) else []))
         is_public = {
             route: route.public is True or (route.public is None and service.get("public") is True)
             for route in routes.values()

@@ -72,18 +72,9 @@ def merged(base: Mapping[str, Any], override: Mapping[str, Any]) -> Table:
     when the override makes the provider local.
     """
     base, override = _spelled_out(base), _spelled_out(override)
-    for name, table in _tables(override, "services"):
-        given = [source for source in services.SOURCES if source in table]
-        if given:
-            # What is given stays, so that releases merge by name.
-            drop = {*services.SOURCES, *services.MEANINGLESS[given[0]]} - set(given)
-            _forget(base, ("services", name), drop)
-    for name, table in _tables(override, "models"):
-        if given := [source for source in models.SOURCES if source in table]:
-            _forget(base, ("models", name), {*models.SOURCES} - set(given))
-    for name, table in _tables(override, "guards"):
-        if given := [source for source in guards.SOURCES if source in table]:
-            _forget(base, ("guards", name), {*guards.SOURCES, *guards.MEANINGLESS[given[0]]} - set(given))
+    for section, sources in (("services", services.SOURCES), ("models", models.SOURCES), ("guards", guards.SOURCES)):
+        for name, table in _tables(override, section):
+            _forget(base, (section, name), sources.replaced_by(table))
     for name, table in _tables(override, "providers"):
         _forget(base, ("providers", name), _meaningless_keys(table))
     return _merged(base, override)

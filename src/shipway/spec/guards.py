@@ -8,14 +8,11 @@ from pydantic import AfterValidator, Field, WithJsonSchema
 
 from shipway.spec.fields import BaseUrl, Headers, ImportString, Text, distinct
 from shipway.spec.section import List, Section, Shorthand, mistake
+from shipway.spec.sources import Sources
 from shipway.spec.units import Seconds
-from shipway.spec.wording import found, listed, quoted
+from shipway.spec.wording import found
 
-SOURCES = ("call", "url")
-"""The ways to say what a guard is; each guard has exactly one."""
-
-MEANINGLESS: Mapping[str, frozenset[str]] = {"call": frozenset({"headers"}), "url": frozenset()}
-"""For each source, the settings that nothing could honour."""
+SOURCES = Sources("a guard", "has", {"call": frozenset({"headers"}), "url": frozenset()})
 
 REASONS = ("harmful", "injection", "off_topic", "personal_data", "policy", "secret")
 """Why a guard refuses, unless it declares reasons of its own."""
@@ -81,18 +78,11 @@ class Guard(Section):
     @property
     def source(self) -> str:
         """Which of `SOURCES` says what the guard is."""
-        return next(source for source in SOURCES if getattr(self, source))
+        return SOURCES.of(self)
 
     @classmethod
     def broken_rules(cls, given: Mapping[str, Any]) -> Iterator[str]:
-        sources = [source for source in SOURCES if source in given]
-        if not sources:
-            yield f"needs one of {listed(SOURCES)}"
-        elif len(sources) > 1:
-            yield f"has {listed(sources, 'and')}; a guard has exactly one of {listed(SOURCES)}"
-        else:
-            for key in sorted(MEANINGLESS[sources[0]] & given.keys()):
-                yield f"{quoted(key)} has no meaning for a guard that is given by {quoted(sources[0])}"
+        yield from SOURCES.broken_rules(given)
 
 
 class GuardUse(Shorthand):

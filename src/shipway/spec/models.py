@@ -15,13 +15,13 @@ from shipway.spec.guards import GuardUse
 from shipway.spec.prices import Price
 from shipway.spec.releases import Release, ReleaseWeight, with_some_traffic
 from shipway.spec.section import List, Section, from_file, mistake
-from shipway.spec.wording import Location, found, listed
+from shipway.spec.sources import Sources
+from shipway.spec.wording import Location, found
 
 _TARGET = re.compile(r"([^/\s]+)/([^\s]+)")
 _EXAMPLE = '"openai/gpt-5-mini"'
 
-SOURCES = ("upstreams", "releases")
-"""The ways to say who answers for a model; each model has exactly one."""
+SOURCES = Sources("a model", "has", {"upstreams": frozenset(), "releases": frozenset()})
 
 Balance = Literal["weighted", "least-in-flight", "lowest-latency", "prefix-affinity"]
 """How one of several equals is chosen."""
@@ -159,11 +159,7 @@ class Model(Section):
 
     @classmethod
     def broken_rules(cls, given: Mapping[str, Any]) -> Iterator[str]:
-        sources = [source for source in SOURCES if source in given]
-        if not sources:
-            yield f"needs one of {listed(SOURCES)}"
-        elif len(sources) > 1:
-            yield f"has {listed(sources, 'and')}; a model has exactly one of {listed(SOURCES)}"
+        yield from SOURCES.broken_rules(given)
 
 
 def _provider_and_model(text: str) -> dict[str, str]:

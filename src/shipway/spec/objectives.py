@@ -1,12 +1,13 @@
 """`[objectives]`: what counts as good, said once. A canary is judged by it."""
 
 import re
-from collections.abc import Callable
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Annotated, Any, TypeVar
+from typing import Any, ClassVar, Self
 
-from pydantic import Field, PlainSerializer, PlainValidator, WithJsonSchema
+from pydantic import Field
+from pydantic_core import CoreSchema, core_schema
 
 from shipway.spec.prices import PICO
 from shipway.spec.section import Section, mistake
@@ -20,146 +21,133 @@ from shipway.spec.units import (
     parse_percent,
     parse_seconds,
 )
-from shipway.spec.wording import found
-
-_WITHIN = re.compile(r"([0-9.]+%) under (\S+)")
-_WITHIN_COST = re.compile(r"([0-9.]+%) under (\S+ [A-Z]+)")
-_QUALITY = re.compile(r"([0-9.]+%) (?:good|at least (0(?:\.[0-9]{1,6})?|1(?:\.0{1,6})?))")
-_EXAMPLE = '"95% under 800ms"'
-_COST_EXAMPLE = '"95% under 0.02 USD"'
-_QUALITY_EXAMPLE = '"90% good" or "90% at least 0.7"'
+from shipway.spec.wording import found, quoted
 
 COUNTED = ("cost", "quality")
 """The objectives by which the gateway tells good from bad itself; of the others its histograms say enough."""
 
-_T = TypeVar("_T")
+_SHARE = r"[0-9]{1,2}(\.[0-9]{1,6})?%"
 
 
 @dataclass(frozen=True, slots=True)
-class Within:
-    """At least *share* of all (0 to 1) take no more than *under_s*."""
+class _Objective(ABC):
+    """At least *share* of all (0 to 1) is good; one string in the file, and `str` of it is that string again.
+
+    What is read is wider than what the schema shows: of a wrong number the parser of numbers has more to say.
+    """
+
+    title: ClassVar[str]
+    examples: ClassVar[tuple[str, ...]]
+    pattern: ClassVar[str]
+    """The share, and in a second group what is good."""
+    schema_pattern: ClassVar[str]
 
     share: float
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Raises: ValueError, with what to write instead."""
+        match = re.fullmatch(cls.pattern, text)
+        if match is None:
+            raise ValueError(f"{cls._expected()}, found {found(text)}")
+        return cls._from(parse_percent(match[1]), match)
+
+    @classmethod
+    @abstractmethod
+    def _from(cls, share: float, match: re.Match[str]) -> Self:
+        """Raises: ValueError."""
+
+    @classmethod
+    def _expected(cls) -> str:
+        return f"expected an objective such as {' or '.join(quoted(example) for example in cls.examples)}"
+
+    @classmethod
+    def _read(cls, value: Any) -> Self:
+        if isinstance(value, cls):
+            return value
+        if not isinstance(value, str):
+            raise mistake(f"{cls._expected()}, found {found(value)}")
+        try:
+            return cls.parse(value)
+        except ValueError as error:
+            raise mistake(str(error)) from None
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: Any, _handler: Any) -> CoreSchema:
+        text = core_schema.to_string_ser_schema(when_used="json")
+        return core_schema.no_info_plain_validator_function(cls._read, serialization=text)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, _schema: Any, _handler: Any) -> dict[str, Any]:
+        pattern = f"^{cls.schema_pattern}$"
+        return {"type": "string", "title": cls.title, "pattern": pattern, "examples": list(cls.examples)}
+
+
+@dataclass(frozen=True, slots=True)
+class Within(_Objective):
+    """At least *share* of all (0 to 1) take no more than *under_s*."""
+
+    title = "share under a duration"
+    examples = ("95% under 800ms",)
+    pattern = r"([0-9.]+%) under (\S+)"
+    schema_pattern = rf"{_SHARE} under [0-9.]+({'|'.join(DURATION_UNITS)})"
+
     under_s: float
 
     def __str__(self) -> str:
         return f"{format_percent(self.share)} under {format_seconds(self.under_s)}"
 
+    @classmethod
+    def _from(cls, share: float, match: re.Match[str]) -> Self:
+        return cls(share, parse_seconds(match[2]))
+
 
 @dataclass(frozen=True, slots=True)
-class WithinCost:
+class WithinCost(_Objective):
     """At least *share* of all (0 to 1) cost no more than *under_pico_usd*."""
 
-    share: float
+    title = "share under an amount of money"
+    examples = ("95% under 0.02 USD",)
+    pattern = r"([0-9.]+%) under (\S+ [A-Z]+)"
+    schema_pattern = rf"{_SHARE} under [0-9]{{1,20}}(\.[0-9]{{1,9}})? USD"
+
     under_pico_usd: int
 
     def __str__(self) -> str:
         return f"{format_percent(self.share)} under {Money(Decimal(self.under_pico_usd) / PICO, 'USD')}"
 
+    @classmethod
+    def _from(cls, share: float, match: re.Match[str]) -> Self:
+        money = parse_money(match[2])
+        if money.currency != "USD":
+            raise ValueError(f"prices are in USD, found {found(match[0])}")
+        if money.amount == 0:
+            raise ValueError(f"expected more than zero, found {found(match[0])}")
+        return cls(share, int(money.amount * PICO))
+
 
 @dataclass(frozen=True, slots=True)
-class Quality:
+class Quality(_Objective):
     """At least *share* of all that are labelled (0 to 1) are good.
 
     Attributes:
         good_score: An answer with a score is good from this one on; None where only labels say so.
     """
 
-    share: float
+    title = "share that is good"
+    examples = ("90% good", "90% at least 0.7")
+    pattern = r"([0-9.]+%) (?:good|at least (0(?:\.[0-9]{1,6})?|1(?:\.0{1,6})?))"
+    schema_pattern = rf"{_SHARE} (good|at least (0(\.[0-9]{{1,6}})?|1(\.0{{1,6}})?))"
+
     good_score: float | None = None
 
     def __str__(self) -> str:
         asked = "good" if self.good_score is None else f"at least {self.good_score!r}"
         return f"{format_percent(self.share)} {asked}"
 
-
-def parse_within_cost(text: str) -> WithinCost:
-    """An objective from `95% under 0.02 USD`. Raises: ValueError, with what to write instead."""
-    match = _WITHIN_COST.fullmatch(text)
-    if match is None:
-        raise ValueError(f"expected an objective such as {_COST_EXAMPLE}, found {found(text)}")
-    money = parse_money(match[2])
-    if money.currency != "USD":
-        raise ValueError(f"prices are in USD, found {found(text)}")
-    if money.amount == 0:
-        raise ValueError(f"expected more than zero, found {found(text)}")
-    return WithinCost(parse_percent(match[1]), int(money.amount * PICO))
-
-
-def parse_quality(text: str) -> Quality:
-    """An objective from `90% good` or `90% at least 0.7`. Raises: ValueError, with what to write instead."""
-    match = _QUALITY.fullmatch(text)
-    if match is None:
-        raise ValueError(f"expected an objective such as {_QUALITY_EXAMPLE}, found {found(text)}")
-    return Quality(parse_percent(match[1]), None if match[2] is None else float(match[2]))
-
-
-def parse_within(text: str) -> Within:
-    """An objective from `95% under 800ms`. Raises: ValueError, with what to write instead."""
-    match = _WITHIN.fullmatch(text)
-    if match is None:
-        raise ValueError(f"expected an objective such as {_EXAMPLE}, found {found(text)}")
-    return Within(parse_percent(match[1]), parse_seconds(match[2]))
-
-
-def _read(kind: type[_T], parse: Callable[[str], _T], example: str) -> PlainValidator:
-    def read(value: Any) -> _T:
-        if isinstance(value, kind):
-            return value
-        if not isinstance(value, str):
-            raise mistake(f"expected an objective such as {example}, found {found(value)}")
-        try:
-            return parse(value)
-        except ValueError as error:
-            raise mistake(str(error)) from None
-
-    return PlainValidator(read)
-
-
-WithinTime = Annotated[
-    Within,
-    _read(Within, parse_within, _EXAMPLE),
-    PlainSerializer(str, return_type=str, when_used="json"),
-    WithJsonSchema(
-        {
-            "type": "string",
-            "title": "share under a duration",
-            "pattern": rf"^[0-9]{{1,2}}(\.[0-9]{{1,6}})?% under [0-9.]+({'|'.join(DURATION_UNITS)})$",
-            "examples": [_EXAMPLE.strip('"')],
-        }
-    ),
-]
-"""A `Within`; a share and a duration in the file."""
-
-CostObjective = Annotated[
-    WithinCost,
-    _read(WithinCost, parse_within_cost, _COST_EXAMPLE),
-    PlainSerializer(str, return_type=str, when_used="json"),
-    WithJsonSchema(
-        {
-            "type": "string",
-            "title": "share under an amount of money",
-            "pattern": r"^[0-9]{1,2}(\.[0-9]{1,6})?% under [0-9]{1,20}(\.[0-9]{1,9})? USD$",
-            "examples": [_COST_EXAMPLE.strip('"')],
-        }
-    ),
-]
-"""A `WithinCost`; a share and dollars in the file."""
-
-QualityObjective = Annotated[
-    Quality,
-    _read(Quality, parse_quality, _QUALITY_EXAMPLE),
-    PlainSerializer(str, return_type=str, when_used="json"),
-    WithJsonSchema(
-        {
-            "type": "string",
-            "title": "share that is good",
-            "pattern": r"^[0-9]{1,2}(\.[0-9]{1,6})?% (good|at least (0(\.[0-9]{1,6})?|1(\.0{1,6})?))$",
-            "examples": ["90% good", "90% at least 0.7"],
-        }
-    ),
-]
-"""A `Quality`; a share and perhaps a score in the file."""
+    @classmethod
+    def _from(cls, share: float, match: re.Match[str]) -> Self:
+        return cls(share, None if match[2] is None else float(match[2]))
 
 
 class Objectives(Section):
@@ -171,17 +159,15 @@ class Objectives(Section):
     availability: Percentage = Field(
         default=0.99, description="Share of requests that are answered without a server's error."
     )
-    first_token: WithinTime | None = Field(
+    first_token: Within | None = Field(
         default=None, description="Time from a model call's arrival to the first token of its stream."
     )
-    latency: WithinTime | None = Field(
-        default=None, description="Time from a request's arrival to the end of its answer."
-    )
-    cost: CostObjective | None = Field(
+    latency: Within | None = Field(default=None, description="Time from a request's arrival to the end of its answer.")
+    cost: WithinCost | None = Field(
         default=None,
         description="What a call of a model costs by its tokens and their prices; calls of unknown cost do not count.",
     )
-    quality: QualityObjective | None = Field(
+    quality: Quality | None = Field(
         default=None,
         description="Answers that are labelled through the admin API, by a person or a judge of yours. `90% good` goes by "
         "labels; `90% at least 0.7` also takes scores from 0 to 1, of which those are good.",

@@ -37,7 +37,7 @@ def json_schema() -> Schema:
     schema: Schema = _as_written(AppFile.model_json_schema(schema_generator=_Generator))
     definitions: Schema = schema["$defs"]
     for name, sources in (("Service", services.SOURCES), ("Model", models.SOURCES), ("Guard", guards.SOURCES)):
-        definitions[name]["oneOf"] = [{"required": [source]} for source in sources]
+        definitions[name]["oneOf"] = [{"required": [source]} for source in sources.keys]
     without_address = [name for name, kind in KINDS.items() if kind.needs_address]
     definitions["Provider"].update(
         {"if": {"properties": {"kind": {"enum": without_address}}}, "then": {"required": ["base_url"]}}

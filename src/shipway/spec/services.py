@@ -21,29 +21,30 @@ from shipway.spec.fields import (
 from shipway.spec.health import Health, keys_given
 from shipway.spec.releases import Release, ReleaseWeight, with_some_traffic
 from shipway.spec.section import List, Section, Shorthand, mistake
+from shipway.spec.sources import Sources
 from shipway.spec.units import Bytes, Seconds
-from shipway.spec.wording import found, listed, quoted
+from shipway.spec.wording import found, quoted
 
 ROUTE_PATTERN = r"/(?:[A-Za-z0-9._~!$&'()+,;=:@-]+/)*(?:[A-Za-z0-9._~!$&'()+,;=:@-]+)?"
 _ROUTE = re.compile(ROUTE_PATTERN)
 _ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?")
-
-SOURCES = ("app", "command", "image", "url", "releases")
-"""The ways to say what a service is; each service has exactly one."""
 
 ELSEWHERE = ("url", "releases")
 """The sources of services that already run, of which Shipway starts nothing."""
 
 _NOT_STARTED = frozenset({"factory", "cwd", "replicas", "env", "drain", "resources", "dockerfile"})
 
-MEANINGLESS: Mapping[str, frozenset[str]] = {
-    "app": frozenset(),
-    "command": frozenset({"factory"}),
-    "image": frozenset({"factory", "cwd", "dockerfile"}),
-    "url": _NOT_STARTED,
-    "releases": _NOT_STARTED,
-}
-"""For each source, the settings that nothing could honour."""
+SOURCES = Sources(
+    "a service",
+    "is",
+    {
+        "app": frozenset(),
+        "command": frozenset({"factory"}),
+        "image": frozenset({"factory", "cwd", "dockerfile"}),
+        "url": _NOT_STARTED,
+        "releases": _NOT_STARTED,
+    },
+)
 
 
 def _route_path(path: str) -> str:
@@ -209,7 +210,7 @@ class Service(Section):
     @property
     def source(self) -> str:
         """Which of `SOURCES` says what the service is."""
-        return next(source for source in SOURCES if getattr(self, source))
+        return SOURCES.of(self)
 
     @property
     def runs_elsewhere(self) -> bool:
@@ -222,16 +223,10 @@ class Service(Section):
 
     @classmethod
     def broken_rules(cls, given: Mapping[str, Any]) -> Iterator[str]:
-        sources = [source for source in SOURCES if source in given]
-        if not sources:
-            yield f"needs one of {listed(SOURCES)}"
-        elif len(sources) > 1:
-            yield f"has {listed(sources, 'and')}; a service is exactly one of {listed(SOURCES)}"
-        else:
-            for key in sorted(MEANINGLESS[sources[0]] & given.keys()):
-                yield f"{quoted(key)} has no meaning for a service that is given by {quoted(sources[0])}"
-            check = keys_given(given.get("health"))
-            if sources[0] in ELSEWHERE and check is not None and "path" not in check:
-                yield f'"health" needs "path" for a service that is given by {quoted(sources[0])}'
+        yield from SOURCES.broken_rules(given)
+        sources = SOURCES.given(given)
+        check = keys_given(given.get("health"))
+        if len(sources) == 1 and sources[0] in ELSEWHERE and check is not None and "path" not in check:
+            yield f'"health" needs "path" for a service that is given by {quoted(sources[0])}'
         if given.get("public") is True and "routes" in given and not given["routes"]:
             yield '"public" has no meaning for a service without routes'

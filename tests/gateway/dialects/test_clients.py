@@ -91,25 +91,25 @@ def sent(conversation: Conversation, name: str) -> Any:
     return json.loads(open_dialect(name).write_request(conversation, "us.anthropic.claude", Losses()))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(conversations(EXPRESSES["anthropic"]))
 def test_anthropics_types_take_the_requests(conversation: Conversation) -> None:
     MESSAGES.validate_python(sent(conversation, "anthropic"))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(conversations(EXPRESSES["openai_chat"] - {"openai"}))
 def test_openais_types_take_the_requests(conversation: Conversation) -> None:
     COMPLETIONS.validate_python(sent(conversation, "openai_chat"))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(conversations(EXPRESSES["openai_responses"]))
 def test_openais_types_take_the_requests_for_responses(conversation: Conversation) -> None:
     RESPONSES.validate_python(sent(conversation, "openai_responses"))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(conversations(EXPRESSES["gemini"] - {"gemini"}))
 def test_geminis_types_take_the_requests(conversation: Conversation) -> None:
     request = sent(conversation, "gemini")
@@ -121,7 +121,7 @@ def test_geminis_types_take_the_requests(conversation: Conversation) -> None:
     genai_types.GenerateContentConfig.model_validate(config)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(conversations(EXPRESSES["bedrock"]))
 def test_bedrocks_service_model_takes_the_requests(conversation: Conversation) -> None:
     model = bedrock_runtime()

@@ -55,21 +55,38 @@ def test_tokens_and_nothing_are_refused_in_place_of_text(operation: str, given: 
     assert refused.value.refusal.param == "input"
 
 
+MODEL = "The model behind this name"
+VECTORS = f"{MODEL} has vectors of"
+UNTOLD = f"{MODEL} cannot be told"
+
+
 @pytest.mark.parametrize(
     ("operation", "model", "fields", "param", "message"),
     [
-        (GEMINI, "g", {"input": ["a"] * 101}, "input", "takes 100 texts at once; 'input' has 101"),
-        (COHERE, COHERE_V4, {"input": ["a"] * 97}, "input", "takes 96 texts at once; 'input' has 97"),
-        (TITAN, TITAN_MODEL, {"input": ["a", "b"]}, "input", "takes one text at once; 'input' has 2"),
-        (TITAN, TITAN_MODEL, {"input": "a", "dimensions": 300}, "dimensions", "vectors of 256, 512, 1024 dimensions"),
-        (COHERE, COHERE_V4, {"input": "a", "dimensions": 3}, "dimensions", "256, 512, 1024, 1536 dimensions"),
-        (COHERE, COHERE_V3, {"input": "a", "dimensions": 256}, "dimensions", "cannot be told 'dimensions'"),
-        (TITAN, TITAN_MODEL, {"input": "a", "input_type": "clustering"}, "input_type", "cannot be told"),
-        (GEMINI, "g", {"input": "a", "user": "u"}, "user", "cannot be told 'user'"),
-        (GEMINI, "g", {"input": "a", "stream": True}, "stream", "cannot be told 'stream'"),
-        (GEMINI, "g", {"input": "a", "nonsense": 1}, "nonsense", "cannot be told 'nonsense'"),
-        (GEMINI, "g", {"input": "a", "encoding_format": "int8"}, "encoding_format", "Invalid enum value"),
-        (GEMINI, "g", {"dimensions": 3}, "input", "The field 'input' is missing"),
+        (GEMINI, "g", {"input": ["a"] * 101}, "input", f"{MODEL} takes 100 texts at once; 'input' has 101."),
+        (COHERE, COHERE_V4, {"input": ["a"] * 97}, "input", f"{MODEL} takes 96 texts at once; 'input' has 97."),
+        (TITAN, TITAN_MODEL, {"input": ["a", "b"]}, "input", f"{MODEL} takes one text at once; 'input' has 2."),
+        (TITAN, TITAN_MODEL, {"input": "a", "dimensions": 300}, "dimensions", f"{VECTORS} 256, 512, 1024 dimensions."),
+        (
+            COHERE,
+            COHERE_V4,
+            {"input": "a", "dimensions": 3},
+            "dimensions",
+            f"{VECTORS} 256, 512, 1024, 1536 dimensions.",
+        ),
+        (COHERE, COHERE_V3, {"input": "a", "dimensions": 256}, "dimensions", f"{UNTOLD} 'dimensions'."),
+        (TITAN, TITAN_MODEL, {"input": "a", "input_type": "clustering"}, "input_type", f"{UNTOLD} 'input_type'."),
+        (GEMINI, "g", {"input": "a", "user": "u"}, "user", f"{UNTOLD} 'user'."),
+        (GEMINI, "g", {"input": "a", "stream": True}, "stream", f"{UNTOLD} 'stream'."),
+        (GEMINI, "g", {"input": "a", "nonsense": 1}, "nonsense", f"{UNTOLD} 'nonsense'."),
+        (
+            GEMINI,
+            "g",
+            {"input": "a", "encoding_format": "int8"},
+            "encoding_format",
+            "Invalid enum value 'int8' in 'encoding_format'.",
+        ),
+        (GEMINI, "g", {"dimensions": 3}, "input", "The field 'input' is missing."),
     ],
 )
 def test_what_cannot_be_asked_is_refused_by_name(
@@ -77,8 +94,7 @@ def test_what_cannot_be_asked_is_refused_by_name(
 ) -> None:
     with pytest.raises(Refused) as refused:
         sent(operation, model, **fields)
-    assert refused.value.refusal.param == param
-    assert message in refused.value.refusal.message
+    assert (refused.value.refusal.param, refused.value.refusal.message) == (param, message)
 
 
 def test_what_may_be_dropped_is_listed() -> None:

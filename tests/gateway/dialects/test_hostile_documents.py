@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shipway.gateway.dialects.events import Envelope
@@ -25,7 +25,7 @@ from tests.gateway.dialects.test_exchanges import exchanged
 from tests.gateway.dialects.test_recorded import CALLERS, EXCHANGES, told
 
 ENVELOPE = Envelope("1", "m", 1)
-FAST = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FAST = settings(max_examples=60)
 ODD: list[Any] = [
     *(None, True, 0, -1, 1.5, 2**63, 2**64, 10**30, 1e308),
     *("", "x", "\x00", "é", "\ud83d", "a" * 300, "\r\nX-Injected: 1", "../.."),

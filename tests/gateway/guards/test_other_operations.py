@@ -127,7 +127,7 @@ async def test_of_a_streamed_transcript_only_what_was_allowed_goes(
 
     text, error = await got(heard())
     assert text.strip() in ("good", "good one")
-    assert "No such words" in str(error)
+    assert str(error) == "No such words. (policy)"
 
 
 async def test_a_plain_transcript_is_seen_too(start_gateway: StartGateway, fake: FakeOpenAI, hook: Hook) -> None:

@@ -63,7 +63,7 @@ async def test_a_refused_request_reaches_no_model(start_gateway: StartGateway, f
         with pytest.raises(openai.BadRequestError) as raised:
             await client.chat.completions.create(model="chat", messages=[{"role": "user", "content": "hello"}])
     assert (raised.value.code, raised.value.status_code) == ("guard_refused", 400)
-    assert "No such words. (policy)" in raised.value.message
+    assert raised.value.message == "Error code: 400 - No such words. (policy)"
     assert raised.value.response.headers["x-shipway-guard-reason"] == "policy"
     assert fake.requests == []
     metrics = await gateway.metrics()

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from tests.gateway.conftest import RawClient, RunningGateway, StartGateway
-from tests.gateway.http1.recorder import OK, Recorder, recorder
+from tests.gateway.http1.conftest import public_app
+from tests.gateway.http1.recorder import OK, Recorder
+from tests.waiting import until
 
 HOST = "Host: a\r\n"
 GOOD = f"GET /good HTTP/1.1\r\n{HOST}\r\n"
@@ -19,18 +20,13 @@ MIB = 1024 * 1024
 
 
 @pytest.fixture
-async def service() -> AsyncIterator[Recorder]:
-    async with recorder() as running:
-        yield running
-        assert running.faults == []
-
-
-@pytest.fixture
 async def gateway(start_gateway: StartGateway, service: Recorder) -> RunningGateway:
     return await start_gateway(
-        f'name = "app"\n[services.web]\nurl = "{service.url}"\nroutes = [{{ path = "/", public = true }}]\n'
-        '[gateway]\ndrain = "1s"\ngrace = "1ms"\nmax_header = "4KiB"\nmax_target = "1KiB"\nmax_body = "1GiB"\n'
-        '[gateway.timeouts]\nheader = "300ms"\nbody = "2s"\nfirst_byte = "5s"\nkeep_alive = "400ms"\n'
+        public_app(
+            service,
+            'max_header = "4KiB"\nmax_target = "1KiB"\nmax_body = "1GiB"\n',
+            'header = "300ms"\nbody = "2s"\nfirst_byte = "5s"\nkeep_alive = "400ms"\n',
+        )
     )
 
 
@@ -175,11 +171,7 @@ async def test_client_that_resets_at_any_point_leaves_nothing_behind(
     async with gateway.raw() as client:
         await client.send(GOOD)
         assert (await client.response()).status == 200
-    for _ in range(100):
-        if len(service.tasks) <= kept:
-            break
-        await asyncio.sleep(0.02)
-    assert len(service.tasks) <= kept
+    await until(lambda: len(service.tasks) <= kept, 2)
 
 
 async def test_upload_to_a_service_that_reads_slowly_is_held_back(gateway: RunningGateway, service: Recorder) -> None:

@@ -10,32 +10,22 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
 
 import pytest
 
 from tests.gateway.conftest import RunningGateway, StartGateway
-from tests.gateway.http1.recorder import OK, Recorder, Step, recorder
+from tests.gateway.http1.conftest import public_app
+from tests.gateway.http1.recorder import OK, Recorder, Step
 
 HOST = "Host: a\r\n"
 SMUGGLED = f"GET /smuggled HTTP/1.1\r\n{HOST}\r\n"
 LIMITS = 'max_header = "4KiB"\nmax_target = "1KiB"\nmax_body = "1MiB"\n'
-DEADLINES = '[gateway.timeouts]\nheader = "400ms"\nbody = "400ms"\nfirst_byte = "2s"\nidle = "1s"\n'
-
-
-@pytest.fixture
-async def service() -> AsyncIterator[Recorder]:
-    async with recorder() as running:
-        yield running
-        assert running.faults == []
+DEADLINES = 'header = "400ms"\nbody = "400ms"\nfirst_byte = "2s"\nidle = "1s"\n'
 
 
 @pytest.fixture
 async def gateway(start_gateway: StartGateway, service: Recorder) -> RunningGateway:
-    return await start_gateway(
-        f'name = "app"\n[services.web]\nurl = "{service.url}"\nroutes = [{{ path = "/", public = true }}]\n'
-        f'[gateway]\ndrain = "1s"\ngrace = "1ms"\n{LIMITS}{DEADLINES}'
-    )
+    return await start_gateway(public_app(service, LIMITS, DEADLINES))
 
 
 async def exchange(gateway: RunningGateway, *pieces: str | bytes, wait_s: float = 2.0) -> tuple[bytes, bool]:

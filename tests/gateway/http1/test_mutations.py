@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.gateway.conftest import RunningGateway, StartGateway
+from tests.gateway.http1.conftest import public_app
 from tests.gateway.http1.recorder import recorder
 
 SEEDS = (
@@ -74,9 +75,7 @@ async def test_mutated_request_is_answered_or_refused_and_means_the_same_to_the_
 ) -> None:
     async with recorder() as service:
         gateway = await start_gateway(
-            f'name = "a"\n[services.web]\nurl = "{service.url}"\nroutes = [{{ path = "/", public = true }}]\n'
-            '[gateway]\ndrain = "1s"\ngrace = "1ms"\n'
-            '[gateway.timeouts]\nheader = "50ms"\nbody = "50ms"\nfirst_byte = "300ms"\n'
+            public_app(service, timeouts='header = "50ms"\nbody = "50ms"\nfirst_byte = "300ms"\n')
         )
         loop = asyncio.get_running_loop()
         marks = itertools.count()
@@ -97,9 +96,7 @@ async def test_mutated_request_is_answered_or_refused_and_means_the_same_to_the_
         def run_one(requests: list[tuple[bytes, list[Mutation]]], cut: int) -> None:
             asyncio.run_coroutine_threadsafe(check(requests, cut), loop).result(20)
 
-        fuzz = settings(
-            max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None
-        )(
+        fuzz = settings(max_examples=150, suppress_health_check=list(HealthCheck), derandomize=True, database=None)(
             given(st.lists(st.tuples(st.sampled_from(SEEDS), mutations), min_size=1, max_size=3), st.integers(1, 200))(
                 run_one
             )

@@ -4,30 +4,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from tests.gateway.conftest import RunningGateway, StartGateway
-from tests.gateway.http1.recorder import Recorder, recorder
+from tests.gateway.http1.conftest import public_app
+from tests.gateway.http1.recorder import Recorder
 from tests.gateway.http1.test_conformance import exchange, statuses
 
 HOST = "Host: a\r\n"
 
 
 @pytest.fixture
-async def service() -> AsyncIterator[Recorder]:
-    async with recorder() as running:
-        yield running
-        assert running.faults == []
-
-
-@pytest.fixture
 async def gateway(start_gateway: StartGateway, service: Recorder) -> RunningGateway:
-    return await start_gateway(
-        f'name = "app"\n[services.web]\nurl = "{service.url}"\nroutes = [{{ path = "/", public = true }}]\n'
-        '[gateway]\ndrain = "1s"\ngrace = "1ms"\n[gateway.timeouts]\nheader = "400ms"\nbody = "400ms"\n'
-    )
+    return await start_gateway(public_app(service, timeouts='header = "400ms"\nbody = "400ms"\n'))
 
 
 UNTOUCHED = {

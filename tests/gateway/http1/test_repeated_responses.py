@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pytest
@@ -14,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.gateway.conftest import RunningGateway, StartGateway
-from tests.gateway.http1.recorder import Recorder, Step, recorder
+from tests.gateway.http1.conftest import public_app
+from tests.gateway.http1.recorder import Recorder, Step
 from tests.gateway.http1.test_mutations import Mutation, mutated, mutations
 
 NUMBER = b"NNNNNN"
@@ -22,17 +23,8 @@ _CHANGING = re.compile(rb"(x-request-id|Date): [^\r]*\r\n", re.IGNORECASE)
 
 
 @pytest.fixture
-async def service() -> AsyncIterator[Recorder]:
-    async with recorder() as running:
-        yield running
-
-
-@pytest.fixture
 async def gateway(start_gateway: StartGateway, service: Recorder) -> RunningGateway:
-    return await start_gateway(
-        f'name = "app"\n[services.web]\nurl = "{service.url}"\nroutes = [{{ path = "/", public = true }}]\n'
-        '[gateway]\ndrain = "1s"\ngrace = "1ms"\n[gateway.timeouts]\nfirst_byte = "200ms"\nidle = "200ms"\n'
-    )
+    return await start_gateway(public_app(service, timeouts='first_byte = "200ms"\nidle = "200ms"\n'))
 
 
 @dataclass(frozen=True)
@@ -243,9 +235,9 @@ async def test_mutated_response_behind_its_original_means_what_it_means_alone(
     def run_one(seed: bytes, changes: list[Mutation], cut: int) -> None:
         asyncio.run_coroutine_threadsafe(check(seed, changes, cut), loop).result(20)
 
-    fuzz = settings(
-        max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True, database=None
-    )(given(st.sampled_from(SEEDS), mutations, st.integers(1, 300))(run_one))
+    fuzz = settings(max_examples=60, suppress_health_check=list(HealthCheck), derandomize=True, database=None)(
+        given(st.sampled_from(SEEDS), mutations, st.integers(1, 300))(run_one)
+    )
     await asyncio.to_thread(fuzz)
 
 

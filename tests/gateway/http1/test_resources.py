@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import socket
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -13,23 +12,17 @@ import pytest
 from shipway.gateway.http1.exchange import Exchange
 from shipway.testing.openai_server import FakeOpenAI
 from tests.gateway.conftest import AUTH, RunningGateway, StartGateway, model_app
-from tests.gateway.http1.recorder import Recorder, recorder
+from tests.gateway.http1.conftest import public_app
+from tests.gateway.http1.recorder import Recorder
+from tests.waiting import until
 
 MIB = 1024 * 1024
 
 
 @pytest.fixture
-async def service() -> AsyncIterator[Recorder]:
-    async with recorder() as running:
-        yield running
-
-
-@pytest.fixture
 async def gateway(start_gateway: StartGateway, service: Recorder) -> RunningGateway:
     return await start_gateway(
-        f'name = "app"\n[services.web]\nurl = "{service.url}"\nroutes = [{{ path = "/", public = true }}]\n'
-        '[gateway]\ndrain = "1s"\ngrace = "1ms"\nmax_body = "1MiB"\n'
-        '[gateway.timeouts]\nidle = "500ms"\nkeep_alive = "300ms"\ntotal = "3s"\n'
+        public_app(service, 'max_body = "1MiB"\n', 'idle = "500ms"\nkeep_alive = "300ms"\ntotal = "3s"\n')
     )
 
 
@@ -58,6 +51,9 @@ async def test_upload_in_many_chunks_past_the_bound_is_413(gateway: RunningGatew
 async def test_client_that_takes_nothing_of_its_answer_is_dropped(
     gateway: RunningGateway, service: Recorder, connection: str
 ) -> None:
+    async def none_is_open() -> bool:
+        return await open_clients(gateway) == 0
+
     clients = []
     for size in range(2_500_000, 6_500_000, 100_000):  # somewhere the buffers of the sockets end
         service.answer(f"s{size}", b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (size, b"x" * size))
@@ -68,11 +64,7 @@ async def test_client_that_takes_nothing_of_its_answer_is_dropped(
         client.send(f"GET /s{size} HTTP/1.1\r\nHost: a\r\nConnection: {connection}\r\n\r\n".encode())
         clients.append(client)
     try:
-        for _ in range(80):
-            await asyncio.sleep(0.05)
-            if await open_clients(gateway) == 0:
-                break
-        assert await open_clients(gateway) == 0
+        await until(none_is_open, 4)
     finally:
         for client in clients:
             client.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import cast
 
 import uvloop
 
@@ -63,7 +64,8 @@ def test_response_is_read_a_piece_a_turn() -> None:
         loop = asyncio.get_running_loop()
         server = await asyncio.start_server(answer, "127.0.0.1", 0)
         port = server.sockets[0].getsockname()[1]
-        _, connection = await loop.create_connection(lambda: UpstreamConnection(loop, Outbox(loop)), "127.0.0.1", port)
+        connection = UpstreamConnection(loop, Outbox(loop))
+        await loop.create_connection(lambda: cast(asyncio.Protocol, connection), "127.0.0.1", port)
         connection.send(b"GET", b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", complete=True)
         sink = PerTurn()
         connection.relay(sink)

@@ -14,6 +14,7 @@ from tests.integration.matrix.callers import CALLERS
 from tests.integration.matrix.cases import CASES, COUNTS
 from tests.integration.matrix.places import PLACES
 from tests.integration.matrix.running import KEY, setting
+from tests.waiting import until
 
 PARTS = {
     "cache_read.input_tokens": "cache_read",
@@ -86,15 +87,12 @@ async def test_tokens_of_a_stream_whose_client_leaves_are_those_reported_until_t
     async with setting(place, tmp_path, patience="10s") as here:
         here.fake.script(Reply(text="word " * 200, token_delay_s=0.03, usage=COUNTS))
         call = asyncio.ensure_future(caller.call(here.url, KEY, {"model": "m", **caller.arguments(Ask())}, True))
-        async with asyncio.timeout(5):
-            while not here.fake.requests:  # noqa: ASYNC110 - a list to be read
-                await asyncio.sleep(0.01)
-            await asyncio.sleep(0.25)  # some words
-            call.cancel()
-            with suppress(asyncio.CancelledError):
-                await call
-            while not await here.count('shipway_streams_total{outcome="client_left"}'):  # noqa: ASYNC110 - likewise
-                await asyncio.sleep(0.01)
+        await here.fake.received(1)
+        await asyncio.sleep(0.25)  # some words
+        call.cancel()
+        with suppress(asyncio.CancelledError):
+            await call
+        await until(lambda: here.count('shipway_streams_total{outcome="client_left"}'), 5)
         served = here.fake.requests[0].reported or Usage()
         counted, output = await here.classes(), (await here.tokens())["output"]
     told = {name: count for name, part in CLASSES.items() if (count := getattr(served, part))}

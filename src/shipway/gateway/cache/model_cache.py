@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from shipway.gateway.cache.flights import Flights
-from shipway.gateway.cache.redis_store import FAULTS, RedisStore
+from shipway.gateway.cache.redis_store import RedisStore
 from shipway.gateway.cache.semantic import Semantic, SemanticIndex
-from shipway.gateway.cache.store import MemoryStore, Store
+from shipway.gateway.cache.store import FAULTS, MemoryStore, Store
 from shipway.gateway.cache.vectors import Vectors
 from shipway.spec.cache import Cache
 from shipway.spec.cache import Semantic as SemanticSettings

@@ -11,8 +11,9 @@ from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
 
 from shipway.errors import MissingExtraError, UsageError
-from shipway.gateway.breaker import Breaker, BreakerPolicy
+from shipway.gateway.breaker import Breaker
 from shipway.gateway.cache.entry import Entry, packed, unpacked
+from shipway.gateway.cache.store import FAULTS, POLICY
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -26,13 +27,6 @@ MAX_UNDER_WAY = 64
 """Commands under way at once, and so connections; more would mean that it does not keep up."""
 MAX_STORING_BYTES = 16 * 1024 * 1024
 """Of answers on their way to be kept; more are not kept."""
-POLICY = BreakerPolicy(
-    consecutive_failures=3, minimum_requests=20, first_open_s=1.0, longest_open_s=15.0, probes=1, probe_successes=1
-)
-"""While it is ill one request in a second, later in 15 seconds, waits for the deadline, and all others not at all."""
-
-FAULTS = ("timeout", "error", "skipped")
-"""How it can fail: no answer in time, an error, or not asked since it was known to be ill or had too much to do."""
 
 
 class RedisStore:

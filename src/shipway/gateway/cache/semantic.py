@@ -13,7 +13,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from shipway.gateway.breaker import Breaker, BreakerPolicy
+from shipway.gateway.breaker import Breaker
+from shipway.gateway.cache.store import FAULTS, POLICY
 from shipway.gateway.cache.vectors import ROUNDING, Table, Vectors
 from shipway.gateway.cache.wording import in_other_words
 
@@ -29,12 +30,6 @@ CANDIDATES = 8
 PARTITION_BYTES = 1024
 ROW_BYTES = 256
 """What a partition takes besides its vectors, and a question besides its text and vector. Measured 900 and 230."""
-POLICY = BreakerPolicy(
-    consecutive_failures=3, minimum_requests=20, first_open_s=1.0, longest_open_s=15.0, probes=1, probe_successes=1
-)
-"""As for a shared store: while vectors do not come in time, one request in a second, later in 15 seconds, waits for them."""
-
-FAULTS = ("timeout", "error", "skipped")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,20 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Protocol
 
+from shipway.gateway.breaker import BreakerPolicy
 from shipway.gateway.cache.entry import Entry
 
 OVERHEAD_BYTES = 512
 """What an entry takes beside its body: its key, its numbers, its place in the order. Measured 430 on CPython 3.11."""
+
+FAULTS = ("timeout", "error", "skipped")
+"""How what a cache asks elsewhere (a shared store, a model of embeddings) can be of no use: no answer in time, an error, or not
+asked since it was known to be ill or had too much to do."""
+
+POLICY = BreakerPolicy(
+    consecutive_failures=3, minimum_requests=20, first_open_s=1.0, longest_open_s=15.0, probes=1, probe_successes=1
+)
+"""While it is ill one request in a second, later in 15 seconds, waits for the deadline, and all others not at all."""
 
 
 class Store(Protocol):

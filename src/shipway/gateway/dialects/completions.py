@@ -9,13 +9,11 @@ Source: https://platform.openai.com/docs/api-reference/completions.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import msgspec
-from msgspec import Raw
 
 from shipway.gateway.dialects.conversation import Conversation, Sampling, Text, Turn
-from shipway.gateway.dialects.dialect import document_reader
+from shipway.gateway.dialects.dialect import UpstreamPart, document_reader
 from shipway.gateway.dialects.events import (
     ENDED,
     Answer,
@@ -36,6 +34,7 @@ from shipway.gateway.dialects.openai_chat.answer import (
     written_stop,
     written_usage,
 )
+from shipway.gateway.dialects.openai_chat.stream import Chunk, written_end
 from shipway.gateway.dialects.openai_usage import read_usage
 from shipway.gateway.dialects.usage import NOTHING
 from shipway.gateway.refusals import Refused, bad_field
@@ -140,13 +139,7 @@ class Writer:
             case UsageKnown(usage):
                 self._usage = self._usage.updated(usage)
             case Ended():
-                usage_json = written_usage(self._usage) if self._envelope.include_usage else None
-                said = (
-                    b""
-                    if usage_json is None
-                    else b'%b,"choices":[],"usage":%b}\n\n' % (self._head, _encode(usage_json))
-                )
-                return said + b"data: [DONE]\n\n"
+                return written_end(self._head, self._usage, self._envelope)
         return b""
 
     def _chunk(self, text: str, finish_reason: str | None) -> bytes:
@@ -154,21 +147,16 @@ class Writer:
         return b'%b,"choices":[%b]}\n\n' % (self._head, _encode(choice))
 
 
-class _Choice(msgspec.Struct, gc=False):
+class _Choice(UpstreamPart):
     text: str = ""
     finish_reason: str | None = None
     index: int = 0
 
 
-class _Document(msgspec.Struct, gc=False):
+class _Document(Chunk):
     """A whole answer, or a chunk of one."""
 
     choices: list[_Choice] | None = None
-    usage: Any = None
-    id: str = ""
-    model: str = ""
-    object: str | None = None
-    error: Raw = Raw(b"null")
 
 
 _read_document = document_reader(_Document)
@@ -182,7 +170,7 @@ def read_answer(body: bytes) -> Answer:
     (choice,) = document.choices
     usage = NOTHING if document.usage is None else read_usage(document.usage)
     stop = read_stop(choice.finish_reason or "stop", False)
-    return Answer((Text(choice.text),), stop, usage=usage, id=document.id, model=document.model)
+    return Answer((Text(choice.text),), stop, usage=usage, id=document.id or "", model=document.model or "")
 
 
 class Parser:
@@ -193,7 +181,7 @@ class Parser:
         if data == b"[DONE]":
             return [ENDED]
         chunk = _read_document(data)
-        if name == "error" or chunk.object == "error" or bytes(chunk.error) != b"null":
+        if chunk.is_error(name):
             return [Failed(in_band_kind(data))]
         events: list[Event] = []
         for choice in chunk.choices or ():

@@ -39,7 +39,11 @@ def document_reader(wire: type[T]) -> Callable[[bytes], T]:
     return read
 
 
-class _Counted(msgspec.Struct, gc=False):
+class UpstreamPart(msgspec.Struct, gc=False):
+    """A part of what an upstream says; fields that are not declared are not needed."""
+
+
+class _Counted(UpstreamPart):
     usage: Any = None
 
 

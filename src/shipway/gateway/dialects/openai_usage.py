@@ -7,7 +7,7 @@ Sources: https://platform.openai.com/docs/api-reference (the usage objects of ea
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from shipway.gateway.dialects.usage import TokenUsage, counted, less, members, remainder
 
@@ -30,18 +30,19 @@ def read_usage(said: object) -> TokenUsage:
 
 def read_image_usage(said: object) -> TokenUsage:
     """The same for images that were made: what came out is of them, unless it is told apart."""
-    usage = read_usage(said)
-    if usage.output is None or _first(members(said), _OUTPUT_DETAILS) is not None:
-        return usage
-    return usage.updated(TokenUsage(output=0, output_image=usage.output))
+    return _made_usage(said, lambda made: TokenUsage(output=0, output_image=made))
 
 
 def read_speech_usage(said: object) -> TokenUsage:
     """The same for speech that was made: what came out is heard, unless it is told apart."""
+    return _made_usage(said, lambda made: TokenUsage(output=0, output_audio=made))
+
+
+def _made_usage(said: object, as_class: Callable[[int], TokenUsage]) -> TokenUsage:
     usage = read_usage(said)
     if usage.output is None or _first(members(said), _OUTPUT_DETAILS) is not None:
         return usage
-    return usage.updated(TokenUsage(output=0, output_audio=usage.output))
+    return usage.updated(as_class(usage.output))
 
 
 def classes_of(prompt: int | None, completion: int | None, prompt_details: object, details: object) -> TokenUsage:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from shipway.gateway.dialects.conversation import (
     Audio,
@@ -48,8 +49,8 @@ def _saying(*parts: Part) -> Conversation:
     return Conversation("m", (Turn("user", parts),))
 
 
-def _with(**fields: object) -> Conversation:
-    return Conversation("m", (_ASKED,), **fields)  # type: ignore[arg-type]
+def _with(**fields: Any) -> Conversation:
+    return Conversation("m", (_ASKED,), **fields)
 
 
 def _answering(result: ToolResult) -> Conversation:

@@ -40,8 +40,10 @@ LINGER_S = 2.0
 _CR = 13
 
 
-class ClientConnection(asyncio.Protocol):
+class ClientConnection:
     """One client's connection: the request being read, the exchange being answered, and those that wait.
+
+    An asyncio protocol by its methods. It does not inherit from one, as a compiled class cannot keep its attributes close then.
 
     Attributes:
         exchange: The one being answered.

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from email.utils import formatdate
-from typing import Any
+from typing import Any, cast
 
 from shipway.gateway.http1.client_connection import ClientConnection
 from shipway.gateway.http1.exchange import Exchange
@@ -49,9 +49,9 @@ class Server:
         self._second = 0
         self._ended: asyncio.Future[None] | None = None
 
-    def connect(self) -> ClientConnection:
+    def connect(self) -> asyncio.Protocol:
         """The protocol factory for `loop.create_server`."""
-        return ClientConnection(self)
+        return cast(asyncio.Protocol, ClientConnection(self))
 
     def tick(self, now_s: float) -> None:
         """Called from the sweep: keeps `date_field` true to the second."""

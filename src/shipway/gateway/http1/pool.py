@@ -6,6 +6,7 @@ import asyncio
 import ssl
 from collections import deque
 from dataclasses import dataclass
+from typing import cast
 
 from shipway.gateway.http1.outbox import Outbox
 from shipway.gateway.http1.upstream_connection import UpstreamConnection, UpstreamFault
@@ -109,8 +110,9 @@ class Pool:
                     await self._wait_for_place()
                 self._open += 1
                 try:
-                    _, connection = await self._loop.create_connection(
-                        lambda: UpstreamConnection(self._loop, self._outbox),
+                    connection = UpstreamConnection(self._loop, self._outbox)
+                    await self._loop.create_connection(
+                        lambda: cast(asyncio.Protocol, connection),
                         self.origin.host,
                         self.origin.port,
                         ssl=self.tls,

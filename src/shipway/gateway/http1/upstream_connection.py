@@ -58,8 +58,8 @@ class ResponseSink(Protocol):
     def failed(self, fault: Exception) -> None: ...
 
 
-class UpstreamConnection(asyncio.Protocol):
-    """One connection to an upstream, idle in its pool or carrying one exchange.
+class UpstreamConnection:
+    """One connection to an upstream, idle in its pool or carrying one exchange. As to inheriting: see `ClientConnection`.
 
     Attributes:
         used: Requests sent so far: above 1 the connection came from the pool and may have been closed by the peer meanwhile.

@@ -99,6 +99,7 @@ def fetch_token(request: TokenRequest, now_s: Callable[[], float] = time.time) -
     opener = build_opener() if request.through_proxy else build_opener(ProxyHandler({}))
     asked_s = now_s()
     try:
+        # The URL is Microsoft's or from the machine's own environment, never from a caller.
         with opener.open(Request(request.url, data, dict(request.headers)), timeout=TIMEOUT_S) as response:  # noqa: S310
             answer = _decode(response.read(MAX_ANSWER_BYTES))
         return Fetched(Secret(answer.access_token), _expiry_s(answer, asked_s))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Raw
 
 from shipway.gateway.dialects.anthropic.wire import FAMILY
 from shipway.gateway.dialects.conversation import Citation, Image, Reasoning, Text, ToolCall
-from shipway.gateway.dialects.dialect import document_reader, usage_of
+from shipway.gateway.dialects.dialect import UpstreamPart, document_reader, usage_of
 from shipway.gateway.dialects.errors import kind_of, one_word, refused_by_model
 from shipway.gateway.dialects.events import Answer, AnswerPart, Envelope, StopReason
 from shipway.gateway.dialects.losses import object_text
@@ -35,10 +35,6 @@ _WRITTEN_STOPS: dict[StopReason, str] = {
     "refusal": "refusal",
     "context_window": "model_context_window_exceeded",
 }
-
-
-class _Read(msgspec.Struct, gc=False):
-    """A part of what an upstream says; fields that are not declared are not needed."""
 
 
 def read_usage(said: object) -> TokenUsage:
@@ -71,7 +67,7 @@ def written_usage(usage: TokenUsage) -> dict[str, object]:
     return written
 
 
-class CitationRead(_Read):
+class CitationRead(UpstreamPart):
     type: str
     cited_text: str = ""
     document_index: int | None = None
@@ -89,14 +85,14 @@ class CitationRead(_Read):
 
 def read_citation(read: CitationRead) -> Citation:
     url, title = read.url or read.source, read.document_title or read.title
+    where: tuple[Literal["page", "char", "block"], int, int]
     if read.type == "page_location":
         where = ("page", read.start_page_number, read.end_page_number)
     elif read.type == "char_location":
         where = ("char", read.start_char_index, read.end_char_index)
     else:
         where = ("block", read.start_block_index, read.end_block_index)
-    unit, start, end = where
-    return Citation(url, title, read.cited_text, read.document_index, unit, start, end)  # type: ignore[arg-type]
+    return Citation(url, title, read.cited_text, read.document_index, *where)
 
 
 def written_citation(citation: Citation) -> dict[str, object]:
@@ -122,27 +118,27 @@ def written_citation(citation: Citation) -> dict[str, object]:
     }
 
 
-class _Text(_Read, tag_field="type", tag="text"):
+class _Text(UpstreamPart, tag_field="type", tag="text"):
     text: str
     citations: list[CitationRead] | None = None
 
 
-class _Thinking(_Read, tag_field="type", tag="thinking"):
+class _Thinking(UpstreamPart, tag_field="type", tag="thinking"):
     thinking: str
     signature: str = ""
 
 
-class _Redacted(_Read, tag_field="type", tag="redacted_thinking"):
+class _Redacted(UpstreamPart, tag_field="type", tag="redacted_thinking"):
     data: str
 
 
-class _ToolUse(_Read, tag_field="type", tag="tool_use"):
+class _ToolUse(UpstreamPart, tag_field="type", tag="tool_use"):
     id: str
     name: str
     input: Raw
 
 
-class _Message(_Read):
+class _Message(UpstreamPart):
     content: list[_Text | _Thinking | _Redacted | _ToolUse]
     stop_reason: str
     usage: Any
@@ -200,12 +196,11 @@ def read_answer(body: bytes) -> Answer:
 
 def write_answer(answer: Answer, envelope: Envelope) -> bytes:
     """Raises: ValueError, for an image, which this dialect has no place for."""
-    content: list[dict[str, object]] = []
+    content: list[dict[str, Any]] = []
     for part in answer.parts:
         if type(part) is Citation:
             if content and content[-1]["type"] == "text":
-                citations = content[-1].setdefault("citations", [])
-                citations.append(written_citation(part))  # type: ignore[attr-defined]
+                content[-1].setdefault("citations", []).append(written_citation(part))
         else:
             content.append(_written_block(part, f"call_{envelope.id}_{len(content)}", answer.stop))
     return _encode(
@@ -244,12 +239,12 @@ def _written_block(part: Text | Reasoning | ToolCall | Image, call_id: str, stop
     return {"type": "thinking", "thinking": part.text, "signature": signature}
 
 
-class ErrorDetail(_Read):
+class ErrorDetail(UpstreamPart):
     type: str | None = None
     message: str | None = None
 
 
-class _Error(_Read):
+class _Error(UpstreamPart):
     error: ErrorDetail | None = None
 
 

@@ -21,7 +21,7 @@ from shipway.gateway.dialects.anthropic.answer import (
 )
 from shipway.gateway.dialects.anthropic.wire import FAMILY
 from shipway.gateway.dialects.calls_in_turn import CallsInTurn
-from shipway.gateway.dialects.dialect import NewerKind, Outline, document_reader, outline_of
+from shipway.gateway.dialects.dialect import NewerKind, Outline, UpstreamPart, document_reader, outline_of
 from shipway.gateway.dialects.errors import one_word
 from shipway.gateway.dialects.events import (
     CONTENT,
@@ -46,17 +46,13 @@ from shipway.gateway.dialects.signatures import opened_from, sealed_for
 from shipway.gateway.dialects.usage import NOTHING, members, repeated
 
 
-class _Read(msgspec.Struct, gc=False):
-    """A part of what an upstream says; fields that are not declared are not needed."""
-
-
-class _Message(_Read):
+class _Message(UpstreamPart):
     id: str = ""
     model: str = ""
     usage: Any = None
 
 
-class _Block(_Read):
+class _Block(UpstreamPart):
     type: str
     text: str = ""
     thinking: str = ""
@@ -67,7 +63,7 @@ class _Block(_Read):
     signature: str = ""
 
 
-class _Delta(_Read):
+class _Delta(UpstreamPart):
     type: str = ""
     text: str = ""
     thinking: str = ""
@@ -78,7 +74,7 @@ class _Delta(_Read):
     stop_sequence: str | None = None
 
 
-class _Said(_Read):
+class _Said(UpstreamPart):
     type: str
     index: int = 0
     message: _Message | None = None

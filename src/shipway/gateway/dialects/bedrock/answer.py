@@ -9,7 +9,7 @@ from msgspec import Raw
 
 from shipway.gateway.dialects.bedrock.wire import FAMILY
 from shipway.gateway.dialects.conversation import Citation, Image, Reasoning, Text, ToolCall
-from shipway.gateway.dialects.dialect import document_reader
+from shipway.gateway.dialects.dialect import UpstreamPart, document_reader
 from shipway.gateway.dialects.errors import refused_by_model
 from shipway.gateway.dialects.events import Answer, AnswerPart, Envelope, StopReason
 from shipway.gateway.dialects.losses import object_text
@@ -38,10 +38,6 @@ _WRITTEN_STOPS: dict[StopReason, str] = {
 }
 
 
-class _Read(msgspec.Struct, gc=False):
-    """A part of what an upstream says; fields that are not declared are not needed."""
-
-
 def read_usage(said: object) -> TokenUsage:
     """The classes of a report, which may be anything. Cached tokens come on top of `inputTokens`; thoughts are part of
     `outputTokens` and not told apart."""
@@ -68,14 +64,14 @@ def written_usage(usage: TokenUsage) -> dict[str, int]:
     return written
 
 
-class _Place(_Read):
+class _Place(UpstreamPart):
     documentIndex: int | None = None
     start: int = 0
     end: int = 0
     url: str | None = None
 
 
-class _Location(_Read):
+class _Location(UpstreamPart):
     web: _Place | None = None
     documentChar: _Place | None = None
     documentPage: _Place | None = None
@@ -83,14 +79,14 @@ class _Location(_Read):
     searchResultLocation: _Place | None = None
 
 
-class _Quote(_Read):
+class _Quote(UpstreamPart):
     text: str = ""
 
 
-class CitationRead(_Read):
+class CitationRead(UpstreamPart):
     title: str | None = None
     source: str | None = None
-    sourceContent: list[_Quote] = []
+    sourceContent: list[_Quote] = msgspec.field(default_factory=list)
     location: _Location | None = None
 
 
@@ -120,37 +116,37 @@ def written_citation(citation: Citation) -> dict[str, object]:
     return written
 
 
-class _ToolUse(_Read):
+class _ToolUse(UpstreamPart):
     toolUseId: str
     name: str
     input: Raw
 
 
-class _ReasoningText(_Read):
+class _ReasoningText(UpstreamPart):
     text: str
     signature: str | None = None
 
 
-class _Reasoning(_Read):
+class _Reasoning(UpstreamPart):
     reasoningText: _ReasoningText | None = None
     redactedContent: str | None = None
 
 
-class _Cited(_Read):
-    content: list[_Quote] = []
-    citations: list[CitationRead] = []
+class _Cited(UpstreamPart):
+    content: list[_Quote] = msgspec.field(default_factory=list)
+    citations: list[CitationRead] = msgspec.field(default_factory=list)
 
 
-class _Source(_Read):
+class _Source(UpstreamPart):
     bytes: str | None = None
 
 
-class _Image(_Read):
+class _Image(UpstreamPart):
     format: str
     source: _Source
 
 
-class _Block(_Read):
+class _Block(UpstreamPart):
     text: str | None = None
     toolUse: _ToolUse | None = None
     reasoningContent: _Reasoning | None = None
@@ -158,15 +154,15 @@ class _Block(_Read):
     image: _Image | None = None
 
 
-class _Message(_Read):
+class _Message(UpstreamPart):
     content: list[_Block]
 
 
-class _Output(_Read):
+class _Output(UpstreamPart):
     message: _Message
 
 
-class _Converse(_Read):
+class _Converse(UpstreamPart):
     output: _Output
     stopReason: str
     usage: Any
@@ -224,7 +220,7 @@ def _thought(thought: _Reasoning) -> Reasoning:
 
 def write_answer(answer: Answer, envelope: Envelope) -> bytes:
     """Raises: ValueError."""
-    content: list[dict[str, object]] = []
+    content: list[dict[str, Any]] = []
     for part in answer.parts:
         if type(part) is Citation:
             _cite(content, part)
@@ -240,12 +236,12 @@ def write_answer(answer: Answer, envelope: Envelope) -> bytes:
     )
 
 
-def _cite(content: list[dict[str, object]], citation: Citation) -> None:
+def _cite(content: list[dict[str, Any]], citation: Citation) -> None:
     """A cited text is a block of another kind."""
     if content and "text" in content[-1]:
         content[-1] = {"citationsContent": {"content": [{"text": content[-1]["text"]}], "citations": []}}
     if content and "citationsContent" in content[-1]:
-        content[-1]["citationsContent"]["citations"].append(written_citation(citation))  # type: ignore[index]
+        content[-1]["citationsContent"]["citations"].append(written_citation(citation))
 
 
 def _written_block(part: Text | Reasoning | ToolCall | Image, call_id: str) -> dict[str, object]:
@@ -267,7 +263,7 @@ def _written_block(part: Text | Reasoning | ToolCall | Image, call_id: str) -> d
     return {"reasoningContent": {"reasoningText": text}}
 
 
-class _Error(_Read):
+class _Error(UpstreamPart):
     message: str | None = None
     Message: str | None = None
 

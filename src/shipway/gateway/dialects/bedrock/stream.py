@@ -23,7 +23,7 @@ from shipway.gateway.dialects.bedrock.answer import (
 from shipway.gateway.dialects.bedrock.framing import framed
 from shipway.gateway.dialects.bedrock.wire import FAMILY
 from shipway.gateway.dialects.conversation import Image
-from shipway.gateway.dialects.dialect import document_reader
+from shipway.gateway.dialects.dialect import UpstreamPart, document_reader
 from shipway.gateway.dialects.events import (
     ENDED,
     Cited,
@@ -47,43 +47,39 @@ from shipway.gateway.dialects.usage import NOTHING
 from shipway.gateway.refusals import Refusal
 
 
-class _Read(msgspec.Struct, gc=False):
-    """A part of what an upstream says; fields that are not declared are not needed."""
-
-
-class _ToolStart(_Read):
+class _ToolStart(UpstreamPart):
     toolUseId: str
     name: str
 
 
-class _ImageStart(_Read):
+class _ImageStart(UpstreamPart):
     format: str
 
 
-class _Start(_Read):
+class _Start(UpstreamPart):
     toolUse: _ToolStart | None = None
     image: _ImageStart | None = None
 
 
-class _ToolDelta(_Read):
+class _ToolDelta(UpstreamPart):
     input: str = ""
 
 
-class _ReasoningDelta(_Read):
+class _ReasoningDelta(UpstreamPart):
     text: str | None = None
     redactedContent: str | None = None
     signature: str | None = None
 
 
-class _Source(_Read):
+class _Source(UpstreamPart):
     bytes: str | None = None
 
 
-class _ImageDelta(_Read):
+class _ImageDelta(UpstreamPart):
     source: _Source | None = None
 
 
-class _Delta(_Read):
+class _Delta(UpstreamPart):
     text: str | None = None
     toolUse: _ToolDelta | None = None
     reasoningContent: _ReasoningDelta | None = None
@@ -91,7 +87,7 @@ class _Delta(_Read):
     image: _ImageDelta | None = None
 
 
-class _Payload(_Read):
+class _Payload(UpstreamPart):
     """The fields of all kinds of events, whose names tell which are there."""
 
     contentBlockIndex: int = 0

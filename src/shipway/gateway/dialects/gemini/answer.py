@@ -9,7 +9,7 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from shipway.gateway.dialects.conversation import Citation, Image, Reasoning, Text, ToolCall
-from shipway.gateway.dialects.dialect import document_reader
+from shipway.gateway.dialects.dialect import UpstreamPart, document_reader
 from shipway.gateway.dialects.events import Answer, AnswerPart, Envelope, StopReason
 from shipway.gateway.dialects.gemini.wire import FAMILY
 from shipway.gateway.dialects.losses import object_text
@@ -40,10 +40,6 @@ _WRITTEN_STOPS: dict[StopReason, str] = {
     "refusal": "PROHIBITED_CONTENT",
     "context_window": "MAX_TOKENS",
 }
-
-
-class _Read(msgspec.Struct, gc=False):
-    """A part of what an upstream says; fields that are not declared are not needed."""
 
 
 _NOT_TOLD: tuple[int | None, int | None] = (None, None)
@@ -106,18 +102,18 @@ def written_usage(usage: TokenUsage) -> dict[str, object]:
     return written
 
 
-class _Blob(_Read):
+class _Blob(UpstreamPart):
     mimeType: str
     data: str
 
 
-class _FunctionCall(_Read):
+class _FunctionCall(UpstreamPart):
     name: str
     args: Raw | UnsetType = UNSET
     id: str | None = None
 
 
-class PartRead(_Read):
+class PartRead(UpstreamPart):
     text: str | None = None
     thought: bool | None = None
     thoughtSignature: str | None = None
@@ -125,48 +121,48 @@ class PartRead(_Read):
     inlineData: _Blob | None = None
 
 
-class _Content(_Read):
+class _Content(UpstreamPart):
     parts: list[PartRead] | None = None
 
 
-class _Source(_Read):
+class _Source(UpstreamPart):
     uri: str | None = None
     title: str | None = None
     startIndex: int = 0
     endIndex: int = 0
 
 
-class _Sources(_Read):
+class _Sources(UpstreamPart):
     citations: list[_Source] | None = None
     citationSources: list[_Source] | None = None
 
 
-class _Page(_Read):
+class _Page(UpstreamPart):
     uri: str | None = None
     title: str | None = None
 
 
-class _Chunk(_Read):
+class _Chunk(UpstreamPart):
     web: _Page | None = None
 
 
-class _Segment(_Read):
+class _Segment(UpstreamPart):
     startIndex: int = 0
     endIndex: int = 0
     text: str = ""
 
 
-class _Support(_Read):
+class _Support(UpstreamPart):
     segment: _Segment | None = None
-    groundingChunkIndices: list[int] = []
+    groundingChunkIndices: list[int] = msgspec.field(default_factory=list)
 
 
-class _Grounding(_Read):
+class _Grounding(UpstreamPart):
     groundingChunks: list[_Chunk] | None = None
     groundingSupports: list[_Support] | None = None
 
 
-class CandidateRead(_Read):
+class CandidateRead(UpstreamPart):
     content: _Content | None = None
     finishReason: str | None = None
     citationMetadata: _Sources | None = None
@@ -174,11 +170,11 @@ class CandidateRead(_Read):
     index: int = 0
 
 
-class _Feedback(_Read):
+class _Feedback(UpstreamPart):
     blockReason: str | None = None
 
 
-class ResponseRead(_Read):
+class ResponseRead(UpstreamPart):
     candidates: list[CandidateRead] | None = None
     usageMetadata: Any = None
     promptFeedback: _Feedback | None = None

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from shipway.gateway.dialects.conversation import Citation, Image, Reasoning, Text, ToolCall
-from shipway.gateway.dialects.dialect import document_reader
+from shipway.gateway.dialects.dialect import UpstreamPart, document_reader
 from shipway.gateway.dialects.events import Answer, AnswerPart, Envelope, StopReason
 from shipway.gateway.dialects.media import image_from, image_url
 from shipway.gateway.dialects.openai_chat.request_reader import thoughts
@@ -35,10 +35,6 @@ _WRITTEN_STOPS: dict[StopReason, str] = {
     "refusal": "content_filter",
     "context_window": "length",
 }
-
-
-class _Read(msgspec.Struct, gc=False):
-    """A part of what an upstream says; fields that are not declared are not needed."""
 
 
 class _PromptDetails(msgspec.Struct, gc=False, omit_defaults=True):
@@ -77,52 +73,57 @@ def written_usage(usage: TokenUsage) -> dict[str, object] | None:
     return written
 
 
-class _Function(_Read):
+class _Function(UpstreamPart):
     name: str
     arguments: str | None = None
 
 
-class _Call(_Read):
+class _Call(UpstreamPart):
     function: _Function
     id: str | None = None
 
 
-class UrlCitation(_Read):
+class _UrlCitation(UpstreamPart):
     url: str = ""
     title: str | None = None
     start_index: int = 0
     end_index: int = 0
 
 
-class Annotation(_Read):
-    url_citation: UrlCitation | None = None
+class Annotation(UpstreamPart):
+    url_citation: _UrlCitation | None = None
 
 
-class _Url(_Read):
+class _Url(UpstreamPart):
     url: str
 
 
-class ImageRead(_Read):
+class _Image(UpstreamPart):
     image_url: _Url
 
 
-class _Message(_Read):
+class Said(UpstreamPart):
+    """What messages and the deltas of streams have in common."""
+
     content: str | None = None
     refusal: str | None = None
-    tool_calls: list[_Call] | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
     reasoning_details: list[ReasoningDetail] | None = None
     annotations: list[Annotation] | None = None
-    images: list[ImageRead] | None = None
+    images: list[_Image] | None = None
 
 
-class _Choice(_Read):
+class _Message(Said):
+    tool_calls: list[_Call] | None = None
+
+
+class _Choice(UpstreamPart):
     message: _Message
     finish_reason: str
 
 
-class _Completion(_Read):
+class _Completion(UpstreamPart):
     choices: list[_Choice]
     id: str | None = None
     model: str | None = None
@@ -196,6 +197,22 @@ def read_answer(body: bytes) -> Answer:
 
 def write_answer(answer: Answer, envelope: Envelope) -> bytes:
     """Raises: nothing; what cites no address is left out."""
+    message = _written_message(answer, envelope)
+    choice = {"index": 0, "message": message, "finish_reason": _WRITTEN_STOPS[answer.stop], "logprobs": None}
+    completion: dict[str, object] = {
+        "id": f"chatcmpl-{envelope.id}",
+        "object": "chat.completion",
+        "created": envelope.created_s,
+        "model": envelope.model,
+        "choices": [choice],
+    }
+    usage = written_usage(answer.usage)
+    if usage is not None:
+        completion["usage"] = usage
+    return _encode(completion)
+
+
+def _written_message(answer: Answer, envelope: Envelope) -> dict[str, object]:
     message: dict[str, object] = {"role": "assistant", "content": None}
     texts: list[str] = []
     calls: list[dict[str, object]] = []
@@ -231,18 +248,7 @@ def write_answer(answer: Answer, envelope: Envelope) -> bytes:
         message["annotations"] = annotations
     if images:
         message["images"] = images
-    choice = {"index": 0, "message": message, "finish_reason": _WRITTEN_STOPS[answer.stop], "logprobs": None}
-    completion: dict[str, object] = {
-        "id": f"chatcmpl-{envelope.id}",
-        "object": "chat.completion",
-        "created": envelope.created_s,
-        "model": envelope.model,
-        "choices": [choice],
-    }
-    usage = written_usage(answer.usage)
-    if usage is not None:
-        completion["usage"] = usage
-    return _encode(completion)
+    return message
 
 
 def _written_thoughts(reasoning: list[Reasoning]) -> dict[str, object]:

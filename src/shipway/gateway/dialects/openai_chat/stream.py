@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
-from shipway.gateway.dialects.dialect import document_reader
+from shipway.gateway.dialects.dialect import UpstreamPart, document_reader
 from shipway.gateway.dialects.events import (
     ENDED,
     Cited,
@@ -29,8 +29,7 @@ from shipway.gateway.dialects.events import (
 from shipway.gateway.dialects.media import image_from
 from shipway.gateway.dialects.openai import in_band_kind
 from shipway.gateway.dialects.openai_chat.answer import (
-    Annotation,
-    ImageRead,
+    Said,
     extra_content,
     read_citation,
     read_stop,
@@ -42,48 +41,45 @@ from shipway.gateway.dialects.openai_chat.answer import (
 from shipway.gateway.dialects.openai_chat.wire import FAMILY, ReasoningDetail
 from shipway.gateway.dialects.openai_usage import read_usage
 from shipway.gateway.dialects.signatures import opened_from, sealed_for
-from shipway.gateway.dialects.usage import NOTHING
+from shipway.gateway.dialects.usage import NOTHING, TokenUsage
 
 
-class _Read(msgspec.Struct, gc=False):
-    """A part of what an upstream says; fields that are not declared are not needed."""
-
-
-class _Function(_Read):
+class _Function(UpstreamPart):
     name: str | None = None
     arguments: str | None = None
 
 
-class _Call(_Read):
+class _Call(UpstreamPart):
     index: int | None = None
     id: str | None = None
     function: _Function | None = None
 
 
-class _Delta(_Read):
-    content: str | None = None
-    refusal: str | None = None
+class _Delta(Said):
     tool_calls: list[_Call] | None = None
-    reasoning_content: str | None = None
-    reasoning: str | None = None
-    reasoning_details: list[ReasoningDetail] | None = None
-    annotations: list[Annotation] | None = None
-    images: list[ImageRead] | None = None
 
 
-class _Choice(_Read):
+class _Choice(UpstreamPart):
     delta: _Delta | None = None
     finish_reason: str | None = None
     index: int | None = 0
 
 
-class _Chunk(_Read):
-    choices: list[_Choice] | None = None
+class Chunk(UpstreamPart):
+    """What chunks of chats and of completions have in common."""
+
     usage: Any = None
     id: str | None = None
     model: str | None = None
     object: str | None = None
     error: Raw = Raw(b"null")
+
+    def is_error(self, event_name: str) -> bool:
+        return event_name == "error" or self.object == "error" or bytes(self.error) != b"null"
+
+
+class _Chunk(Chunk):
+    choices: list[_Choice] | None = None
 
 
 _read = document_reader(_Chunk)
@@ -105,7 +101,7 @@ class Parser:
         if data == b"[DONE]":
             return [ENDED]
         chunk = _read(data)
-        if name == "error" or chunk.object == "error" or bytes(chunk.error) != b"null":
+        if chunk.is_error(name):
             return [Failed(in_band_kind(data))]
         events: list[Event] = []
         if not self._started:
@@ -180,6 +176,13 @@ class Parser:
 _encode = msgspec.json.Encoder().encode
 
 
+def written_end(head: bytes, usage: TokenUsage, envelope: Envelope) -> bytes:
+    """What ends a stream whose chunks all begin with *head*: the usage, if the caller asked for it and it is known, first."""
+    usage_json = written_usage(usage) if envelope.include_usage else None
+    said = b"" if usage_json is None else b'%b,"choices":[],"usage":%b}\n\n' % (head, _encode(usage_json))
+    return said + b"data: [DONE]\n\n"
+
+
 class Writer:
     """Writes one stream. Usage is said in a chunk of its own behind the last choice, if the caller asked for it."""
 
@@ -244,7 +247,7 @@ class Writer:
             case Stopped(reason):
                 return self._delta(b"", _encode(written_stop(reason)))
             case Ended():
-                return self._ended()
+                return written_end(self._head, self._usage, self._envelope)
         return b""
 
     def _delta(self, fields: bytes, finish_reason: bytes = b"null") -> bytes:
@@ -256,8 +259,3 @@ class Writer:
         index = self._given[name]
         self._given[name] += 1
         return self._delta(b'"%b":[%b]' % (name.encode(), _encode({"index": index, **item})))
-
-    def _ended(self) -> bytes:
-        usage = written_usage(self._usage) if self._envelope.include_usage else None
-        said = b"" if usage is None else b'%b,"choices":[],"usage":%b}\n\n' % (self._head, _encode(usage))
-        return said + b"data: [DONE]\n\n"

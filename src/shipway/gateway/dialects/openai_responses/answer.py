@@ -8,16 +8,12 @@ from typing import Any
 import msgspec
 
 from shipway.gateway.dialects.conversation import Citation, Image, Reasoning, Text, ToolCall
-from shipway.gateway.dialects.dialect import document_reader, usage_of
+from shipway.gateway.dialects.dialect import UpstreamPart, document_reader, usage_of
 from shipway.gateway.dialects.events import Answer, AnswerPart, Envelope, StopReason
 from shipway.gateway.dialects.openai_responses.wire import FAMILY
 from shipway.gateway.dialects.openai_usage import read_usage
 from shipway.gateway.dialects.signatures import opened_from, sealed_for
 from shipway.gateway.dialects.usage import NOTHING, TokenUsage
-
-
-class _Read(msgspec.Struct, gc=False):
-    """A part of what an upstream says; fields that are not declared are not needed."""
 
 
 def written_usage(usage: TokenUsage) -> dict[str, object] | None:
@@ -34,7 +30,7 @@ def written_usage(usage: TokenUsage) -> dict[str, object] | None:
     }
 
 
-class AnnotationRead(_Read):
+class AnnotationRead(UpstreamPart):
     type: str
     url: str = ""
     title: str | None = None
@@ -57,14 +53,14 @@ def written_citation(citation: Citation, text_length: int) -> dict[str, object] 
     return cited | {"start_index": start, "end_index": end}
 
 
-class ContentRead(_Read):
+class ContentRead(UpstreamPart):
     type: str = ""
     text: str = ""
     refusal: str = ""
     annotations: list[AnnotationRead] | None = None
 
 
-class ItemRead(_Read):
+class ItemRead(UpstreamPart):
     type: str
     id: str = ""
     content: list[ContentRead] | None = None
@@ -75,15 +71,15 @@ class ItemRead(_Read):
     arguments: str = ""
 
 
-class _Details(_Read):
+class _Details(UpstreamPart):
     reason: str | None = None
 
 
-class ErrorRead(_Read):
+class ErrorRead(UpstreamPart):
     code: str | None = None
 
 
-class ResponseRead(_Read):
+class ResponseRead(UpstreamPart):
     """Without what it puts out, of which events tell one by one."""
 
     id: str | None = None
@@ -170,7 +166,7 @@ def write_answer(answer: Answer, envelope: Envelope) -> bytes:
 def written_items(
     parts: Iterable[AnswerPart], envelope: Envelope, *, refused: bool = False
 ) -> Iterable[dict[str, object]]:
-    content: list[dict[str, object]] = []
+    content: list[dict[str, Any]] = []
     index = 0
     for part in parts:
         if isinstance(part, Text):
@@ -178,7 +174,7 @@ def written_items(
             continue
         if isinstance(part, Citation):
             if content and (cited := written_citation(part, len(str(content[-1].get("text", ""))))) is not None:
-                content[-1].setdefault("annotations", []).append(cited)  # type: ignore[attr-defined]
+                content[-1].setdefault("annotations", []).append(cited)
             continue
         if content:
             yield written_message(content, envelope, index)
@@ -189,7 +185,7 @@ def written_items(
         yield written_message(content, envelope, index)
 
 
-def written_text(text: str, *, refused: bool = False) -> dict[str, object]:
+def written_text(text: str, *, refused: bool = False) -> dict[str, Any]:
     if refused:
         return {"type": "refusal", "refusal": text}
     return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}

@@ -125,9 +125,7 @@ def _note_annotations(item: wire.Item, at: str, losses: Losses) -> None:
                 losses.note(f"{at}[{index}].annotations")
 
 
-def _contents(
-    content: str | list[wire.Content] | list[wire.InputText | wire.Image | wire.File], at: str
-) -> tuple[Part, ...]:
+def _contents(content: str | list[wire.Content] | list[wire.Given], at: str) -> tuple[Part, ...]:
     if isinstance(content, str):
         return (Text(content),)
     return tuple([_part(part, f"{at}[{index}]") for index, part in enumerate(content)])

@@ -112,14 +112,14 @@ def _written_item(part: Part, index: int, losses: Losses) -> wire.Item | None:
     return None
 
 
-def _written_output(result: ToolResult, losses: Losses) -> str | list[wire.InputText | wire.Image | wire.File]:
+def _written_output(result: ToolResult, losses: Losses) -> str | list[wire.Given]:
     if len(result.parts) == 1 and type(result.parts[0]) is Text:
         return result.parts[0].text
     written = [one for part in result.parts if (one := _written_content(part, losses)) is not None]
-    return written or ""  # type: ignore[return-value]  # of a user's content, none is an output
+    return written or ""
 
 
-def _written_content(part: Part, losses: Losses) -> wire.Content | None:
+def _written_content(part: Part, losses: Losses) -> wire.Given | None:
     if type(part) is Text:
         return wire.InputText(part.text)
     if type(part) is Image:

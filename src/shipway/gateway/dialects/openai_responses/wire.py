@@ -44,7 +44,10 @@ class File(Wire, tag_field="type", tag="input_file"):
     filename: str | None = None
 
 
-Content = InputText | OutputText | RefusalText | Image | File
+Given = InputText | Image | File
+"""What users and tools give."""
+
+Content = Given | OutputText | RefusalText
 
 
 class Message(Wire, tag_field="type", tag="message"):
@@ -65,7 +68,7 @@ class Call(Wire, tag_field="type", tag="function_call"):
 
 class Output(Wire, tag_field="type", tag="function_call_output"):
     call_id: str
-    output: str | list[InputText | Image | File]
+    output: str | list[Given]
     id: str | None = None
     status: str | None = None
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from shipway.gateway.cache.semantic import (
@@ -41,7 +41,6 @@ small = st.lists(st.integers(-3, 3), min_size=3, max_size=3).filter(any)
 steps = st.lists(st.tuples(st.sampled_from("pppr"), st.integers(0, 9), small), max_size=40)
 
 
-@settings(deadline=None)
 @given(steps, small, st.integers(1, 6))
 def test_table_finds_what_looking_at_each_would_find(
     done: list[tuple[str, int, list[int]]], wanted: list[int], max_rows: int
