@@ -67,7 +67,7 @@ async def test_a_batch_goes_to_cohere_and_its_tokens_are_those_of_the_header(
     assert await tokens(gateway) == [("count", "1"), ("sum", "3")]
 
 
-@pytest.mark.parametrize("count", [b"", b"-1", b"x", b"\xb2"])
+@pytest.mark.parametrize("count", [b"", b"-1", b"x", b"\xb2", b"9" * 5000])
 async def test_a_header_that_is_no_count_is_unknown(
     start_gateway: StartGateway, bedrock: FakeBedrock, count: bytes
 ) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import openai
 import pytest
 
+from shipway.testing.anthropic_server import FakeAnthropic
 from shipway.testing.openai_server import FakeOpenAI, Reply
 from tests.gateway.conftest import KEY, RunningGateway, StartGateway, model_app
 from tests.waiting import until
@@ -303,3 +304,35 @@ async def test_limit_of_one_model_leaves_the_others_of_its_provider_alone(
     gateway = await start_gateway(app_file)
     assert [await chat(gateway) for _ in range(2)] == ["This is a fake answer."] * 2
     assert [request.json["model"] for request in fake.requests] == ["large", "small", "small"]
+
+
+def two_kinds_app(first: FakeAnthropic, second: FakeOpenAI) -> str:
+    return (
+        f'name = "app"\n[providers.a]\nkind = "anthropic"\nbase_url = "{first.base_url}"\n'
+        f'[providers.o]\nkind = "openai"\nbase_url = "{second.base_url}"\n'
+        '[models.chat]\nupstreams = ["a/m", "o/m"]\nmay_drop = ["logit_bias"]\n[gateway]\ndrain = "1s"\ngrace = "1ms"\n'
+    )
+
+
+async def test_tokens_of_an_upstream_that_failed_are_not_those_of_the_next(
+    start_gateway: StartGateway, fake: FakeOpenAI
+) -> None:
+    begun = b'{"type":"message_start","message":{"id":"m","model":"m","usage":{"input_tokens":3333,"output_tokens":1}}}'
+    failed = b'{"type":"error","error":{"type":"overloaded_error","message":"no"}}'
+    async with FakeAnthropic() as first:
+        first.script(Reply(raw=raw(b"data: %b\n\ndata: %b\n\n" % (begun, failed), SSE)))
+        gateway = await start_gateway(two_kinds_app(first, fake))
+        response = await gateway.http.post("/v1/chat/completions", json={**CHAT, "stream": True})
+        assert response.text.endswith("data: [DONE]\n\n")
+        assert "3333" not in await gateway.metrics()
+
+
+async def test_what_an_upstream_that_failed_was_not_told_is_not_named_for_one_that_was_told_all(
+    start_gateway: StartGateway, fake: FakeOpenAI
+) -> None:
+    async with FakeAnthropic() as first:
+        first.script(Reply(status=500))
+        gateway = await start_gateway(two_kinds_app(first, fake))
+        response = await gateway.http.post("/v1/chat/completions", json={**CHAT, "logit_bias": {"1": 1}})
+        assert (response.status_code, fake.requests[0].json["logit_bias"]) == (200, {"1": 1})
+        assert "x-shipway-dropped" not in response.headers

@@ -61,6 +61,9 @@ def test_whether_a_stream_is_wanted_is_read(value: bytes, stream: bool) -> None:
         (form(part(b"model", b"\xff")), TYPE),
         (form(b"X: y\r\n\r\na"), TYPE),
         (form(b'Content-Disposition: form-data;\r\n name="model"\r\n\r\na'), TYPE),
+        (form(part(b"model", b"a"), part(b"prompt", b"aGk=", b"\r\nContent-Transfer-Encoding: base64")), TYPE),
+        (form(part(b"model", b"a"), part(b"x", b"y", b'\nContent-Disposition: form-data; name="model"')), TYPE),
+        (form(part(b"model", b"a"), part(b"x", b"y", b'\r\nX: y\rContent-Disposition: form-data; name="z"')), TYPE),
         (b"", TYPE),
         (form(part(b"model", b"a")), b"multipart/form-data"),
         (form(part(b"model", b"a")), b"multipart/form-data; boundary=b0; boundary=b1"),
@@ -70,3 +73,16 @@ def test_whether_a_stream_is_wanted_is_read(value: bytes, stream: bool) -> None:
 def test_form_that_readers_could_differ_on_is_refused(body: bytes, content_type: bytes | None) -> None:
     with pytest.raises(Refused):
         FormRequest(body, content_type)
+
+
+def test_what_a_part_says_is_hidden_by_nothing_in_its_head() -> None:
+    body = form(
+        part(b"model", b"chat"),
+        part(b"prompt", b"one", b"\r\nX-Any: filename=a\r\nContent-Transfer-Encoding: 8bit"),
+        part(b"filename", b"two"),
+        part(b"prompt", b"three", b'; filename="a.txt"'),
+        part(b"prompt", b"four\xff"),
+        FILE,
+    )
+    texts = ["chat", "one", "two", "three", "four\ufffd", None]
+    assert [text for _, text in FormRequest(body, TYPE).texts()] == texts

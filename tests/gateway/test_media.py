@@ -91,6 +91,18 @@ async def test_a_plain_sound_is_a_file(start_gateway: StartGateway, fake: FakeOp
         assert (response.headers["content-type"], len(response.content)) == ("audio/mpeg", 1000)
 
 
+@pytest.mark.parametrize("content_type", [b"application/json", b"application/problem+json; charset=utf-8"])
+async def test_a_document_in_place_of_a_sound_is_no_answer(
+    start_gateway: StartGateway, fake: FakeOpenAI, content_type: bytes
+) -> None:
+    body = b'{"error":{"message":"canary"}}'
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: %b\r\ncontent-length: %d\r\n\r\n" % (content_type, len(body))
+    fake.script(Reply(raw=head + body))
+    gateway = await start_gateway(model_app(fake))
+    response = await gateway.http.post("/v1/audio/speech", json=SPOKEN)
+    assert (response.status_code, "canary" in response.text) == (502, False)
+
+
 def followed(*events: dict[str, Any] | str) -> MediaStream:
     """A reader that was given *events*."""
     reader = MediaStream()
@@ -175,3 +187,10 @@ def test_what_is_counted_in_seconds_has_no_tokens() -> None:
     assert transcript_usage(b'{"text":"a","usage":{"type":"duration","seconds":3}}') == TokenUsage()
     assert transcript_usage(b'{"text":"a"}') is None
     assert transcript_usage(b"a plain text") is None
+
+
+def test_a_transcript_may_be_cut_between_the_halves_of_a_character() -> None:
+    reader = followed(
+        *(rf'{{"type":"transcript.text.delta","delta":"{half}"}}' for half in (r"\ud83d", r"\ude00")), DONE
+    )
+    assert (reader.done, reader.failed) == (True, "")

@@ -152,6 +152,11 @@ class Call(AccessRecord):
         self._dropped_field = b"x-shipway-dropped: %b\r\n" % names if names else b""
         self.fields += self._dropped_field
 
+    def forget_attempt(self) -> None:
+        """Another upstream is asked: what was left out for the one before, or used by it, is not said of this one."""
+        self.note_dropped(b"")
+        self.input_tokens = self.output_tokens = self.usage = None
+
     def name_request(self, name: bytes) -> None:
         """The response will have the request id under this name too."""
         self.fields += b"%b: %b\r\n" % (name, self.request_id)

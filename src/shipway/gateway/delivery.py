@@ -24,7 +24,7 @@ from shipway.gateway.dialects.losses import Losses
 from shipway.gateway.dialects.openai import STREAM_CONTENT_TYPE, ModelRequest
 from shipway.gateway.dialects.registry import OPERATIONS, open_dialect, open_embeddings
 from shipway.gateway.dialects.translated_stream import TranslatedStream
-from shipway.gateway.dialects.usage import NOTHING, TokenUsage
+from shipway.gateway.dialects.usage import MOST_DIGITS, NOTHING, TokenUsage
 from shipway.gateway.http1.fields import as_lines
 from shipway.gateway.http1.response_head import ResponseHead
 from shipway.gateway.model_api import AnswerReader, ModelPath, Usage
@@ -246,7 +246,7 @@ class Embedded(_Rewritten[embeddings.Request]):
         vectors = embeddings.read_answer(body, asked, self._format)
         if vectors.tokens is None and self._format.tokens_field:
             count = field_value(response.lines, (self._format.tokens_field,)) or b""
-            vectors = vectors._replace(tokens=int(count) if count.isdigit() else None)
+            vectors = vectors._replace(tokens=int(count) if count.isdigit() and len(count) <= MOST_DIGITS else None)
         usage = None if vectors.tokens is None else TokenUsage(vectors.tokens)
         return embeddings.write_answer(vectors, asked, _envelope(call, request, include_usage=True)), usage
 

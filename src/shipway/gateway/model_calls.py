@@ -121,6 +121,7 @@ class ModelCalls:
                     continue
                 if last is not None:
                     self._telemetry.retry(last.reason)
+                    call.forget_attempt()
                 try:
                     await self._try(call, request, candidate, delivery, heart)
                     return
@@ -168,8 +169,8 @@ class ModelCalls:
                 await refuse_status(attempt, response, delivery)
             streamed = delivery.content_type
             if not (streamed or delivery.held):
-                if response.content_type.startswith(b"text/html"):
-                    raise UpstreamFault("garbage", "a page, not a file")
+                if response.content_type.startswith(b"text/html") or b"json" in response.content_type:
+                    raise UpstreamFault("garbage", "a page or a document, not a file")
                 await attempt.relay(response)
             elif response.content_type.startswith(streamed or STREAM_CONTENT_TYPE) != bool(streamed):
                 raise UpstreamFault("garbage", "not the kind of answer that was asked for")

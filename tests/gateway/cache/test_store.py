@@ -10,6 +10,7 @@ from typing import Any, cast
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from shipway.gateway.admission import Principal
 from shipway.gateway.cache.entry import Entry, packed, unpacked
@@ -21,6 +22,8 @@ from shipway.gateway.model_api import PATHS
 
 ANSWER = Entry(False, b"x" * 1000, b"", 5.0, 3, None)
 TAKEN = 1000 + OVERHEAD_BYTES
+KEPT = Entry(False, b'{"a":1}', b"x-shipway-dropped: seed\r\n", 5.0, 3, None)
+KEPT_STREAM = Entry(True, b"data: [DONE]\n\n", b"", 5.0)
 
 
 class Clock:
@@ -69,11 +72,40 @@ def test_memory_never_holds_more_than_it_may(puts: list[tuple[int, int]]) -> Non
     assert (store.held_bytes == 0) == (len(store) == 0)
 
 
-def test_shared_store_gives_back_what_was_put() -> None:
-    assert unpacked(b"key", packed(b"key", ANSWER)) == ANSWER
+@pytest.mark.parametrize("entry", [KEPT, KEPT_STREAM])
+def test_shared_store_gives_back_what_was_put(entry: Entry) -> None:
+    assert unpacked(b"key", packed(b"key", entry)) == entry
 
 
-@pytest.mark.parametrize("data", [b"", b"x", packed(b"another", ANSWER), packed(b"key", ANSWER)[:-1]])
+def test_cost_that_a_shared_store_has_no_place_for_is_unknown_there() -> None:
+    assert unpacked(b"key", packed(b"key", replace(KEPT, cost_pico_usd=10**20))) == KEPT
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"stored_s": float("-inf")},
+        {"stored_s": float("nan")},
+        {"stored_s": 1e300},
+        {"stored_s": -1.0},
+        {"input_tokens": -1},
+        {"output_tokens": 2**63},
+        {"cost_pico_usd": -1},
+        {"dropped": b"x-injected: 1\r\n"},
+        {"dropped": b"x-shipway-dropped: a\r\n\r\nbody"},
+        {"dropped": b"x-shipway-dropped: a"},
+        {"body": b""},
+        {"body": b"<html>"},
+        {"stream": True},
+        {"stream": True, "body": b'data: {"cut'},
+    ],
+)
+def test_entry_that_was_changed_in_a_shared_store_is_none(changed: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="entry"):
+        unpacked(b"key", packed(b"key", replace(KEPT, **changed)))
+
+
+@pytest.mark.parametrize("data", [b"", b"x", packed(b"another", KEPT), packed(b"key", KEPT)[:-1]])
 def test_bytes_that_are_not_the_entry_of_this_key_are_refused(data: bytes) -> None:
     with pytest.raises(ValueError, match="entry"):
         unpacked(b"key", data)

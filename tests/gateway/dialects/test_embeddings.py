@@ -141,6 +141,27 @@ def test_titan_counts_its_own_tokens() -> None:
     assert embeddings.read_answer(answer, Request(["a"]), open_embeddings(TITAN)) == Vectors([Raw(b"[0.5]")], 4)
 
 
+@pytest.mark.parametrize("count", ["-3", "1e300", '"3"', "[]", "9223372036854775808"])
+@pytest.mark.parametrize(
+    ("operation", "answer"),
+    [
+        (TITAN, '{"embedding":[0.5],"inputTextTokenCount":%s}'),
+        (GEMINI, '{"embeddings":[{"values":[0.5]}],"usageMetadata":{"promptTokenCount":%s}}'),
+        (GEMINI, '{"embeddings":[{"values":[0.5]}],"usageMetadata":%s}'),
+    ],
+)
+def test_tokens_that_make_no_sense_are_unknown_and_break_no_answer(operation: str, answer: str, count: str) -> None:
+    body = (answer % count).encode()
+    assert embeddings.read_answer(body, Request(["a"]), open_embeddings(operation)) == Vectors([Raw(b"[0.5]")], None)
+
+
+@pytest.mark.parametrize(("operation", "body"), [(TITAN, b'{"embedding":[]}'), (COHERE, b'{"embeddings":[[ ]]}')])
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_vector_without_numbers_is_none(operation: str, body: bytes, packed: bool) -> None:
+    with pytest.raises(ValueError, match="than numbers"):
+        embeddings.read_answer(body, Request(["a"], base64=packed), open_embeddings(operation))
+
+
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("operation", EMBEDDINGS)
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"embeddings":[]}', b'{"embeddings":[{"values":["a"]}]}'])

@@ -183,3 +183,20 @@ def test_what_is_no_stream_is_garbage(name: str, sent: bytes) -> None:
     stream.pass_on(sent)
     assert stream.finish() is None
     assert stream.failed in ("garbage", "cut")
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["sk-proj-4fXb", "upstream-7.internal", "gpu.internal:8000", "http://10.0.0.7/", "a b", "a\r\nx: y", "a" * 65, ""],
+)
+def test_a_key_or_a_host_in_place_of_an_errors_name_does_not_get_through(said: str) -> None:
+    body = json.dumps({"error": {"message": "no", "type": said, "code": said, "param": said}}).encode()
+    refusal = open_dialect("openai_chat").read_error(400, body)
+    assert (refusal.kind, refusal.code, refusal.param) == ("invalid_request_error", "refused_by_model", None)
+
+
+@pytest.mark.parametrize("param", ["messages[0].content", "messages.[1].role", "input.2.id", "max_completion_tokens"])
+def test_the_field_at_fault_gets_through(param: str) -> None:
+    body = json.dumps({"error": {"message": "no", "type": "BadRequestError", "code": 400, "param": param}}).encode()
+    refusal = open_dialect("openai_chat").read_error(400, body)
+    assert (refusal.kind, refusal.code, refusal.param) == ("BadRequestError", "400", param)

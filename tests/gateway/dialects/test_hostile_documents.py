@@ -176,5 +176,19 @@ def test_half_a_character_beside_what_may_be_dropped_is_refused() -> None:
 
 def test_an_event_that_is_odd_and_then_no_json_is_garbage() -> None:
     reader = StreamReader()
-    assert reader.pass_on(b'data: {"choices":[],"usage":true,"x":"\\ud83d"}\n\n') == b""
+    assert reader.pass_on(b'data: {"choices":[],"usage":true,"x":"\\ud8"}\n\n') == b""
     assert (reader.finish(), reader.failed) == (None, "garbage")
+
+
+def test_what_a_server_leaves_null_is_as_if_it_were_not_there() -> None:
+    function = '{"name":"f","arguments":"{}"}'
+    cited = '[{"type":"url_citation","url_citation":{"url":"u","title":null,"start_index":0,"end_index":1}}]'
+    message = f'{{"content":"a","tool_calls":[{{"id":null,"function":{function}}}],"annotations":{cited}}}'
+    body = f'{{"id":null,"model":null,"choices":[{{"index":null,"message":{message},"finish_reason":"stop"}}]}}'
+    answer = open_dialect("openai_chat").read_answer(body.encode())
+    assert (answer.text(), answer.stop, answer.id, answer.model) == ("a", "tool_calls", "", "")
+    delta = message.replace('"id":null', '"index":0,"id":null')
+    chunk = f'{{"id":null,"model":null,"choices":[{{"index":null,"delta":{delta},"finish_reason":"stop"}}]}}'
+    stream = TranslatedStream(open_dialect("openai_chat"), open_dialect("anthropic"), ENVELOPE)
+    stream.pass_on(f"data: {chunk}\n\ndata: [DONE]\n\n".encode())
+    assert (stream.done, stream.failed) == (True, "")

@@ -163,6 +163,7 @@ REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
 ]
 
 ELSE_SAID = {
+    "input[0].content[0].file_url": "The field 'input[0].content[0].file_url' says the file a second time.",
     "max_tokens": "'max_tokens' and 'max_completion_tokens' differ.",
     "messages[0].content": "The field 'messages[0].content' is missing.",
     "messages[1].tool_calls[0].function.arguments": (

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 from itertools import pairwise
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from shipway.gateway.dialects.openai import Usage
 from shipway.gateway.dialects.openai_stream import DONE, StreamReader
+from shipway.gateway.dialects.usage import TokenUsage
 
 ROLE = b'data: {"choices":[{"index":0,"delta":{"role":"assistant"},"finish_reason":null}]}\n\n'
 TOKEN = 'data: {"choices":[{"index":0,"delta":{"content":"é \\"error\\" [DONE]"},"finish_reason":null}]}\n\n'.encode()
@@ -84,3 +88,28 @@ def test_missing_done_is_added_once() -> None:
     assert read([TOKEN, END])[2] == DONE
     assert read([TOKEN, END, DONE])[2] == b""
     assert read([TOKEN])[2] is None
+
+
+def test_what_only_begins_an_event_when_the_stream_ends_is_not_made_one() -> None:
+    for begun in (b"data", b"data:", b"data: "):
+        passed, failed, rest, _, _ = read([TOKEN + END + begun])
+        assert (passed, failed, rest) == (TOKEN + END, "", DONE)
+
+
+@pytest.mark.parametrize(
+    ("reports", "expected"),
+    [
+        ([{"prompt_tokens": 5}, {"completion_tokens": 3}], (5, 3)),
+        ([{"prompt_tokens": 5, "completion_tokens": 3}, {"prompt_tokens": -1, "completion_tokens": "3"}], (5, 3)),
+        ([{"prompt_tokens": 5, "completion_tokens": 3}, {}], (5, 3)),
+        ([{"prompt_tokens": 5, "completion_tokens": 1}, {"prompt_tokens": 5, "completion_tokens": 3}], (5, 3)),
+        ([{"prompt_tokens": 5, "prompt_tokens_details": {"cached_tokens": 2}}, {"completion_tokens": 3}], (5, 3)),
+    ],
+)
+def test_usage_that_comes_in_parts_is_put_together(
+    reports: list[dict[str, object]], expected: tuple[int | None, int | None]
+) -> None:
+    events = [f'data: {{"choices":[],"usage":{json.dumps(one)}}}\n\n'.encode() for one in reports]
+    usage = read([ROLE, *events, END])[4]
+    assert isinstance(usage, Usage | TokenUsage)
+    assert (usage.prompt_tokens, usage.completion_tokens) == expected

@@ -156,3 +156,9 @@ def test_a_turn_of_nothing_but_foreign_thoughts_is_left_out(name: str) -> None:
     sent = json.loads(open_dialect(name).write_request(conversation, "m", losses))
     assert len(sent.get("messages") or sent.get("contents") or sent["input"]) == 1
     assert losses.dropped == ["messages[1].content[0]"]
+
+
+@pytest.mark.parametrize("body", [b'{"input_tokens":-1}', b'{"totalTokens":"5"}', b'{"inputTokens":1e300}', b"{}"])
+def test_a_count_that_makes_no_sense_is_none(body: bytes) -> None:
+    with pytest.raises(ValueError, match="no count"):
+        token_counts.read_answer(body)

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import re
+from typing import Annotated, NamedTuple
 
 import msgspec
+
+MOST = 2**63 - 1
+"""Of what is counted; larger numbers have no place in a shared store."""
+Counted = Annotated[int, msgspec.Meta(ge=0, le=MOST)]
+Moment = Annotated[float, msgspec.Meta(ge=0.0, le=1e11)]
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False, array_like=True):
@@ -22,10 +28,10 @@ class Entry(msgspec.Struct, frozen=True, gc=False, array_like=True):
     stream: bool
     body: bytes
     dropped: bytes
-    stored_s: float
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cost_pico_usd: int | None = None
+    stored_s: Moment
+    input_tokens: Counted | None = None
+    output_tokens: Counted | None = None
+    cost_pico_usd: Counted | None = None
 
     def age_s(self, wall_s: float) -> float:
         """How old it is; clocks of several machines differ, so never less than nothing."""
@@ -52,18 +58,31 @@ class _Kept(msgspec.Struct, frozen=True, gc=False, array_like=True):
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(_Kept).decode
+_DROPPED = re.compile(rb"(?:x-shipway-dropped: [\x20-\x7e]*\r\n)?")
 
 
 def packed(key: bytes, entry: Entry) -> bytes:
+    """A cost that is beyond what a store can keep is unknown there."""
+    if entry.cost_pico_usd is not None and entry.cost_pico_usd > MOST:
+        entry = msgspec.structs.replace(entry, cost_pico_usd=None)
     return _encode(_Kept(key, entry))
 
 
 def unpacked(key: bytes, data: bytes) -> Entry:
-    """Raises: ValueError, when *data* is no entry, or that of another key: a store that mixes up answers is not believed."""
+    """The entry in *data*, which others can write to: a store that mixes up answers is not believed, nor one whose line for the
+    response's head is another than ours.
+
+    Raises:
+        ValueError: *data* is no entry that the gateway would have kept, or that of another key.
+    """
     try:
         kept = _decode(data)
     except msgspec.DecodeError as error:
         raise ValueError("not an entry") from error
     if kept.key != key:
         raise ValueError("the entry of another key")
-    return kept.entry
+    entry = kept.entry
+    whole = entry.body.endswith((b"\n", b"\r")) if entry.stream else entry.body.startswith(b"{")
+    if not whole or _DROPPED.fullmatch(entry.dropped) is None:
+        raise ValueError("an entry that nobody here has kept")
+    return entry

@@ -170,7 +170,7 @@ def read_answer(body: bytes) -> Answer:
     (choice,) = document.choices
     usage = NOTHING if document.usage is None else read_usage(document.usage)
     stop = read_stop(choice.finish_reason or "stop", False)
-    return Answer((Text(choice.text),), stop, usage=usage, id=document.id, model=document.model)
+    return Answer((Text(choice.text),), stop, usage=usage, id=document.id or "", model=document.model or "")
 
 
 class Parser:

@@ -16,6 +16,7 @@ from shipway.gateway.dialects.conversation import Conversation
 from shipway.gateway.dialects.events import Answer, Envelope, Event
 from shipway.gateway.dialects.losses import Losses
 from shipway.gateway.dialects.sse import EventSplitter, Message
+from shipway.gateway.dialects.surrogates import without_halves
 from shipway.gateway.dialects.usage import NOTHING, TokenUsage
 from shipway.gateway.refusals import Refusal
 
@@ -30,6 +31,9 @@ def document_reader(wire: type[T]) -> Callable[[bytes], T]:
         try:
             return decode(document)
         except (msgspec.DecodeError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
+            whole = without_halves(document)
+            if whole != document:
+                return read(whole)
             raise ValueError("not a document of this dialect") from error
 
     return read
@@ -75,6 +79,32 @@ class NewerKind(ValueError):
     def __init__(self, what: str, events: Sequence[Event] = ()) -> None:
         super().__init__(what)
         self.events = events
+
+
+class Outline(msgspec.Struct, gc=False):
+    """What is left of a known kind of event that has another form than it had."""
+
+    type: str
+    index: Any = None
+    message: Any = None
+    usage: Any = None
+    code: Any = None
+    error: Any = None
+
+
+_read_outline = document_reader(Outline)
+
+
+def outline_of(name: str, event: bytes) -> Outline:
+    """For an event that its parser cannot read: it may pass to who knows the dialect better, unless it could be an error.
+
+    Raises:
+        ValueError: it is no object with a type.
+    """
+    outline = _read_outline(event)
+    if name == "error" or outline.error is not None:
+        outline.type = "error"
+    return outline
 
 
 class StreamParser(Protocol):

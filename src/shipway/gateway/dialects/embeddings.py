@@ -102,18 +102,20 @@ def write_request(asked: Request, target: EmbeddingsFormat, model: str, losses: 
 
 
 def read_answer(body: bytes, asked: Request, target: EmbeddingsFormat) -> Vectors:
-    """Raises: ValueError, also where there is not one vector a text."""
+    """Raises: ValueError, also where there is not one vector a text, or one without numbers."""
     vectors = target.read_answer(body, asked.base64)
     if len(vectors.values) != len(asked.texts):
         raise ValueError("not as many vectors as texts")
-    if not all(isinstance(vector, list) or _has_numbers_alone(bytes(vector)) for vector in vectors.values):
+    if not all(vector if isinstance(vector, list) else _has_numbers_alone(bytes(vector)) for vector in vectors.values):
         raise ValueError("a vector of something else than numbers")
     return vectors
 
 
 def _has_numbers_alone(text: bytes) -> bool:
     """Whether *text*, JSON that is in order, is a list of numbers: what else could be in it begins with one of `_OTHERS`."""
-    return text.startswith(b"[") and text.rfind(b"[") == 0 and not any(first in text for first in _OTHERS)
+    if not text.startswith(b"[") or text.rfind(b"[") or any(first in text for first in _OTHERS):
+        return False
+    return text[1:-1].strip() != b""
 
 
 _OTHERS = (b'"', b"{", b"n", b"t", b"f")

@@ -22,6 +22,9 @@ _NAMED = re.compile(
     rb"(?:; ?filename=(?:%b|[^\s;\"]+)|; ?filename\*=[^\s;\"]+)*" % _QUOTED
 )
 """Narrower than the grammar: what readers could take for another name (`name*`, a second name) is refused."""
+_FILE = re.compile(rb"^content-disposition:[^\r\n]*; ?filename\*?=", re.IGNORECASE | re.MULTILINE)
+_ENCODED = re.compile(rb"content-transfer-encoding:(?!\s*(?:binary|7bit|8bit)\s*$)", re.IGNORECASE)
+"""Some readers would decode what follows, and others would not."""
 _decode_text = msgspec.json.Decoder(str).decode
 
 
@@ -64,16 +67,13 @@ class FormRequest(ModelRequest):
         self._before, self._after = body[:start], body[end:]
 
     def texts(self) -> list[tuple[str, str | None]]:
-        """Name and value of each part; None in place of the value of a file, or of what is no text."""
+        """Name and value of each part; None in place of a file that is no text. What is no file is text to whoever reads it."""
         texts: list[tuple[str, str | None]] = []
         for start, end in _parts(self.body, self.body[2 : self.body.find(b"\r\n")]):
             head_end = self.body.find(b"\r\n\r\n", start, end)
             head, value = self.body[start:head_end], self.body[head_end + 4 : end]
-            is_file = b"filename" in head.lower()
-            try:
-                texts.append(((_name(head) or b"").decode("latin-1"), None if is_file else value.decode()))
-            except UnicodeDecodeError:
-                texts.append(((_name(head) or b"").decode("latin-1"), None))
+            text = _text_of_file(value) if _FILE.search(head) else value.decode("utf-8", "replace")
+            texts.append(((_name(head) or b"").decode("latin-1"), text))
         return texts
 
     def beginning(self) -> bytes:
@@ -85,10 +85,21 @@ class FormRequest(ModelRequest):
         return self._before + _decode_text(model_json).encode() + self._after
 
 
+def _text_of_file(value: bytes) -> str | None:
+    """What some readers take for the value of a field, whatever its head says."""
+    try:
+        text = value.decode()
+    except UnicodeDecodeError:
+        return None
+    return None if "\0" in text else text
+
+
 def _name(head: bytes) -> bytes | None:
-    """The name of a part, if its head says one and no two readers could differ on it."""
+    """The name of a part, if its head says one and no two readers could differ on it or on what follows."""
     found: bytes | None = None
     for line in head.split(b"\r\n"):
+        if b"\n" in line or b"\r" in line or _ENCODED.match(line):
+            return None
         if line.lower().startswith(b"content-disposition"):
             match = _NAMED.fullmatch(line)
             if match is None or found is not None:

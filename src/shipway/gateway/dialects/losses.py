@@ -16,6 +16,7 @@ _INDEX = re.compile(r"\[\d+\]")
 _FAULT = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<at>.*)`)?$", re.DOTALL)
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*)`$", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(.*)`$", re.DOTALL)
+_INVALID = re.compile(r"Invalid (?:enum )?value '(.*)'$", re.DOTALL)
 _STEP = re.compile(r"\[\d+\]|[^.\[]+")
 
 HINTS = frozenset(
@@ -198,10 +199,10 @@ class StrictReader(Generic[T]):
             steps = [*_STEP.findall(at), unknown[1]]
         elif what.startswith("Expected `null`"):
             steps = _STEP.findall(at)
-        elif what.startswith("Invalid value '") and at.endswith((".type", ".role")):
+        elif (invalid := _INVALID.match(what)) and at.endswith((".type", ".role")):
             # A kind of part that is not known: the whole part is at fault, by its kind's name.
-            parent, kind = at.rpartition(".")[0], what[len("Invalid value '") : -1]
-            losses.lose(f"{parent}.{kind}" if at.endswith(".type") else at)
+            parent = at.rpartition(".")[0]
+            losses.lose(f"{parent}.{invalid[1]}" if at.endswith(".type") else at)
             reduced = _without(raw, _STEP.findall(parent), "", lambda _value, _at: None, exact=True)
             losses.take_out(parent)
             return reduced

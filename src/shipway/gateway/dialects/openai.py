@@ -16,6 +16,7 @@ import msgspec
 from shipway.gateway.affinity import SEARCHED_BYTES, affinity_key
 from shipway.gateway.dialects.errors import CONTEXT_LENGTH, TOO_LONG
 from shipway.gateway.dialects.openai_usage import classes_of, read_image_usage, read_usage
+from shipway.gateway.dialects.surrogates import without_halves
 from shipway.gateway.dialects.usage import MOST_TOKENS, TokenUsage, members
 from shipway.gateway.refusals import JSON_FIELD, Refusal, Refused, bad_field, extra_fields
 
@@ -59,9 +60,13 @@ class Usage(msgspec.Struct, gc=False):
         given, made = self.prompt_tokens_details, self.completion_tokens_details
         if (given is ABSENT or _tells_nothing(given)) and (made is ABSENT or _tells_nothing(made)):
             return None
-        return classes_of(
-            self.prompt_tokens, self.completion_tokens, self.total_tokens, decoded(given), decoded(made)
-        ).parts
+        return self.classes.parts
+
+    @property
+    def classes(self) -> TokenUsage:
+        """The tokens in classes."""
+        given, made = decoded(self.prompt_tokens_details), decoded(self.completion_tokens_details)
+        return classes_of(self.prompt_tokens, self.completion_tokens, self.total_tokens, given, made)
 
 
 class _Details(msgspec.Struct, gc=False):
@@ -218,6 +223,9 @@ def answer_usage(body: bytes, embeddings: bool = False) -> Usage | TokenUsage | 
             answer = odd = _decode_odd_answer(body)
             usage = read_usage(decoded(odd.usage))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        whole_characters = without_halves(body)
+        if whole_characters != body:
+            return answer_usage(whole_characters, embeddings)
         raise ValueError("not an answer of this dialect") from error
     if answer.error is not ABSENT and bytes(answer.error) != b"null":
         raise ValueError("an error with a good status")
@@ -237,7 +245,7 @@ def any_usage(body: bytes, saying: str = "", read: Callable[[object], TokenUsage
         ValueError: it is no JSON object, an error, or lacks that field.
     """
     try:
-        fields = _decode_fields(body)
+        fields = _decode_fields(without_halves(body))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError("not an answer of this dialect") from error
     if bytes(fields.get("error", b"null")) != b"null" or (saying and saying not in fields):
@@ -271,7 +279,10 @@ class _ErrorBody(msgspec.Struct, gc=False):
 
 
 _decode_error = msgspec.json.Decoder(_ErrorBody).decode
-_IDENTIFIER = re.compile(r"[A-Za-z0-9_.\[\]-]{1,64}")
+_WORD = re.compile(r"[A-Za-z0-9_]+")
+_PLACE = re.compile(r"[A-Za-z0-9_]+(?:\.[A-Za-z0-9_]+|\.?\[\d+\])*")
+"""The names of errors and of fields. Without hyphens, so that no key of a provider's is one."""
+_MAX_NAME = 64
 
 
 def refused_by_model(status: int, body: bytes) -> Refusal:
@@ -280,15 +291,15 @@ def refused_by_model(status: int, body: bytes) -> Refusal:
         detail = _decode_error(body).error or _ErrorDetail()
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         detail = _ErrorDetail()
-    code = _identifier(detail.code) or "refused_by_model"
-    param = _identifier(detail.param)
+    code = _matching(_WORD, detail.code) or "refused_by_model"
+    param = _matching(_PLACE, detail.param)
     place = f" The field at fault is {param!r}." if param else ""
     text = TOO_LONG if code == CONTEXT_LENGTH else f"The model does not take this request ({code}).{place}"
     return Refusal(
         HTTPStatus(status) if status in _KNOWN_STATUSES else HTTPStatus.BAD_REQUEST,
         code,
         text,
-        kind=_identifier(detail.type) or "invalid_request_error",
+        kind=_matching(_WORD, detail.type) or "invalid_request_error",
         param=param,
     )
 
@@ -330,6 +341,6 @@ _UNAVAILABLE = ("serviceunavailable", "slowdown", "unavailable")
 _KNOWN_STATUSES = frozenset(HTTPStatus)
 
 
-def _identifier(value: str | int | None) -> str | None:
-    text = None if value is None else str(value)
-    return text if text is not None and _IDENTIFIER.fullmatch(text) else None
+def _matching(form: re.Pattern[str], value: str | int | None) -> str | None:
+    text = "" if value is None else str(value)
+    return text if len(text) <= _MAX_NAME and form.fullmatch(text) else None

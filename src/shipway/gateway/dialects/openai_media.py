@@ -10,7 +10,7 @@ from collections.abc import Callable
 import msgspec
 
 from shipway.gateway.dialects.openai import ABSENT, ModelRequest, any_usage, decoded, in_band_kind
-from shipway.gateway.dialects.openai_stream import StreamReader
+from shipway.gateway.dialects.openai_stream import BEGUN, StreamReader
 from shipway.gateway.dialects.openai_usage import read_image_usage, read_speech_usage, read_usage
 from shipway.gateway.dialects.usage import TokenUsage, counted, members
 from shipway.gateway.refusals import Refused, bad_field
@@ -81,15 +81,14 @@ class MediaStream(StreamReader):
 
     def finish(self) -> bytes | None:
         """As for chat, but that no `[DONE]` is added: streams of this kind have none."""
-        rest = self.pass_on(b"\n\n") if self._held else b""
+        rest = self.pass_on(b"\n\n") if self._held.strip() not in BEGUN else b""
         return rest if not self.failed and self.whole else None
 
     def _note_document(self, payload: bytes) -> bool:
         try:
             event = _decode_event(payload)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            self._fail("garbage")
-            return False
+            return self._note_halves(payload)
         if event.type is None:
             return super()._note_document(payload)
         if event.type == "error":

@@ -14,6 +14,7 @@ import msgspec
 from shipway.gateway.dialects.openai import ABSENT, Usage, decoded, in_band_kind
 from shipway.gateway.dialects.openai_usage import read_usage
 from shipway.gateway.dialects.repeated_event import MAX_UNLIKE, RepeatedEvent
+from shipway.gateway.dialects.surrogates import without_halves
 from shipway.gateway.dialects.usage import TokenUsage
 
 MAX_EVENT_BYTES = 16 * 1024 * 1024
@@ -137,7 +138,7 @@ class StreamReader:
         A `[DONE]` that is missing after the last finish reason is added, since some clients wait for it.
         """
         rest = b""
-        if self._held:
+        if self._held.strip() not in BEGUN:
             rest = self.pass_on(b"\n\n")
             if self.failed == "garbage":  # it ended in the middle of an event
                 self._fail("cut")
@@ -205,7 +206,7 @@ class StreamReader:
         try:
             event = _decode_flowing(payload) if self.begun else _decode_event(payload)
             if event.usage is not None:
-                self.usage = event.usage
+                self.usage = event.usage if self.usage is None else _updated(self.usage, event.usage)
         except msgspec.ValidationError:
             try:
                 odd = _odd_event(payload)
@@ -214,8 +215,7 @@ class StreamReader:
                 UnicodeDecodeError,
                 RecursionError,
             ):  # behind what is odd, it is no JSON either
-                self._fail("garbage")
-                return False
+                return self._note_halves(payload)
             if not payload.startswith(b"{"):
                 self._fail("garbage")
                 return False
@@ -224,10 +224,9 @@ class StreamReader:
                 return False
             event = odd
             if isinstance(said := decoded(odd.usage), dict):
-                self.usage = read_usage(said)
+                self.usage = _updated(self.usage, read_usage(said))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            self._fail("garbage")
-            return False
+            return self._note_halves(payload)
         if event.object == "error" or (event.error is not ABSENT and bytes(event.error) not in _NO_ERROR):
             self.error_kind = in_band_kind(payload)
             self._fail("error")
@@ -245,6 +244,20 @@ class StreamReader:
                 self.pieces += 1
         return plain
 
+    def _note_halves(self, payload: bytes) -> bool:
+        """Read what could not be read again, if that was for halves of characters: the client can put them together."""
+        whole = without_halves(payload)
+        if whole != payload:
+            return self._note_document(whole)
+        self._fail("garbage")
+        return False
+
+
+def _updated(earlier: Usage | TokenUsage | None, later: Usage | TokenUsage) -> Usage | TokenUsage:
+    """*later*, and what it does not know from *earlier*: some report what went in and what came out apart."""
+    whole = later.prompt_tokens is not None and later.completion_tokens is not None
+    return later if earlier is None or whole else earlier.classes.updated(later.classes)
+
 
 def _odd_event(payload: bytes) -> _OddEvent | None:
     """An event whose usage has a form of its own; None where more is odd. Raises: DecodeError, for what is no JSON."""
@@ -254,6 +267,8 @@ def _odd_event(payload: bytes) -> _OddEvent | None:
         return None
 
 
+BEGUN = frozenset((b"", b"data", b"data:"))
+"""What an event begins with. To end it there would make an event without data, which clients cannot read."""
 _BOM = b"\xef\xbb\xbf"
 _EVENT_END = re.compile(rb"((?:\r\n|\n|\r(?!\n)){2})")
 _FIELDS = frozenset((b"data", b"event", b"id", b"retry"))

@@ -9,6 +9,17 @@ import re
 
 _FIRST = re.compile(rb'(?<!\\)((?:\\\\)*)(\\u[dD][89abAB][0-9a-fA-F]{2})"')
 _SECOND = re.compile(rb'"(\\u[dD][c-fC-F][0-9a-fA-F]{2})')
+_ESCAPE = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[dD][89a-fA-F][0-9a-fA-F]{2}|.)", re.DOTALL
+)
+_HALF_BYTES = len(rb"\ud83d")
+
+
+def without_halves(document: bytes) -> bytes:
+    """*document* with a replacement character for each half that stands alone; itself where there is none."""
+    if b"\\ud" not in document and b"\\uD" not in document:
+        return document
+    return _ESCAPE.sub(lambda found: rb"\ufffd" if len(found[0]) == _HALF_BYTES else found[0], document)
 
 
 class PairJoiner:
@@ -26,6 +37,6 @@ class PairJoiner:
             document = _SECOND.sub(lambda second: b'"' + half + second[1], document, count=1)
         first = _FIRST.search(document)
         if first is None:
-            return document
+            return without_halves(document)
         self._half = first[2]
-        return document[: first.start(2)] + document[first.end(2) :]
+        return without_halves(document[: first.start(2)] + document[first.end(2) :])

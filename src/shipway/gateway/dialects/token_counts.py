@@ -7,6 +7,7 @@ OpenAI's `responses/input_tokens`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import msgspec
 from msgspec import Raw
@@ -15,6 +16,7 @@ from shipway.gateway.dialects.conversation import Conversation
 from shipway.gateway.dialects.dialect import document_reader
 from shipway.gateway.dialects.losses import Losses
 from shipway.gateway.dialects.registry import open_dialect
+from shipway.gateway.dialects.usage import counted
 
 _encode = msgspec.json.Encoder().encode
 _fields = msgspec.json.Decoder(dict[str, Raw]).decode
@@ -61,9 +63,9 @@ def write_request(conversation: Conversation, name: str, model: str, losses: Los
 
 
 class _Counted(msgspec.Struct):
-    input_tokens: int | None = None
-    inputTokens: int | None = None
-    totalTokens: int | None = None
+    input_tokens: Any = None
+    inputTokens: Any = None
+    totalTokens: Any = None
 
 
 _read = document_reader(_Counted)
@@ -71,8 +73,8 @@ _read = document_reader(_Counted)
 
 def read_answer(body: bytes) -> int:
     """Raises: ValueError."""
-    counted = _read(body)
-    for count in (counted.input_tokens, counted.inputTokens, counted.totalTokens):
+    said = _read(body)
+    for count in map(counted, (said.input_tokens, said.inputTokens, said.totalTokens)):
         if count is not None:
             return count
     raise ValueError("no count")

@@ -20,6 +20,8 @@ import msgspec
 
 MOST_TOKENS = 10**12
 """More than any call has. Larger numbers would one day not fit where they are added up."""
+MOST_DIGITS = 12
+"""Of a count that is said as text: always less than that."""
 
 
 class TokenUsage(msgspec.Struct, frozen=True, gc=False):
@@ -48,6 +50,11 @@ class TokenUsage(msgspec.Struct, frozen=True, gc=False):
             or self.output_image
         )
         return self if told else None
+
+    @property
+    def classes(self) -> TokenUsage:
+        """Itself: the tokens in classes."""
+        return self
 
     @property
     def prompt_tokens(self) -> int | None:

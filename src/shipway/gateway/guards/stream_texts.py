@@ -17,6 +17,7 @@ from shipway.gateway.dialects.events import (
     ToolArguments,
     ToolCallStarted,
 )
+from shipway.gateway.dialects.surrogates import without_halves
 from shipway.gateway.guards.unread import unread_strings
 from shipway.gateway.guards.windows import Key, Said
 
@@ -69,7 +70,7 @@ class StreamTexts:
     def _unread(self, payload: bytes, of_event: set[str]) -> list[Said]:
         """What the parser passes over. Some dialects say a text again when it is whole: that was seen."""
         more: list[Said] = []
-        for path, text in unread_strings(_decode(payload), of_event):
+        for path, text in unread_strings(_decode(without_halves(payload)), of_event):
             if text in self._names or self._was_read(text):
                 continue
             at = self._fields.setdefault(path, len(self._fields))

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import re
-from base64 import b64decode
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -27,11 +26,15 @@ from shipway.gateway.dialects.conversation import (
 from shipway.gateway.dialects.dialect import Dialect
 from shipway.gateway.dialects.forms import FormRequest
 from shipway.gateway.dialects.losses import Losses
+from shipway.gateway.dialects.surrogates import without_halves
 from shipway.gateway.guards.check import Piece, Role
-from shipway.gateway.guards.unread import unread_strings
+from shipway.gateway.guards.file_texts import written_text
+from shipway.gateway.guards.unread import ANSWER, REQUEST, unread_strings
 from shipway.gateway.refusals import Refused, bad_field
 
-_decode = msgspec.json.Decoder().decode
+_OF_KINDS = frozenset(("anthropic", "openai_responses"))
+"""Dialects whose answers are lists of kinds of things, which grow. Elsewhere an answer that cannot be read is several at once."""
+_decode_object = msgspec.json.Decoder(dict[str, Any]).decode
 _STEP = re.compile(r"\[(\d+)\]|([^.\[]+)")
 
 
@@ -51,8 +54,22 @@ def conversation_pieces(dialect: Dialect, body: bytes) -> tuple[Piece, ...]:
     document = document_of(body)
     losses = Losses(_Everything())
     conversation = dialect.read_request(body, losses)
-    unknown = [Piece("user", "field", _as_json(_at(document, path)), path) for path in dict.fromkeys(losses.dropped)]
-    return (*_conversation(conversation), *unknown)
+    pieces = tuple(_conversation(conversation))
+    fields = {path: _at(document, path) for path in dict.fromkeys(losses.dropped)}
+    unknown = [Piece("user", "field", _as_json(value), path) for path, value in fields.items()]
+    read = {text for piece in pieces for text in (piece.text, piece.name)}
+    read |= {text for value in fields.values() for _, text in _strings(value, "")} | _told_together(conversation)
+    beside = [Piece("user", "field", text, path) for path, text in unread_strings(document, read, REQUEST)]
+    return (*pieces, *unknown, *beside)
+
+
+def _told_together(conversation: Conversation) -> set[str]:
+    """What is in a piece with something else, or written in another way."""
+    form = conversation.format
+    told = {text for tool in conversation.tools for text in (tool.name, tool.description) if text}
+    told |= {text for text in (form.name, form.description) if text} if form is not None else set()
+    calls = [part for turn in conversation.turns for part in turn.parts if isinstance(part, ToolCall)]
+    return told | {call.arguments for call in calls}
 
 
 def document_pieces(body: bytes) -> tuple[Piece, ...]:
@@ -71,10 +88,22 @@ def form_pieces(form: FormRequest) -> tuple[Piece, ...]:
 
 
 def answer_pieces(dialect: Dialect, body: bytes) -> tuple[Piece, ...]:
-    """The texts of a whole answer as the client gets it. Raises: ValueError, when it cannot be read."""
+    """The texts of a whole answer as the client gets it; of one of a kind that the reader does not know, all of it.
+
+    Raises:
+        ValueError: it cannot be read.
+    """
+    document = _decode_object(without_halves(body))
     pieces: list[Piece] = []
     read: set[str] = set()
-    for part in dialect.read_answer(body).parts:
+    try:
+        parts = dialect.read_answer(body).parts
+    except ValueError:  # it may well be an answer: that it is none was seen before
+        if dialect.name not in _OF_KINDS:
+            raise
+        said = [(name, value) for name, value in document.items() if name not in ANSWER and value is not None]
+        return tuple(Piece("assistant", "field", _as_json(value), name) for name, value in said)
+    for part in parts:
         if isinstance(part, Text | Reasoning | ToolCall | Image):
             pieces += _part(part, "assistant", {})
             if isinstance(part, ToolCall):
@@ -83,7 +112,7 @@ def answer_pieces(dialect: Dialect, body: bytes) -> tuple[Piece, ...]:
             source = " ".join(text for text in (part.title, part.url, part.quote) if text)
             pieces.append(Piece("assistant", "citation", source))
     read |= {text for piece in pieces for text in (piece.text, piece.name)}
-    unread = [Piece("assistant", "field", text, path) for path, text in unread_strings(_decode(body), read)]
+    unread = [Piece("assistant", "field", text, path) for path, text in unread_strings(document, read)]
     return (*pieces, *unread)
 
 
@@ -135,7 +164,7 @@ def _part(part: Part, role: Role, names: dict[str, str]) -> Iterable[Piece]:
         case Reasoning():
             return (Piece(role, "reasoning", part.text),) if part.text else ()
         case Document():
-            said = [said for said in (part.title, part.context, part.text, _written_text(part)) if said]
+            said = [said for said in (part.title, part.context, part.text, written_text(part)) if said]
             texts = [Piece(role, "text", text) for text in said]
             return (
                 [*texts, Piece(role, "attachment", part.url or part.media_type or "")] if part.text is None else texts
@@ -151,16 +180,6 @@ def _tool_result(result: ToolResult, names: dict[str, str]) -> Iterator[Piece]:
     for part in result.parts:
         for piece in _part(part, "tool", names):
             yield Piece("tool", "tool_result" if piece.kind == "text" else piece.kind, piece.text, name)
-
-
-def _written_text(document: Document) -> str:
-    """What a file of text says; "" for other files."""
-    if document.data is None or not (document.media_type or "").startswith("text/"):
-        return ""
-    try:
-        return b64decode(document.data).decode()
-    except ValueError:
-        return ""
 
 
 def _arguments(call: ToolCall) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
+from msgspec import Raw
 
 from shipway.gateway.dialects.anthropic.answer import (
     CitationRead,
@@ -19,7 +21,7 @@ from shipway.gateway.dialects.anthropic.answer import (
 )
 from shipway.gateway.dialects.anthropic.wire import FAMILY
 from shipway.gateway.dialects.calls_in_turn import CallsInTurn
-from shipway.gateway.dialects.dialect import NewerKind, UpstreamPart, document_reader
+from shipway.gateway.dialects.dialect import NewerKind, Outline, UpstreamPart, document_reader, outline_of
 from shipway.gateway.dialects.errors import one_word
 from shipway.gateway.dialects.events import (
     CONTENT,
@@ -41,7 +43,7 @@ from shipway.gateway.dialects.events import (
     UsageKnown,
 )
 from shipway.gateway.dialects.signatures import opened_from, sealed_for
-from shipway.gateway.dialects.usage import NOTHING, repeated
+from shipway.gateway.dialects.usage import NOTHING, members, repeated
 
 
 class _Message(UpstreamPart):
@@ -57,6 +59,8 @@ class _Block(UpstreamPart):
     data: str = ""
     id: str = ""
     name: str = ""
+    input: Raw = Raw(b"{}")
+    signature: str = ""
 
 
 class _Delta(UpstreamPart):
@@ -81,6 +85,7 @@ class _Said(UpstreamPart):
 
 
 _read = document_reader(_Said)
+_NO_ARGUMENTS = re.compile(rb"\s*(?:\{\s*\}|null|\"\")?\s*")
 
 
 class Parser:
@@ -91,11 +96,15 @@ class Parser:
         self._unknown: set[int] = set()
         self._call: int | None = None
         self._called_with_nothing = False
+        self._called_at_once = False
         self._signature = ""
         self._usage: Mapping[str, object] = {}
 
     def read(self, name: str, data: bytes) -> list[Event]:
-        event = _read(data)
+        try:
+            event = _read(data)
+        except ValueError:
+            return self._of_another_form(outline_of(name, data))
         kind = event.type
         if kind == "content_block_delta":
             if event.index in self._unknown:
@@ -118,6 +127,20 @@ class Parser:
 
     def end(self) -> list[Event]:
         return []
+
+    def _of_another_form(self, event: Outline) -> list[Event]:
+        """An event in which something has another type than it had. Raises: NewerKind, unless it says that the stream failed."""
+        if event.type == "error":
+            kind = members(event.error).get("type")
+            return [Failed(one_word(kind if isinstance(kind, str) else None, "api_error"))]
+        events: list[Event] = []
+        if event.type == "content_block_start" and isinstance(event.index, int):
+            self._unknown.add(event.index)
+        elif event.type == "message_start":
+            events = self._known(members(event.message).get("usage"))
+        elif event.type == "message_delta":
+            events = [Stopped("end"), *self._known(event.usage)]
+        raise NewerKind("an event of another form", events)
 
     def _message_delta(self, event: _Said) -> list[Event]:
         delta, known = event.delta, self._known(event.usage)
@@ -142,8 +165,8 @@ class Parser:
             return [TextDelta(delta.text)]
         if kind == "input_json_delta":
             if self._call is None:
-                raise ValueError("arguments of no call")
-            if not delta.partial_json:
+                raise NewerKind("arguments of no call")
+            if not delta.partial_json or self._called_at_once:
                 return []
             self._called_with_nothing = False
             return [ToolArguments(self._call, delta.partial_json)]
@@ -164,9 +187,13 @@ class Parser:
         if block.type == "tool_use":
             self._call = self._calls
             self._calls += 1
-            self._called_with_nothing = True
-            return [ToolCallStarted(self._call, block.id, block.name)]
+            # Anthropic begins with an empty object; servers that imitate it may say all of it here.
+            at_once = _NO_ARGUMENTS.fullmatch(block.input) is None
+            self._called_with_nothing, self._called_at_once = not at_once, at_once
+            begun = ToolCallStarted(self._call, block.id, block.name)
+            return [begun, ToolArguments(self._call, bytes(block.input).decode())] if at_once else [begun]
         if block.type == "thinking":
+            self._signature = block.signature
             return [ReasoningDelta(block.thinking)] if block.thinking else []
         if block.type == "redacted_thinking":
             data, origin = opened_from(FAMILY, block.data)

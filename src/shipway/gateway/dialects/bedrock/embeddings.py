@@ -16,6 +16,7 @@ from msgspec import Raw
 from shipway.gateway.dialects.dialect import document_reader
 from shipway.gateway.dialects.embeddings import EmbeddingsFormat, Request, Vectors, check_dimensions
 from shipway.gateway.dialects.losses import Losses
+from shipway.gateway.dialects.usage import counted
 
 _encode = msgspec.json.Encoder().encode
 
@@ -40,7 +41,7 @@ V = TypeVar("V")
 
 class _Titan(msgspec.Struct, Generic[V]):
     embedding: V
-    inputTextTokenCount: int | None = None
+    inputTextTokenCount: Any = None
 
 
 _read_titan_text = document_reader(_Titan[Raw])
@@ -50,7 +51,7 @@ _read_titan_numbers = document_reader(_Titan[list[float]])
 def read_titan_answer(body: bytes, numbers: bool) -> Vectors:
     """Raises: ValueError."""
     answer: _Titan[Any] = _read_titan_numbers(body) if numbers else _read_titan_text(body)
-    return Vectors([answer.embedding], answer.inputTextTokenCount)
+    return Vectors([answer.embedding], counted(answer.inputTextTokenCount))
 
 
 def write_cohere_request(asked: Request, model: str, losses: Losses) -> bytes:

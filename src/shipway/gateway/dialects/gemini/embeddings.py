@@ -13,6 +13,7 @@ from msgspec import Raw
 from shipway.gateway.dialects.dialect import document_reader
 from shipway.gateway.dialects.embeddings import EmbeddingsFormat, Request, Vectors
 from shipway.gateway.dialects.losses import Losses
+from shipway.gateway.dialects.usage import counted, members
 
 _encode = msgspec.json.Encoder().encode
 
@@ -41,13 +42,9 @@ class _Embedding(msgspec.Struct, Generic[V]):
     values: V
 
 
-class _Usage(msgspec.Struct):
-    promptTokenCount: int | None = None
-
-
 class _Batch(msgspec.Struct, Generic[V]):
     embeddings: list[_Embedding[V]]
-    usageMetadata: _Usage | None = None
+    usageMetadata: Any = None
 
 
 _read_text = document_reader(_Batch[Raw])
@@ -57,8 +54,8 @@ _read_numbers = document_reader(_Batch[list[float]])
 def read_answer(body: bytes, numbers: bool) -> Vectors:
     """Older models do not say how many tokens went in. Raises: ValueError."""
     batch: _Batch[Any] = _read_numbers(body) if numbers else _read_text(body)
-    tokens = None if batch.usageMetadata is None else batch.usageMetadata.promptTokenCount
-    return Vectors([one.values for one in batch.embeddings], tokens)
+    tokens = members(batch.usageMetadata).get("promptTokenCount")
+    return Vectors([one.values for one in batch.embeddings], counted(tokens))
 
 
 BATCH = EmbeddingsFormat(write_request, read_answer, max_texts=100)

@@ -80,12 +80,12 @@ class _Function(UpstreamPart):
 
 class _Call(UpstreamPart):
     function: _Function
-    id: str = ""
+    id: str | None = None
 
 
 class _UrlCitation(UpstreamPart):
     url: str = ""
-    title: str = ""
+    title: str | None = None
     start_index: int = 0
     end_index: int = 0
 
@@ -125,8 +125,8 @@ class _Choice(UpstreamPart):
 
 class _Completion(UpstreamPart):
     choices: list[_Choice]
-    id: str = ""
-    model: str = ""
+    id: str | None = None
+    model: str | None = None
     usage: Any = None
 
 
@@ -187,11 +187,12 @@ def read_answer(body: bytes) -> Answer:
     parts.extend(cited for one in message.annotations or () if (cited := read_citation(one)) is not None)
     parts.extend(image_from(image.image_url.url) for image in message.images or ())
     parts.extend(
-        ToolCall(call.id, call.function.name, call.function.arguments or "{}") for call in message.tool_calls or ()
+        ToolCall(call.id or "", call.function.name, call.function.arguments or "{}")
+        for call in message.tool_calls or ()
     )
     usage = NOTHING if completion.usage is None else read_usage(completion.usage)
     stop = "refusal" if message.refusal else read_stop(choice.finish_reason, bool(message.tool_calls))
-    return Answer(tuple(parts), stop, None, usage, completion.id, completion.model)
+    return Answer(tuple(parts), stop, None, usage, completion.id or "", completion.model or "")
 
 
 def write_answer(answer: Answer, envelope: Envelope) -> bytes:

@@ -62,15 +62,15 @@ class _Delta(Said):
 class _Choice(UpstreamPart):
     delta: _Delta | None = None
     finish_reason: str | None = None
-    index: int = 0
+    index: int | None = 0
 
 
 class Chunk(UpstreamPart):
     """What chunks of chats and of completions have in common."""
 
     usage: Any = None
-    id: str = ""
-    model: str = ""
+    id: str | None = None
+    model: str | None = None
     object: str | None = None
     error: Raw = Raw(b"null")
 
@@ -106,7 +106,7 @@ class Parser:
         events: list[Event] = []
         if not self._started:
             self._started = True
-            events.append(Started(chunk.id, chunk.model))
+            events.append(Started(chunk.id or "", chunk.model or ""))
         for choice in chunk.choices or ():
             if choice.index:
                 raise ValueError("a second choice")

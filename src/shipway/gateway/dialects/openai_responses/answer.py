@@ -33,7 +33,7 @@ def written_usage(usage: TokenUsage) -> dict[str, object] | None:
 class AnnotationRead(UpstreamPart):
     type: str
     url: str = ""
-    title: str = ""
+    title: str | None = None
     start_index: int = 0
     end_index: int = 0
 
@@ -80,10 +80,11 @@ class ErrorRead(UpstreamPart):
 
 
 class ResponseRead(UpstreamPart):
-    id: str = ""
-    model: str = ""
+    """Without what it puts out, of which events tell one by one."""
+
+    id: str | None = None
+    model: str | None = None
     status: str | None = None
-    output: list[ItemRead] = msgspec.field(default_factory=list)
     usage: Any = None
     incomplete_details: _Details | None = None
     error: ErrorRead | None = None
@@ -153,7 +154,7 @@ def read_answer(body: bytes) -> Answer:
             raise ValueError("an item of an unknown type")
     stop = read_stop(response, any(isinstance(part, ToolCall) for part in parts), refused)
     usage = NOTHING if response.usage is None else read_usage(response.usage)
-    return Answer(tuple(parts), stop, None, usage, response.id, response.model)
+    return Answer(tuple(parts), stop, None, usage, response.id or "", response.model or "")
 
 
 def write_answer(answer: Answer, envelope: Envelope) -> bytes:

@@ -6,7 +6,7 @@ import msgspec
 
 from shipway.gateway.dialects.calls_in_turn import CallsInTurn
 from shipway.gateway.dialects.conversation import Citation, Reasoning, ToolCall
-from shipway.gateway.dialects.dialect import NewerKind, document_reader
+from shipway.gateway.dialects.dialect import NewerKind, Outline, document_reader, outline_of
 from shipway.gateway.dialects.events import (
     CONTENT,
     ENDED,
@@ -73,13 +73,16 @@ class Parser:
         self._refused = False
 
     def read(self, name: str, data: bytes) -> list[Event]:
-        said = _read(data)
+        try:
+            said = _read(data)
+        except ValueError:
+            return _of_another_form(outline_of(name, data))
         kind = said.type
         if kind == "response.output_text.delta":
             return [TextDelta(said.delta)]
         if kind == "response.function_call_arguments.delta":
             if said.output_index not in self._calls:
-                raise ValueError("arguments of no call")
+                raise NewerKind("arguments of no call")
             self._empty.discard(said.output_index)
             return [ToolArguments(self._calls[said.output_index], said.delta)] if said.delta else []
         if kind in _THOUGHTS:
@@ -95,7 +98,7 @@ class Parser:
     def _rare(self, kind: str, said: _Said) -> list[Event]:
         item, whole = said.item, said.response
         if kind == "response.created" and whole is not None:
-            return [Started(whole.id, whole.model)]
+            return [Started(whole.id or "", whole.model or "")]
         if kind == "response.output_item.added" and item is not None and item.type == "function_call":
             index = self._calls[said.output_index] = len(self._calls)
             self._empty.add(said.output_index)
@@ -131,6 +134,14 @@ class Parser:
         except ValueError as error:
             raise NewerKind(str(error), (Stopped("end"), *known, ENDED)) from None
         return [Stopped(stop), *known, ENDED]
+
+
+def _of_another_form(said: Outline) -> list[Event]:
+    """An event in which something is not of the type that it had. Raises: NewerKind, unless it says that the stream failed."""
+    if said.type not in ("error", "response.failed"):
+        raise NewerKind("an event of another form")
+    error = members(said.error)
+    return [Failed(kind_of_words(error.get("type"), error.get("code"), said.code))]
 
 
 _encode = msgspec.json.Encoder().encode
