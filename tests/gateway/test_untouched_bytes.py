@@ -130,6 +130,26 @@ async def test_values_pass_both_ways_to_the_byte(start_gateway: StartGateway, pa
     assert b"\r\nX-Custom: a,  b\r\nx-custom: c\r\n" in provider.got[0][0]
 
 
+async def test_what_a_client_has_for_others_does_not_reach_a_provider(start_gateway: StartGateway) -> None:
+    names = [
+        "Cookie",
+        "Referer",
+        "Origin",
+        "api-key",
+        "x-goog-api-key",
+        "x-amz-security-token",
+        "Ocp-Apim-Subscription-Key",
+        "X-Api_Key",
+    ]
+    body = b'{"model":"chat",%b}' % QUESTIONS["completions"]
+    async with upstream(response(WHOLE, b"application/json")) as (provider, port):
+        gateway = await start_gateway(app(port, "completions"))
+        head = f"POST /v1/completions HTTP/1.1\r\nHost: x\r\n{AUTH}Content-Length: {len(body)}\r\n"
+        fields = "".join(f"{name}: canary\r\n" for name in names)
+        answer = await gateway.ask(f"{head}{fields}\r\n".encode() + body)
+    assert (answer.status, b"canary" in provider.got[0][0]) == (200, False)
+
+
 @pytest.mark.parametrize("path", EVENTS)
 async def test_events_pass_to_the_byte(start_gateway: StartGateway, path: str) -> None:
     events = b"".join(EVENTS[path])

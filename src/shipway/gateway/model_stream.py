@@ -24,6 +24,7 @@ from shipway.gateway.refusals import upstream_failed
 from shipway.gateway.relay import follow_client
 
 if TYPE_CHECKING:
+    from shipway.gateway.dialects.repeated_event import RepeatedEvent
     from shipway.gateway.guards.gate import Gate
     from shipway.gateway.http1.exchange import Exchange
 
@@ -85,7 +86,9 @@ class ModelStream:
         self.first_token_s: float | None = None
         self._call = call
         self._gate = gate
+        self._plain_exchange = call.exchange
         self._exchange: Exchange | Gate = call.exchange if gate is None else gate
+        self._repeated: RepeatedEvent | None = None
         self._attempt = attempt
         self._reader = reader
         self._inflater = inflater
@@ -126,16 +129,18 @@ class ModelStream:
     @property
     def shortcut(self) -> Callable[[bytes], bool] | None:
         """See `ResponseSink`."""
-        plain = self.flowing and self._gate is None and self._call.exchange.chunked
-        return self._pass_like if plain and self._reader.repeated is not None else None
+        plain = self.flowing and self._gate is None and self._plain_exchange.chunked
+        self._repeated = self._reader.repeated if plain else None
+        return self._pass_like if self._repeated is not None else None
 
     def _pass_like(self, chunk: bytes) -> bool:
-        repeated = self._reader.repeated
+        # What is looked at here is little on purpose: with many streams it is no longer in the processor's caches.
+        repeated = self._repeated
         carried_bytes = 0 if repeated is None else repeated.carried_by(chunk)
         if not carried_bytes:
             return False
         self._recognised += 1
-        self._call.exchange.write_chunk(chunk, carried_bytes)
+        self._plain_exchange.write_chunk(chunk, carried_bytes)
         self._attempt.received()
         return True
 

@@ -27,7 +27,9 @@ from shipway.gateway.http1.fields import (
     without,
 )
 
-ABOUT_THE_SITE = frozenset((b"cookie", b"accept-encoding", b"origin", b"referer"))
+_KEYS_OF_PROVIDERS = frozenset((b"api-key", b"ocp-apim-subscription-key", b"x-amz-security-token", b"x-goog-api-key"))
+"""Where Azure, AWS and Google look for a key. A client's own may be for one of them and must not reach another."""
+ABOUT_THE_SITE = _KEYS_OF_PROVIDERS | {b"cookie", b"accept-encoding", b"origin", b"referer"}
 """Fields for the app's own site: a service gets them, a provider does not (a compressed answer could not be read)."""
 
 _READ_HERE = ABOUT_THE_SITE | frozenset(
