@@ -183,6 +183,12 @@ def test_errors_and_pages_are_no_answers(read: Any, body: bytes) -> None:
         read(body)
 
 
+@pytest.mark.parametrize("body", [b"{}", b'{"created":1,"usage":{"input_tokens":3}}'])
+def test_images_without_images_are_no_answer(body: bytes) -> None:
+    with pytest.raises(ValueError, match="no answer"):
+        image_usage(body)
+
+
 def test_what_is_counted_in_seconds_has_no_tokens() -> None:
     assert transcript_usage(b'{"text":"a","usage":{"type":"duration","seconds":3}}') == TokenUsage()
     assert transcript_usage(b'{"text":"a"}') is None

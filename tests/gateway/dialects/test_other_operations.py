@@ -145,6 +145,17 @@ def test_tokens_are_counted_by_the_provider(name: str, asked: dict[str, Any], an
     assert token_counts.write_answer(token_counts.read_answer(encoded(answer))) == b'{"input_tokens":5}'
 
 
+def test_what_bedrock_does_not_count_is_refused_by_name_or_reported() -> None:
+    form = {"output_config": {"format": {"type": "json_schema", "schema": {"type": "object"}}}}
+    body = encoded(json.loads(COUNTED) | form)
+    with pytest.raises(Refused) as refused:
+        token_counts.write_request(token_counts.read_request(body, Losses()), "bedrock", "x", Losses())
+    assert refused.value.refusal.param == "output_config.format"
+    losses = Losses({"output_config.format"})
+    token_counts.write_request(token_counts.read_request(body, losses), "bedrock", "x", losses)
+    assert losses.dropped == ["output_config.format"]
+
+
 @pytest.mark.parametrize("name", ["openai_chat", "anthropic", "bedrock", "gemini", "openai_responses"])
 def test_a_turn_of_nothing_but_foreign_thoughts_is_left_out(name: str) -> None:
     thought = {"type": "thinking", "thinking": "Hm.", "signature": "elsewhere"}

@@ -255,7 +255,7 @@ def any_usage(body: bytes, saying: str = "", read: Callable[[object], TokenUsage
 
 def image_usage(body: bytes) -> TokenUsage | None:
     """The usage of images that were made or changed. Raises: ValueError, as `any_usage`."""
-    return any_usage(body, read=read_image_usage)
+    return any_usage(body, "data", read_image_usage)
 
 
 def transcript_usage(body: bytes) -> TokenUsage | None:

@@ -56,6 +56,8 @@ _ASKED: Mapping[str, Callable[[dict[str, Raw]], dict[str, Raw]]] = {
 def write_request(conversation: Conversation, name: str, model: str, losses: Losses) -> bytes:
     """The question in this dialect. Raises: Refused, or KeyError where the dialect has none."""
     asked = _ASKED[name]
+    if name == "bedrock" and conversation.format is not None:  # CountTokens has no place for one
+        losses.lose(conversation.name("format"))
     fields = _fields(open_dialect(name).write_request(conversation, model, losses))
     if name == "gemini":
         fields["model"] = Raw(_encode(f"models/{model}"))
