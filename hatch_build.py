@@ -22,9 +22,6 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 ROOT = Path(__file__).resolve().parent
 SOURCE = ROOT / "src"
-GROUP = "shipway"
-"""mypyc compiles all modules into one library, GROUP__mypyc; each has a small extension of its own that finds itself in it."""
-
 _GATEWAY = (
     "admission attempt balancing breaker call call_instruments delivery latency model_api model_calls model_stream "
     "own_calls passed_stream proxy relay request_heads retry_budget service_calls snapshot telemetry upstreams"
@@ -78,7 +75,11 @@ def compile_modules() -> None:
         try:
             options = [f"--config-file={ROOT / 'pyproject.toml'}", f"--cache-dir={scratch}/mypy"]
             extensions = mypycify(
-                [*options, *MODULES], group_name=GROUP, opt_level="3", debug_level="0", target_dir=scratch
+                [*options, *MODULES],
+                group_name=_compiled.LIBRARY.removesuffix("__mypyc"),
+                opt_level="3",
+                debug_level="0",
+                target_dir=scratch,
             )
             arguments = ["--quiet", "build_ext", f"--build-lib={built}", f"--build-temp={scratch}/objects"]
             setup(name="shipway-compiled", ext_modules=extensions, script_args=arguments)

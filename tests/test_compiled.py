@@ -69,10 +69,17 @@ def test_these_tests_run_the_build_that_they_were_told_to() -> None:
 
 
 def test_the_finder_finds_nothing_else() -> None:
-    names = [
-        name
-        for finder in sys.meta_path
-        for name in getattr(finder, "files", {})
-        if finder.__module__ == compiled.__name__
-    ]
-    assert {name.partition(".")[0] for name in names} <= {"shipway", "shipway__mypyc"}
+    finders = [finder for finder in sys.meta_path if isinstance(finder, compiled._Finder)]
+    found = {name.partition(".")[0] for finder in finders for name in finder.files}
+    assert found <= {"shipway", compiled.LIBRARY}
+
+
+def test_a_build_that_this_system_cannot_load_leaves_the_source(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / f"{compiled.LIBRARY}{SUFFIX}").write_bytes(b"\x7fELF, but not really")
+    _write_manifest(
+        folder, files={compiled.LIBRARY: compiled.LIBRARY + SUFFIX, "shipway.gateway.call": "call" + SUFFIX}
+    )
+    finder = compiled._Finder(folder)
+    monkeypatch.setattr(sys, "meta_path", [finder, *sys.meta_path])
+    monkeypatch.delitem(sys.modules, compiled.LIBRARY, raising=False)
+    assert (finder.files, finder.find_spec("shipway.gateway.call", None)) == ({}, None)
