@@ -42,7 +42,7 @@ def test_what_was_not_measured_is_said_and_not_called_missed() -> None:
     found = targets(_results())
     assert [target.verdict for target in found] == ["not measured"] * 5 + ["reached"]
     assert "not measured" in targets_table(found)
-    assert "envoy    missing    hint: pip" in peers_table(_results(), {"envoy": "pip"})
+    assert "envoy      missing    hint: pip" in peers_table(_results(), {"envoy": "pip"})
 
 
 @pytest.mark.parametrize(
