@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 import time
+from contextlib import suppress
 from email.utils import formatdate
 from typing import Any
 
@@ -117,6 +119,17 @@ async def chat(gateway: RunningGateway, *, stream: bool = False, **more: Any) ->
             return answer.choices[0].message.content or ""
         chunks = await client.chat.completions.create(**CHAT, stream=True, **more)
         return "".join([chunk.choices[0].delta.content or "" async for chunk in chunks if chunk.choices])
+
+
+async def read_and_leave(chance: random.Random, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Read an answer for a while, in pieces of any size, and go: orderly or with a reset."""
+    with suppress(TimeoutError, ConnectionError):
+        async with asyncio.timeout(chance.random() * 1.5):
+            while await reader.read(1 + int(chance.random() * 2000)):
+                pass
+    if chance.random() < 0.5:
+        writer.transport.abort()
+    writer.close()
 
 
 async def nothing_under_way(gateway: RunningGateway) -> None:

@@ -8,13 +8,21 @@ import re
 import socket
 import time
 from collections import Counter
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 
 import pytest
 
 from shipway.testing.openai_server import FakeOpenAI, Reply
 from tests.gateway.conftest import RunningGateway, StartGateway, model_app
-from tests.gateway.test_failover import ANY_FAULT, CHAT, STREAM_FAULTS, TIMEOUTS, chat, nothing_under_way
+from tests.gateway.test_failover import (
+    ANY_FAULT,
+    CHAT,
+    STREAM_FAULTS,
+    TIMEOUTS,
+    chat,
+    nothing_under_way,
+    read_and_leave,
+)
 from tests.gateway.test_failover_streams import BAD_ENDS, send_chat
 
 ILL = [Reply(status=500), Reply(raw=b""), Reply(raw=b"", reset=True), Reply(body=b"<html>")]
@@ -293,13 +301,7 @@ async def test_chaos_leaves_nothing_behind(start_gateway: StartGateway, fake: Fa
         async def one() -> None:
             await asyncio.sleep(chance.random() * 2)
             reader, writer = await send_chat(gateway, stream=chance.random() < 0.7)
-            with suppress(TimeoutError, ConnectionError):
-                async with asyncio.timeout(chance.random() * 1.5):
-                    while await reader.read(1 + int(chance.random() * 2000)):
-                        pass
-            if chance.random() < 0.5:
-                writer.transport.abort()
-            writer.close()
+            await read_and_leave(chance, reader, writer)
 
         await asyncio.gather(*(one() for _ in range(300)))
         await nothing_under_way(gateway)

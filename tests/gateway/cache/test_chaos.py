@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from contextlib import suppress
 
 from shipway.testing.openai_server import FakeOpenAI, Reply
 from tests.gateway.conftest import AUTH, RunningGateway, StartGateway, model_app
-from tests.gateway.test_failover import ANY_FAULT, STREAM_FAULTS, TIMEOUTS, nothing_under_way
+from tests.gateway.test_failover import ANY_FAULT, STREAM_FAULTS, TIMEOUTS, nothing_under_way, read_and_leave
 from tests.gateway.test_failover_streams import BAD_ENDS
 
 CACHE = '[models.chat.cache]\nttl = "1h"\n'
@@ -36,13 +35,7 @@ async def test_chaos_leaves_no_flight_and_no_broken_answer(start_gateway: StartG
             control = chance.choice(("", "", "", "Cache-Control: no-cache\r\n"))
             head = f"POST {CHAT} HTTP/1.1\r\nHost: a\r\n{AUTH}{control}Content-Length: {len(body)}\r\n\r\n"
             writer.write((head + body).encode())
-            with suppress(TimeoutError, ConnectionError):
-                async with asyncio.timeout(chance.random() * 1.5):
-                    while await reader.read(1 + int(chance.random() * 2000)):
-                        pass
-            if chance.random() < 0.5:
-                writer.transport.abort()
-            writer.close()
+            await read_and_leave(chance, reader, writer)
 
         await asyncio.gather(*(one() for _ in range(300)))
         await nothing_under_way(gateway)

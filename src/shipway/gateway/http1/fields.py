@@ -94,8 +94,8 @@ class HeadFields:
         self.complete = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        # White space behind a value is no part of it (RFC 9110 section 5.5), and llhttp leaves it there.
-        self.fields.append((name.lower(), name, value.rstrip(b" \t")))
+        # White space around a value is no part of it (RFC 9110 section 5.5), and llhttp leaves what is behind it.
+        self.fields.append((name.lower(), name, value.strip(b" \t")))
 
     def on_headers_complete(self) -> None:
         self.complete = True

@@ -132,32 +132,32 @@ class RequestHead(msgspec.Struct, eq=False):
             elif lower == b"host":
                 if host is not None:
                     raise BadMessage(HTTPStatus.BAD_REQUEST, "more than one Host field")
-                host = value.strip(b" \t")
+                host = value
             elif lower == b"content-length":
                 self.content_length = int(value)
             elif lower == b"authorization":
                 if self.authorization is not None:
                     raise BadMessage(HTTPStatus.BAD_REQUEST, "more than one Authorization field")
-                self.authorization = value.rstrip(b" \t")
+                self.authorization = value
             elif lower == b"x-api-key":
                 if self.x_api_key is not None:
                     raise BadMessage(HTTPStatus.BAD_REQUEST, "more than one x-api-key field")
-                self.x_api_key = value.strip(b" \t")
+                self.x_api_key = value
             elif lower == b"connection":
                 connection = connection + b"," + value if connection else value
             elif lower == b"transfer-encoding":
                 codings = value if codings is None else codings + b"," + value
             elif lower == b"expect":
-                if value.strip(b" \t").lower() != b"100-continue":
+                if value.lower() != b"100-continue":
                     raise BadMessage(HTTPStatus.EXPECTATION_FAILED, "the only expectation known is 100-continue")
                 self.expect_continue = not self.http_1_0
                 self.repeatable = False
             elif lower == b"upgrade":
                 # Other protocols are not offered on: an upgrade to HTTP/2 would carry requests past every check.
-                self.upgrade = value if value.strip(b" \t").lower() == b"websocket" else None
+                self.upgrade = value if value.lower() == b"websocket" else None
                 self.repeatable = False
             elif lower == b"x-request-id":
-                self.request_id = value.rstrip(b" \t")
+                self.request_id = value
             elif lower == b"x-forwarded-for":
                 self.forwarded_for = value if self.forwarded_for is None else b"%b, %b" % (self.forwarded_for, value)
             elif lower in ABOUT_THE_SITE:

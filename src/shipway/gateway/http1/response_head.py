@@ -97,14 +97,14 @@ class ResponseHead(msgspec.Struct, eq=False):
                 elif lower == b"retry-after-ms":
                     self.retry_after_ms = value
                 elif lower == b"content-encoding":
-                    self.content_encoding = value.strip(b" \t").lower()
+                    self.content_encoding = value.lower()
             elif lower == b"content-length":
                 self.content_length = int(value)
             elif lower == b"connection":
                 if value not in _USUAL_CONNECTION:
                     named.update(option.strip(b" \t").lower() for option in value.split(b","))
             elif lower == b"transfer-encoding":
-                if self.chunked or value.strip(b" \t").lower() != b"chunked":
+                if self.chunked or value.lower() != b"chunked":
                     raise BadResponse("a transfer coding other than chunked")
                 self.chunked = True
             elif lower == b"upgrade":
