@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shipway.gateway.dialects.openai import image_usage, transcript_usage
-from shipway.gateway.dialects.openai_media import MediaStream, ranking_usage
+from shipway.gateway.dialects.openai_media import ranking_usage
+from shipway.gateway.dialects.openai_media_stream import MediaStream
 from shipway.gateway.dialects.usage import TokenUsage
 from shipway.testing.openai_server import FakeOpenAI, Reply
 from tests.gateway.conftest import StartGateway, model_app

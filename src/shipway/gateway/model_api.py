@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from shipway.gateway.dialects import openai, openai_media
 from shipway.gateway.dialects.anthropic.answer import read_answer_usage as anthropic_usage
 from shipway.gateway.dialects.anthropic.models import REQUEST_ID as ANTHROPIC_ID
 from shipway.gateway.dialects.forms import FormRequest
 from shipway.gateway.dialects.openai import ModelRequest
+from shipway.gateway.dialects.openai_media_stream import MediaStream
 from shipway.gateway.dialects.openai_responses.answer import read_answer_usage as responses_usage
 from shipway.gateway.dialects.openai_stream import StreamReader
 from shipway.gateway.dialects.registry import open_dialect
@@ -132,19 +133,19 @@ def _read_by_parser(name: str, content: str, counted: Callable[[bytes], TokenUsa
     }
 
 
-_ANTHROPIC = {**_read_by_parser("anthropic", "content", anthropic_usage), "id_name": ANTHROPIC_ID}
-_PICTURES: dict[str, Any] = {
-    "stream_reader": openai_media.MediaStream,
+_ANTHROPIC: Final = {**_read_by_parser("anthropic", "content", anthropic_usage), "id_name": ANTHROPIC_ID}
+_PICTURES: Final[dict[str, Any]] = {
+    "stream_reader": MediaStream,
     "read_usage": openai.image_usage,
 }
-_HEARD: dict[str, Any] = {
+_HEARD: Final[dict[str, Any]] = {
     "read_request": FormRequest,
-    "stream_reader": openai_media.MediaStream,
+    "stream_reader": MediaStream,
     "read_usage": openai.transcript_usage,
 }
-_CONVERSATIONS = ModelPath("chat_completions", "chat", conversation="openai_chat")
+_CONVERSATIONS: Final = ModelPath("chat_completions", "chat", conversation="openai_chat")
 
-PATHS: dict[bytes, ModelPath] = {
+PATHS: Final[dict[bytes, ModelPath]] = {
     b"/v1/chat/completions": _CONVERSATIONS,
     b"/v1/completions": ModelPath("completions", "text_completion", conversation="completions"),
     b"/v1/embeddings": ModelPath("embeddings", "embeddings", read_usage=partial(openai.answer_usage, embeddings=True)),
@@ -155,9 +156,7 @@ PATHS: dict[bytes, ModelPath] = {
     ),
     b"/v1/images/generations": ModelPath("images", "image_generation", **_PICTURES),
     b"/v1/images/edits": ModelPath("image_edits", "image_generation", read_request=FormRequest, **_PICTURES),
-    b"/v1/audio/speech": ModelPath(
-        "speech", "speech", read_request=_read_speech, stream_reader=openai_media.MediaStream
-    ),
+    b"/v1/audio/speech": ModelPath("speech", "speech", read_request=_read_speech, stream_reader=MediaStream),
     b"/v1/audio/transcriptions": ModelPath("transcriptions", "transcription", **_HEARD),
     b"/v1/audio/translations": ModelPath("translations", "transcription", **_HEARD),
     b"/v1/rerank": ModelPath("rerank", "rerank", read_usage=openai_media.ranking_usage),

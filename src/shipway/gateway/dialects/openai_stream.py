@@ -8,66 +8,31 @@ keeps what is no JSON from passing.
 from __future__ import annotations
 
 import re
+from typing import Final
 
 import msgspec
 
 from shipway.gateway.dialects.openai import ABSENT, Usage, decoded, in_band_kind
+from shipway.gateway.dialects.openai_events import (
+    Choice,
+    Event,
+    FlowingEvent,
+    OddEvent,
+    decode_event,
+    decode_flowing,
+    decode_odd_event,
+)
 from shipway.gateway.dialects.openai_usage import read_usage
 from shipway.gateway.dialects.repeated_event import MAX_UNLIKE, RepeatedEvent
 from shipway.gateway.dialects.surrogates import without_halves
 from shipway.gateway.dialects.usage import TokenUsage
 
-MAX_EVENT_BYTES = 16 * 1024 * 1024
+MAX_EVENT_BYTES: Final = 16 * 1024 * 1024
 """An event larger than this is no event."""
 
-DONE = b"data: [DONE]\n\n"
+DONE: Final = b"data: [DONE]\n\n"
 
-_NO_ERROR = frozenset((b"", b"null"))
-_NOTHING = frozenset((b"null", b'""', b"[]"))
-
-
-class _FlowingChoice(msgspec.Struct, gc=False):
-    """What is read of a choice once it has said something."""
-
-    index: int | None = 0
-    finish_reason: str | None = None
-
-
-class _Choice(_FlowingChoice, gc=False):
-    text: str | None = None
-    delta: dict[str, msgspec.Raw] | None = None
-
-    def says_something(self) -> bool:
-        """Whether there is content in it, of whatever kind: more than a role and nulls."""
-        if self.text or self.finish_reason:
-            return True
-        return any(bytes(value) not in _NOTHING for key, value in (self.delta or {}).items() if key != "role")
-
-
-class _FlowingEvent(msgspec.Struct, gc=False):
-    choices: list[_FlowingChoice] | None = None
-    usage: Usage | None = None
-    error: msgspec.Raw = ABSENT
-    object: str | None = None
-
-
-class _Event(msgspec.Struct, gc=False):
-    choices: list[_Choice] | None = None
-    usage: Usage | None = None
-    error: msgspec.Raw = ABSENT
-    object: str | None = None
-
-
-class _OddEvent(msgspec.Struct, gc=False):
-    choices: list[_Choice] | None = None
-    usage: msgspec.Raw = ABSENT
-    error: msgspec.Raw = ABSENT
-    object: str | None = None
-
-
-_decode_event = msgspec.json.Decoder(_Event).decode
-_decode_flowing = msgspec.json.Decoder(_FlowingEvent).decode
-_decode_odd_event = msgspec.json.Decoder(_OddEvent).decode
+_NO_ERROR: Final = frozenset((b"", b"null"))
 
 
 class StreamReader:
@@ -104,8 +69,8 @@ class StreamReader:
 
     @property
     def whole(self) -> bool:
-        """Each choice that was begun has its finish reason."""
-        return bool(self._finished) and self._open <= self._finished
+        """Nothing of the answer is missing."""
+        return self._choices_finished()
 
     def pass_on(self, data: bytes) -> bytes:
         """What of *data* (with what was held before it) goes to the client now: whole events only."""
@@ -196,15 +161,19 @@ class StreamReader:
         elif any(line and line[:1] != b":" and line.partition(b":")[0] not in _FIELDS for line in lines):
             self._fail("garbage")
 
+    def _choices_finished(self) -> bool:
+        """Each choice that was begun has its finish reason."""
+        return bool(self._finished) and self._open <= self._finished
+
     def _fail(self, kind: str) -> None:
         self.failed = kind
         self.over = True
 
     def _note_document(self, payload: bytes) -> bool:
         """Gives whether there was nothing in it that counts but that a text went on."""
-        event: _Event | _FlowingEvent | _OddEvent
+        event: Event | FlowingEvent | OddEvent
         try:
-            event = _decode_flowing(payload) if self.begun else _decode_event(payload)
+            event = decode_flowing(payload) if self.begun else decode_event(payload)
             if event.usage is not None:
                 self.usage = event.usage if self.usage is None else _updated(self.usage, event.usage)
         except msgspec.ValidationError:
@@ -239,7 +208,7 @@ class StreamReader:
                 plain = False
             elif self.begun:
                 self.pieces += 1
-            if not self.begun and isinstance(choice, _Choice) and choice.says_something():
+            if not self.begun and isinstance(choice, Choice) and choice.says_something():
                 self.begun = True
                 self.pieces += 1
         return plain
@@ -259,19 +228,19 @@ def _updated(earlier: Usage | TokenUsage | None, later: Usage | TokenUsage) -> U
     return later if earlier is None or whole else earlier.classes.updated(later.classes)
 
 
-def _odd_event(payload: bytes) -> _OddEvent | None:
+def _odd_event(payload: bytes) -> OddEvent | None:
     """An event whose usage has a form of its own; None where more is odd. Raises: DecodeError, for what is no JSON."""
     try:
-        return _decode_odd_event(payload)
+        return decode_odd_event(payload)
     except msgspec.ValidationError:
         return None
 
 
-BEGUN = frozenset((b"", b"data", b"data:"))
+BEGUN: Final = frozenset((b"", b"data", b"data:"))
 """What an event begins with. To end it there would make an event without data, which clients cannot read."""
-_BOM = b"\xef\xbb\xbf"
-_EVENT_END = re.compile(rb"((?:\r\n|\n|\r(?!\n)){2})")
-_FIELDS = frozenset((b"data", b"event", b"id", b"retry"))
+_BOM: Final = b"\xef\xbb\xbf"
+_EVENT_END: Final = re.compile(rb"((?:\r\n|\n|\r(?!\n)){2})")
+_FIELDS: Final = frozenset((b"data", b"event", b"id", b"retry"))
 
 
 def _end_of_events(data: bytes) -> int:

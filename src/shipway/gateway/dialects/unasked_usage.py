@@ -8,20 +8,21 @@ would have got. Usage beside choices stays: those who put it there do so unasked
 from __future__ import annotations
 
 import re
+from typing import Final
 
 import msgspec
 
 from shipway.gateway.dialects.openai import ModelRequest
 from shipway.gateway.dialects.openai_stream import StreamReader
 
-_decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-_encode = msgspec.json.Encoder().encode
-_EVENT_END = re.compile(rb"((?:\r?\n){2,})")
-_NULL_USAGE = re.compile(rb',\s*"usage"\s*:\s*null|"usage"\s*:\s*null\s*(?:,\s*)?')
+_decode_fields: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_encode: Final = msgspec.json.Encoder().encode
+_EVENT_END: Final = re.compile(rb"((?:\r?\n){2,})")
+_NULL_USAGE: Final = re.compile(rb',\s*"usage"\s*:\s*null|"usage"\s*:\s*null\s*(?:,\s*)?')
 """Matches members only: inside a string its quotes would have backslashes."""
-_MAX_NULLS = 8
+_MAX_NULLS: Final = 8
 """How many members of that name, at whatever depth, are looked at in one event."""
-_TRUE = msgspec.Raw(b"true")
+_TRUE: Final = msgspec.Raw(b"true")
 
 
 def options_asking(request: ModelRequest) -> msgspec.Raw | None:
