@@ -27,13 +27,14 @@ _GATEWAY = (
     "own_calls passed_stream proxy relay request_heads retry_budget service_calls snapshot telemetry upstreams"
 )
 _HTTP1 = (
-    "chunked client_connection deadlines exchange listener outbox pool repeats response_reader running unsent "
-    "upstream_connection"
+    "chunked client_connection connection deadlines exchange known_heads listener outbox pool repeats response_reader running "
+    "unsent upstream_connection"
 )
+_DIALECTS = "openai_media_stream openai_stream repeated_event unasked_usage"
 MODULES = (
     *(f"shipway/gateway/{name}.py" for name in _GATEWAY.split()),
     *(f"shipway/gateway/http1/{name}.py" for name in _HTTP1.split()),
-    "shipway/gateway/dialects/repeated_event.py",
+    *(f"shipway/gateway/dialects/{name}.py" for name in _DIALECTS.split()),
     "shipway/monitoring/background_writer.py",
     "shipway/monitoring/instruments.py",
     "shipway/monitoring/logging.py",

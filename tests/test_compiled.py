@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
+import runpy
 import sys
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 import shipway.gateway.call
 from shipway import compiled
 
+ROOT = Path(__file__).parents[1]
 SUFFIX = EXTENSION_SUFFIXES[0]
 
 
@@ -66,6 +69,19 @@ def test_these_tests_run_the_build_that_they_were_told_to() -> None:
     expected = "source" if os.environ["SHIPWAY_PURE_PYTHON"] == "1" else "compiled"
     of_call = "source" if shipway.gateway.call.__file__.endswith(".py") else "compiled"
     assert (compiled.build(), of_call) == (expected, expected)
+
+
+def test_constants_of_compiled_modules_are_final() -> None:
+    """Else each use of one would look it up by its name."""
+    lax = [
+        f"{module}:{node.lineno}"
+        for module in runpy.run_path(str(ROOT / "hatch_build.py"))["MODULES"]
+        for node in ast.parse((ROOT / "src" / module).read_text()).body
+        if isinstance(node, ast.Assign)
+        and "TypeVar(" not in ast.unparse(node.value)
+        and any(isinstance(name, ast.Name) and name.id.isupper() for name in node.targets)
+    ]
+    assert lax == []
 
 
 def test_the_finder_finds_nothing_else() -> None:

@@ -53,6 +53,7 @@ class Attempt:
         "_loop",
         "_message",
         "_method",
+        "_outbox",
         "_paused",
         "_phase",
         "_phase_ends_s",
@@ -70,7 +71,9 @@ class Attempt:
         self._call = call
         exchange = self._exchange = call.exchange
         self._endpoint = endpoint
-        loop = self._loop = exchange.connection.server.loop
+        server = exchange.connection.server
+        self._outbox = server.outbox
+        loop = self._loop = server.loop
         self._held: UpstreamConnection | None = None
         self._idle_s = call.snapshot.deadlines.idle_s
         self._heart: Heart | None = None
@@ -257,7 +260,7 @@ class Attempt:
 
     def received(self) -> None:
         """Something came: the idle time starts anew. What follows from that is worked out when the old deadline passes."""
-        self._received_s = self._loop.time()
+        self._received_s = self._outbox.now_s()
 
     def pause(self) -> None:
         """The client is slow: stop reading, and let no deadline but the total one count."""

@@ -9,14 +9,14 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from math import inf, log
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from shipway.gateway.latency import PeakEwma
 
 Random = Callable[[], float]
 """Gives uniform numbers in [0, 1)."""
 
-LOAD_BOUND = 1.25
+LOAD_BOUND: Final = 1.25
 """With affinity, how far above its share of what is under way an endpoint may go. Source: Mirrokni, Thorup and
 Zadimoghaddam, "Consistent Hashing with Bounded Loads" (2018), and HAProxy's advice for `hash-balance-factor`: nearer to 1
 moves conversations for little, far above 2 lets one replica run hot."""

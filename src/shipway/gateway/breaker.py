@@ -16,8 +16,9 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
-SLOTS = 10
+SLOTS: Final = 10
 """Parts of the sliding window: the oldest tenth is forgotten at a time, which costs less than a time per request."""
 
 
@@ -77,7 +78,7 @@ class BreakerPolicy:
         return whole_s * (1 - self.jitter * draw)
 
 
-DEFAULT_POLICY = BreakerPolicy()
+DEFAULT_POLICY: Final = BreakerPolicy()
 
 
 class Breaker:

@@ -7,7 +7,7 @@ import re
 import secrets
 from collections.abc import Awaitable, Callable
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from shipway.gateway.admission import Credential, Principal
 from shipway.gateway.http1.exchange import Exchange
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 StreamError = Callable[[Refusal], bytes]
 
-_process = secrets.token_hex(8).encode()
-_count = itertools.count()
+_process: Final = secrets.token_hex(8).encode()
+_count: Final = itertools.count()
 
 
-_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:+/=-]{1,128}")
+_REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._:+/=-]{1,128}")
 
 
 def request_id_for(sent: bytes | None) -> bytes:

@@ -3,7 +3,7 @@ additions."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from shipway.cost.prices import CLASSES, TokenClasses
 from shipway.gateway.refusals import CODES
@@ -12,10 +12,10 @@ from shipway.monitoring.instruments import Counter, Histogram
 from shipway.monitoring.logging import AccessRecord
 from shipway.monitoring.registry import Registry
 
-TOLD_TO_CLIENTS = frozenset(CODES) - {"client_gone"}
+TOLD_TO_CLIENTS: Final = frozenset(CODES) - {"client_gone"}
 """Codes of errors that somebody was there to be told of."""
 
-_STREAM_OUTCOMES = {"client_gone": "client_left"} | dict.fromkeys(
+_STREAM_OUTCOMES: Final = {"client_gone": "client_left"} | dict.fromkeys(
     ("upstream_error", "guard_refused", "guard_unavailable", "guard_unreadable"), "in_band_error"
 )
 

@@ -10,7 +10,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Generic, TypeVar, cast
+from typing import Final, Generic, TypeVar, cast
 
 import msgspec
 
@@ -257,10 +257,10 @@ class Embedded(_Rewritten[embeddings.Request]):
         return embeddings.write_request(asked, self._format, self._model, losses)
 
 
-_STREAM_TYPES: dict[Framing, bytes] = {"sse": STREAM_CONTENT_TYPE, "event-stream": event_stream.CONTENT_TYPE}
-_FOR_ANYBODY = frozenset((b"traceparent", b"tracestate", b"baggage"))
+_STREAM_TYPES: Final[dict[Framing, bytes]] = {"sse": STREAM_CONTENT_TYPE, "event-stream": event_stream.CONTENT_TYPE}
+_FOR_ANYBODY: Final = frozenset((b"traceparent", b"tracestate", b"baggage"))
 """Fields of a client that mean the same to every provider."""
-_FOR_ONE = frozenset((b"anthropic-beta", b"openai-beta"))
+_FOR_ONE: Final = frozenset((b"anthropic-beta", b"openai-beta"))
 """Fields in which a client asks for what one provider alone has; SDKs send them unasked, so their loss is only reported."""
 
 

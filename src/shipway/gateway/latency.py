@@ -8,11 +8,12 @@ until the first answer.
 from __future__ import annotations
 
 from math import exp
+from typing import Final
 
-DECAY_S = 10.0
+DECAY_S: Final = 10.0
 """Time in which what was seen loses all but 37% of its weight, as in Finagle."""
 
-UNKNOWN_S = 1e6
+UNKNOWN_S: Final = 1e6
 """What an endpoint costs that is busy with its first requests: more than any known one."""
 
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from http import HTTPStatus
+from typing import Final
 
 from shipway.cost.prices import Prices
 from shipway.gateway import refusals
@@ -42,11 +43,11 @@ from shipway.gateway.telemetry import Telemetry
 from shipway.gateway.upstream_refusals import Busy, busy_in_band, refuse_status
 from shipway.gateway.upstreams import Endpoint
 
-MAX_ATTEMPTS = 3
-MAX_HELD_ANSWER_BYTES = 8 * 1024 * 1024
+MAX_ATTEMPTS: Final = 3
+MAX_HELD_ANSWER_BYTES: Final = 8 * 1024 * 1024
 """An unstreamed answer is held whole up to this size, so that one cut short never reaches a client as a success."""
 
-_OK = HTTPStatus.OK.value
+_OK: Final = HTTPStatus.OK.value
 
 
 class TryNext(Exception):

@@ -7,10 +7,9 @@ before it gets long, comments are sent: they spend the status, but not the failo
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from http import HTTPStatus
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from shipway.gateway.attempt import Attempt
 from shipway.gateway.call import Call
@@ -18,7 +17,7 @@ from shipway.gateway.dialects.openai import STREAM_FIELDS
 from shipway.gateway.http1.content_coding import BadCoding, Inflater
 from shipway.gateway.http1.fields import Fields
 from shipway.gateway.http1.running import Waiter
-from shipway.gateway.http1.upstream_connection import UpstreamFault
+from shipway.gateway.http1.upstream_connection import Shortcut, UpstreamFault
 from shipway.gateway.model_api import AnswerReader
 from shipway.gateway.refusals import upstream_failed
 from shipway.gateway.relay import follow_client
@@ -28,14 +27,14 @@ if TYPE_CHECKING:
     from shipway.gateway.guards.gate import Gate
     from shipway.gateway.http1.exchange import Exchange
 
-MAX_HELD_BYTES = 256 * 1024
+MAX_HELD_BYTES: Final = 256 * 1024
 """How much may come before a first token; more than this is passed on unheld."""
 
-HEARTBEAT = b": waiting for the model\n\n"
+HEARTBEAT: Final = b": waiting for the model\n\n"
 """A comment, which every reader of server-sent events skips; it keeps proxies from closing a silent connection."""
 
 
-DONE_GRACE_S = 1.0
+DONE_GRACE_S: Final = 1.0
 """How long an upstream that said `[DONE]` may take to end its response, which lets its connection be used again."""
 
 
@@ -62,7 +61,7 @@ def open_stream(call: Call) -> None:
         call.exchange.begin(HTTPStatus.OK.value, STREAM_FIELDS + call.fields, None)
 
 
-class ModelStream:
+class ModelStream(Shortcut):
     """Takes one attempt's stream and passes it on through *reader*.
 
     Attributes:
@@ -127,13 +126,13 @@ class ModelStream:
         return self._reader.pieces + self._recognised if self.flowing else 0
 
     @property
-    def shortcut(self) -> Callable[[bytes], bool] | None:
+    def shortcut(self) -> Shortcut | None:
         """See `ResponseSink`."""
         plain = self.flowing and self._gate is None and self._plain_exchange.chunked
         self._repeated = self._reader.repeated if plain else None
-        return self._pass_like if self._repeated is not None else None
+        return self if self._repeated is not None else None
 
-    def _pass_like(self, chunk: bytes) -> bool:
+    def take(self, chunk: bytes) -> bool:
         # What is looked at here is little on purpose: with many streams it is no longer in the processor's caches.
         repeated = self._repeated
         carried_bytes = 0 if repeated is None else repeated.carried_by(chunk)

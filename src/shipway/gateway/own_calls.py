@@ -11,6 +11,7 @@ import sys
 import traceback
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
+from typing import Final
 
 import msgspec
 
@@ -25,13 +26,13 @@ from shipway.gateway.model_api import PATHS, ModelPath
 from shipway.gateway.refusals import Refused
 from shipway.gateway.telemetry import Telemetry
 
-_EMBEDDINGS = b"/v1/embeddings"
-_JSON: Fields = [(b"content-type", b"Content-Type", b"application/json")]
-_NOT_KEPT: Fields = [(b"cache-control", b"Cache-Control", b"no-store")]
+_EMBEDDINGS: Final = b"/v1/embeddings"
+_JSON: Final[Fields] = [(b"content-type", b"Content-Type", b"application/json")]
+_NOT_KEPT: Final[Fields] = [(b"cache-control", b"Cache-Control", b"no-store")]
 """For the model's own cache: a kept answer does not say which upstream it is from, and so of which space its vectors are."""
-_TRACE = frozenset((b"traceparent", b"tracestate", b"baggage"))
-_OK = HTTPStatus.OK.value
-_encode = msgspec.json.Encoder().encode
+_TRACE: Final = frozenset((b"traceparent", b"tracestate", b"baggage"))
+_OK: Final = HTTPStatus.OK.value
+_encode: Final = msgspec.json.Encoder().encode
 
 Answer = Callable[[Call, ModelPath], Awaitable[None]]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from shipway.gateway.dialects.dialect import Dialect, NewerKind
 from shipway.gateway.dialects.events import Envelope, Event, TextDelta
@@ -77,7 +78,7 @@ class PassedStream(TranslatedStream):
             return newer.events
 
 
-_ENDS = (b"\n\n", b"\r\n\r\n", b"\r\r")
+_ENDS: Final = (b"\n\n", b"\r\n\r\n", b"\r\r")
 
 
 def _end_of_plain_event(data: bytes, start: int) -> int:

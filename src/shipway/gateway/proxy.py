@@ -11,6 +11,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from typing import Final
 
 from shipway.gateway import refusals
 from shipway.gateway.call import Call
@@ -113,7 +114,7 @@ class Proxy:
         call.respond(200, refusals.JSON_FIELD, body)
 
 
-_PROBES = frozenset((b"/healthz", b"/readyz"))
+_PROBES: Final = frozenset((b"/healthz", b"/readyz"))
 
 
 def _model_name(path: bytes) -> str:

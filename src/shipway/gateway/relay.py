@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Protocol
 
+from shipway.gateway.http1.chunked import size_line
 from shipway.gateway.http1.exchange import Exchange
 from shipway.gateway.http1.fields import Fields, trailer_lines
 from shipway.gateway.http1.running import Waiter
@@ -45,7 +46,9 @@ class Upload:
             self._too_large()
             return False
         self._moved()
-        return self._upstream.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+        if self._chunked:
+            data = b"".join((size_line(len(data)), data, b"\r\n"))
+        return self._upstream.write(data)
 
     def body_end(self, trailers: Fields) -> None:
         if self._chunked:

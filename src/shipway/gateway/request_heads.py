@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
+from typing import Final
 
 from shipway.gateway.call import Call
 from shipway.gateway.http1.fields import CREDENTIALS, Fields, as_lines, without
 from shipway.gateway.providers.provider import Outgoing, Provider, Route
 from shipway.gateway.snapshot import Candidate
 
-_VIA_1_0, _VIA_1_1 = b"Via: 1.0 shipway\r\n", b"Via: 1.1 shipway\r\n"
+_VIA_1_0: Final = b"Via: 1.0 shipway\r\n"
+_VIA_1_1: Final = b"Via: 1.1 shipway\r\n"
 
 
 class RequestHeads:

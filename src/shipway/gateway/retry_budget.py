@@ -10,8 +10,9 @@ import math
 import re
 from calendar import timegm
 from datetime import UTC, datetime
+from typing import Final
 
-LONGEST_RETRY_AFTER_S = 86_400.0
+LONGEST_RETRY_AFTER_S: Final = 86_400.0
 """What a longer `Retry-After` counts as; whoever waits bounds it further."""
 
 
@@ -63,13 +64,13 @@ class RetryBudget:
         return True
 
 
-_ROUNDING = 1e-9
+_ROUNDING: Final = 1e-9
 """Five deposits of 0.2 add up to a little less than 1."""
 
-_DELTA = re.compile(rb"([0-9]+)(\.[0-9]*)?")
-_MONTHS = (b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec")
-_TIME = rb"(?P<h>\d\d):(?P<m>\d\d):(?P<s>\d\d)"
-_DATES = (
+_DELTA: Final = re.compile(rb"([0-9]+)(\.[0-9]*)?")
+_MONTHS: Final = (b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec")
+_TIME: Final = rb"(?P<h>\d\d):(?P<m>\d\d):(?P<s>\d\d)"
+_DATES: Final = (
     re.compile(rb"[A-Z][a-z]{2}, (?P<day>\d\d) (?P<month>[A-Z][a-z]{2}) (?P<year>\d{4}) " + _TIME + rb" GMT"),
     re.compile(rb"[A-Z][a-z]{5,8}, (?P<day>\d\d)-(?P<month>[A-Z][a-z]{2})-(?P<year>\d\d) " + _TIME + rb" GMT"),
     re.compile(rb"[A-Z][a-z]{2} (?P<month>[A-Z][a-z]{2}) (?P<day>[ \d]\d) " + _TIME + rb" (?P<year>\d{4})"),

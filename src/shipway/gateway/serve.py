@@ -221,7 +221,7 @@ class GatewayServer:
     def _apply(self, snapshot: Snapshot, app: App) -> None:
         self._proxy.snapshot = snapshot
         self._telemetry.follow(snapshot)
-        self._main.limits = listener_limits(app.gateway)
+        self._main.limit(listener_limits(app.gateway))
         self._checks.replace(snapshot.checks)
 
     async def _watch_files(self) -> None:

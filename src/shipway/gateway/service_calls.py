@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import Final
 
 from shipway.gateway import refusals
 from shipway.gateway.attempt import Attempt
@@ -19,14 +20,14 @@ from shipway.gateway.telemetry import Telemetry
 from shipway.gateway.upstreams import Endpoint
 from shipway.monitoring import metrics
 
-_SAFE_TO_REPEAT = frozenset((b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"TRACE"))
+_SAFE_TO_REPEAT: Final = frozenset((b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE", b"TRACE"))
 """Idempotent methods (RFC 9110 section 9.2.2): sent again when a kept connection broke before any answer."""
 
-_COUNTED = frozenset((b"OPTIONS", b"TRACE"))
-_MAX_FORWARDS = 1_000_000_000
+_COUNTED: Final = frozenset((b"OPTIONS", b"TRACE"))
+_MAX_FORWARDS: Final = 1_000_000_000
 """Counted down from here where a client asks for more."""
-_SWITCHING_PROTOCOLS = HTTPStatus.SWITCHING_PROTOCOLS.value
-_NEVER_EXECUTED = frozenset(("connect", "connect_timeout", "unsent"))
+_SWITCHING_PROTOCOLS: Final = HTTPStatus.SWITCHING_PROTOCOLS.value
+_NEVER_EXECUTED: Final = frozenset(("connect", "connect_timeout", "unsent"))
 
 
 async def answer_service_call(call: Call, telemetry: Telemetry) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from shipway.cost.prices import Prices
 from shipway.gateway.admission import Admission
@@ -25,7 +25,7 @@ from shipway.security.rate_limiting.gcra import GcraTable, Quota
 if TYPE_CHECKING:
     from shipway.gateway.delivery import Delivery
 
-ONLY = ""
+ONLY: Final = ""
 """The release of a target that has no named ones."""
 
 

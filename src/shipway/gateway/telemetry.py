@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Final
 
 from shipway.gateway.call_instruments import TOLD_TO_CLIENTS, CallInstruments, CallLabels
 from shipway.gateway.model_api import PATHS
@@ -13,11 +14,11 @@ from shipway.monitoring.instruments import Counter, Histogram
 from shipway.monitoring.logging import AccessLog, AccessRecord
 from shipway.monitoring.registry import Registry
 
-_OPERATION_NAMES = {path: model_path.name for path, model_path in PATHS.items()}
-_UNBILLED = frozenset(path for path, model_path in PATHS.items() if not model_path.billed)
-_MAX_KINDS = 4096
+_OPERATION_NAMES: Final = {path: model_path.name for path, model_path in PATHS.items()}
+_UNBILLED: Final = frozenset(path for path, model_path in PATHS.items() if not model_path.billed)
+_MAX_KINDS: Final = 4096
 
-UNREAD_CODES = {408: "request_timeout", 414: "target_too_long", 431: "header_too_large", 501: "unknown_method"}
+UNREAD_CODES: Final = {408: "request_timeout", 414: "target_too_long", 431: "header_too_large", 501: "unknown_method"}
 """Codes for metrics of what never became a request, by the status of the answer; any other is `malformed_request`."""
 
 _Kind = tuple[bytes, str | None, str | None, str | None, str | None, int, str | None]

@@ -6,11 +6,11 @@ import io
 import threading
 from collections import deque
 from contextlib import suppress
-from typing import Protocol, TextIO
+from typing import Final, Protocol, TextIO
 
-MAX_WAITING_PIECES = 100_000
+MAX_WAITING_PIECES: Final = 100_000
 """Past this the oldest pieces are dropped and counted: a log that nobody reads must not grow the process."""
-FLUSH_S = 0.1
+FLUSH_S: Final = 0.1
 
 
 class Out(Protocol):

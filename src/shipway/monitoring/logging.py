@@ -8,7 +8,7 @@ way in.
 from __future__ import annotations
 
 import time
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
@@ -105,15 +105,16 @@ class AccessLog(BackgroundWriter):
         self.put(self._encode(record))
 
 
-_encode = msgspec.json.Encoder().encode
+_encode: Final = msgspec.json.Encoder().encode
 
-_LINE = (
+_LINE: Final = (
     b'{"Timestamp":%d,"SeverityText":%b,"EventName":"http.request","Attributes":{%b,"http.response.status_code":%d,'
     b'"http.server.request.duration":%.6f,"http.response.body.size":%d,"request_id":"%b"%b}}\n'
 )
 """One record of OpenTelemetry's log data model."""
-_INFO, _ERROR = b'"INFO","SeverityNumber":9', b'"ERROR","SeverityNumber":17'
-_MAX_NAMES = 4096
+_INFO: Final = b'"INFO","SeverityNumber":9'
+_ERROR: Final = b'"ERROR","SeverityNumber":17'
+_MAX_NAMES: Final = 4096
 
 
 def subject_of(method: bytes, path: bytes) -> bytes:

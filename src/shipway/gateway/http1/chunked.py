@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import re
+from typing import Final
 
 from shipway.gateway.http1.fields import BARE_LINE_END, Fields, read_trailers
 
-MAX_LINE_BYTES = 16 * 1024
+MAX_LINE_BYTES: Final = 16 * 1024
 """A chunk's size with its extensions."""
-MAX_FRAMING_BYTES = 64 * 1024
+MAX_FRAMING_BYTES: Final = 64 * 1024
 """What a body may spend on framing, beside `_FRAMING_SHARE` times what it carries."""
-_FRAMING_SHARE = 16
+_FRAMING_SHARE: Final = 16
 
-_TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-_QUOTED = rb'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t !-~\x80-\xff])*"'
-_SIZE_LINE = re.compile(
-    rb"(0*+[1-9A-Fa-f][0-9A-Fa-f]{0,14}|0++)(?:[ \t]*;[ \t]*%b(?:[ \t]*=[ \t]*(?:%b|%b))?)*" % (_TOKEN, _TOKEN, _QUOTED)
+_TOKEN: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_QUOTED: Final = rb'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t !-~\x80-\xff])*"'
+_SIZE_LINE: Final = re.compile(
+    rb"(0*+[1-9A-Fa-f][0-9A-Fa-f]{0,14}|0++)(?:[ \t]*;[ \t]*%b(?:[ \t]*=[ \t]*(?:%b|%b))?)*\r\n"
+    % (_TOKEN, _TOKEN, _QUOTED)
 )
-_NOT_IN_SIZE_LINE = re.compile(rb"[^\t -~\x80-\xff]|\A[^0-9A-Fa-f]")
+_NOT_IN_SIZE_LINE: Final = re.compile(rb"[^\t -~\x80-\xff]|\A[^0-9A-Fa-f]")
 
-_CRLF_NEXT = -1
-_TRAILERS_NEXT = -2
+_CRLF_NEXT: Final = -1
+_TRAILERS_NEXT: Final = -2
+
+SIZE_LINES: Final = tuple([b"%x\r\n" % size for size in range(4096)])
+"""The lines before chunks by their sizes; larger ones are written each time."""
+_SIZES: Final = {line: size for size, line in enumerate(SIZE_LINES)}
+
+
+def size_line(size: int) -> bytes:
+    """The line before a chunk of *size* bytes."""
+    return SIZE_LINES[size] if size < len(SIZE_LINES) else b"%x\r\n" % size
 
 
 class BadChunks(ValueError):
@@ -55,11 +66,10 @@ class ChunkedBody:
         """What *data* carries if it is one whole chunk without extensions and nothing else; then it is taken in."""
         if self._left or self._held:
             return None
-        line_end = data.find(b"\r\n", 0, 18)
-        start = line_end + 2
+        start = data.find(b"\n", 0, 18) + 1
         size = len(data) - start - 2
         # In the way that nearly all write it; another way is for `feed` to judge.
-        if size <= 0 or data[:line_end] != b"%x" % size or not data.endswith(b"\r\n"):
+        if size <= 0 or data[:start] != size_line(size) or not data.endswith(b"\r\n"):
             return None
         self._carried_bytes += size
         self._framing_bytes += start + 2
@@ -86,8 +96,8 @@ class ChunkedBody:
                 if line_end < 0:
                     self._hold(data[at:], MAX_LINE_BYTES, _NOT_IN_SIZE_LINE)
                     return None
-                left = self._chunk_size(data[at:line_end])
                 begin = line_end + 2
+                left = self._chunk_size(data[at:begin])
                 end = begin + left
                 if left and data[end : end + 2] == b"\r\n":  # all of it is here, as nearly always
                     pieces.append(data[begin:end])
@@ -119,9 +129,14 @@ class ChunkedBody:
                 return self._read_trailers(data[at:])
         return None
 
-    def _chunk_size(self, line: bytes) -> int:
+    @staticmethod
+    def _chunk_size(line: bytes) -> int:
+        """The size that *line*, with its end, says. Raises: BadChunks."""
+        known = _SIZES.get(line)
+        if known is not None:
+            return known
         match = _SIZE_LINE.fullmatch(line)
-        if match is None or len(line) > MAX_LINE_BYTES:
+        if match is None or len(line) > MAX_LINE_BYTES + 2:
             raise BadChunks("not the size of a chunk")
         return int(match[1], 16)
 

@@ -11,19 +11,18 @@ import socket
 import struct
 from collections import deque
 from http import HTTPStatus
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from shipway.gateway.http1.chunked import BadChunks, ChunkedBody, TrailersTooLarge
+from shipway.gateway.http1.connection import BIG_READ_BYTES, Connection
 from shipway.gateway.http1.deadlines import NEVER
 from shipway.gateway.http1.exchange import Exchange, plain_refusal
 from shipway.gateway.http1.fields import without
-from shipway.gateway.http1.outbox import BIG_READ_BYTES
 from shipway.gateway.http1.repeats import KnownHead
 from shipway.gateway.http1.request_head import (
     BadMessage,
     RequestHead,
     behind_blank_lines,
-    read_request_head,
     refuse_hopeless,
 )
 from shipway.gateway.http1.unsent import Unsent
@@ -31,19 +30,17 @@ from shipway.gateway.http1.unsent import Unsent
 if TYPE_CHECKING:
     from shipway.gateway.http1.listener import Server
 
-MAX_PIPELINED = 256
+MAX_PIPELINED: Final = 256
 """Requests that wait for the response before theirs. Reading stops at the first; the rest came with it in one read."""
-MAX_BLANK_BYTES = 1024
-LINGER_S = 2.0
+MAX_BLANK_BYTES: Final = 1024
+LINGER_S: Final = 2.0
 """How long a refused upload is read and thrown away, so that the refusal is not lost in a connection reset."""
 
-_CR = 13
+_CR: Final = 13
 
 
-class ClientConnection:
+class ClientConnection(Connection):
     """One client's connection: the request being read, the exchange being answered, and those that wait.
-
-    An asyncio protocol by its methods. It does not inherit from one, as a compiled class cannot keep its attributes close then.
 
     Attributes:
         exchange: The one being answered.
@@ -55,6 +52,7 @@ class ClientConnection:
         "_blank_bytes",
         "_bodiless",
         "_chunks",
+        "_heads",
         "_held",
         "_idle_head",
         "_known",
@@ -70,21 +68,19 @@ class ClientConnection:
         "deadline_s",
         "exchange",
         "limits",
-        "reading",
         "scheme",
         "server",
-        "transport",
     )
 
     def __init__(self, server: Server) -> None:
+        Connection.__init__(self, server.loop)
         self.server = server
         self.limits = server.limits
-        self.transport: asyncio.Transport = None  # type: ignore[assignment]  # set before any use, by connection_made
+        self._heads = server.heads
         self.client_host = b""
         self.scheme = b"http"
         self.exchange: Exchange | None = None
         self.deadline_s = NEVER
-        self.reading = True
         self._idle_head: KnownHead[RequestHead] | None = None
         """The last head, while nothing is under way: what comes next is likely to begin with it."""
         self._alone = False
@@ -115,9 +111,10 @@ class ClientConnection:
         if self.transport.get_extra_info("ssl_object") is not None:
             self.scheme = b"https"
         self.server.connections.add(self)
-        self.deadline_s = self.server.loop.time() + self.limits.header_s
+        self.deadline_s = self.loop.time() + self.limits.header_s
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.closed = True
         self.server.connections.discard(self)
         self.server.connection_ended()
         if self._tunnel is not None:
@@ -133,9 +130,8 @@ class ClientConnection:
         return False
 
     def data_received(self, data: bytes) -> None:
-        if len(data) >= BIG_READ_BYTES and self.reading and self._tunnel is None:
-            self.transport.pause_reading()
-            self.server.loop.call_soon(self._read_on)
+        if len(data) >= BIG_READ_BYTES and self._tunnel is None:
+            self._rest()
         known = self._idle_head
         if known is not None:
             self._idle_head = None
@@ -189,7 +185,7 @@ class ClientConnection:
             data = self._held + data
             self._held = b""
         elif self.exchange is None and not self._blank_bytes:
-            self.deadline_s = self.server.loop.time() + self.limits.header_s
+            self.deadline_s = self.loop.time() + self.limits.header_s
         if data[0] <= _CR:
             data = self._behind_blank_lines(data)
             if not data:
@@ -208,12 +204,9 @@ class ClientConnection:
                 )
                 return b""
             raw = data[:end]
-            head = read_request_head(
-                raw, max_target_bytes=limits.max_target_bytes, max_header_bytes=limits.max_header_bytes
-            )
+            head, length = self._heads.read(raw)
             if head.claims_tls and self.scheme != b"https":
                 raise BadMessage(HTTPStatus.MISDIRECTED_REQUEST, "an https target on a connection without TLS")
-            length = head.content_length
             self._known = (
                 KnownHead.of(raw, head, length, raw.find(b"\r\n") + 4 + limits.max_header_bytes)
                 if head.repeatable
@@ -247,7 +240,7 @@ class ClientConnection:
         else:
             self._body_over()
             return rest
-        self.deadline_s = self.server.loop.time() + self.limits.body_s
+        self.deadline_s = self.loop.time() + self.limits.body_s
         return rest
 
     def _read_body(self, exchange: Exchange, data: bytes) -> bytes:
@@ -268,7 +261,7 @@ class ClientConnection:
             return b""
         if rest is None:
             if self.reading:
-                self.deadline_s = self.server.loop.time() + self.limits.body_s
+                self.deadline_s = self.loop.time() + self.limits.body_s
             return b""
         self._receiving = self._chunks = None
         self._body_over()
@@ -287,11 +280,15 @@ class ClientConnection:
             raise BadMessage(HTTPStatus.BAD_REQUEST, "too many empty lines before a request line")
         return rest
 
+    def write_now(self, data: bytes) -> None:
+        if not self.closed:
+            self.transport.write(data)
+
     # -- what exchanges ask of their connection
 
     def write(self, data: bytes) -> None:
         """Send *data* at the end of this turn of the event loop."""
-        self.server.outbox.put(self._write_now, data)
+        self.server.outbox.put(self, data)
 
     def close(self) -> None:
         """Send what waits and close."""
@@ -314,7 +311,7 @@ class ClientConnection:
         self.exchange = None
         if self._alone and reusable and not self.server.draining:
             # Recognised whole, and nothing came since: all that could be asked here is known.
-            self.deadline_s = self.server.loop.time() + self.limits.keep_alive_s
+            self.deadline_s = self.loop.time() + self.limits.keep_alive_s
             self._idle_head = self._known
             return
         if self._refused and self._refusal is None:
@@ -330,7 +327,7 @@ class ClientConnection:
             self._answer_refusal(self._refusal)
         else:
             limits = self.limits
-            self.deadline_s = self.server.loop.time() + (limits.header_s if self._held else limits.keep_alive_s)
+            self.deadline_s = self.loop.time() + (limits.header_s if self._held else limits.keep_alive_s)
             if exchange.after_upgrade is not None:  # the upgrade was refused, and this is HTTP still
                 self.resume_reading()
                 if exchange.after_upgrade:
@@ -350,7 +347,7 @@ class ClientConnection:
             self.reading = True
             self.transport.resume_reading()
             if self._receiving is not None:
-                self.deadline_s = self.server.loop.time() + self.limits.body_s
+                self.deadline_s = self.loop.time() + self.limits.body_s
 
     def become_tunnel(self, protocol: asyncio.Protocol) -> None:
         """Hand all further bytes to *protocol* (an upgraded connection); whatever comes next is no longer HTTP."""
@@ -381,14 +378,6 @@ class ClientConnection:
             self._shut()
 
     # -- inside
-
-    def _read_on(self) -> None:
-        if self.reading and not self.transport.is_closing():
-            self.transport.resume_reading()
-
-    def _write_now(self, data: bytes) -> None:
-        if not self.transport.is_closing():
-            self.transport.write(data)
 
     def _refuse(self, bad: BadMessage) -> None:
         """Answer a message that cannot be served, after the responses before it; where the next one starts is
@@ -425,7 +414,7 @@ class ClientConnection:
         self.server.outbox.flush()
         if self.transport.can_write_eof():
             self.transport.write_eof()
-            self.deadline_s = self.server.loop.time() + LINGER_S
+            self.deadline_s = self.loop.time() + LINGER_S
         else:
             self._shut()
 
@@ -436,7 +425,7 @@ class ClientConnection:
             self._expect_reading()
 
     def _expect_reading(self) -> None:
-        self._unsent.watch(self.transport, self.server.loop.time() + self.limits.unread_s)
+        self._unsent.watch(self.transport, self.loop.time() + self.limits.unread_s)
 
     def _expire_unread(self) -> None:
         if self._unsent.moved(self.transport):  # it reads, but slowly

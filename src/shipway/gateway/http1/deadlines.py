@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection
-from typing import Protocol
+from typing import Final, Protocol
 
-TICK_S = 0.05
+TICK_S: Final = 0.05
 """How late a deadline may be noticed, in seconds."""
 
-NEVER = float("inf")
+NEVER: Final = float("inf")
 
 
 class Expiring(Protocol):

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from email.utils import formatdate
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
+from shipway.gateway.http1.chunked import size_line
 from shipway.gateway.http1.deadlines import NEVER
 from shipway.gateway.http1.fields import Fields, trailer_lines
 from shipway.gateway.http1.request_head import BadMessage, RequestHead
@@ -22,15 +23,15 @@ if TYPE_CHECKING:
     from shipway.gateway.http1.listener import Server
 
 # Plain numbers: looking a member up in an Enum costs a third of a microsecond on Python 3.11.
-_CONTINUE = HTTPStatus.CONTINUE.value
-_NOT_MODIFIED = HTTPStatus.NOT_MODIFIED.value
-_NO_CONTENT = HTTPStatus.NO_CONTENT.value
+_CONTINUE: Final = HTTPStatus.CONTINUE.value
+_NOT_MODIFIED: Final = HTTPStatus.NOT_MODIFIED.value
+_NO_CONTENT: Final = HTTPStatus.NO_CONTENT.value
 
-HIGH_WATER_BYTES = 256 * 1024
+HIGH_WATER_BYTES: Final = 256 * 1024
 """Body bytes held for a handler that is not reading yet; past this the socket is not read."""
-CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
-STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
+STATUS_LINES: Final = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus}
 
 
 class ClientGone(Exception):
@@ -249,7 +250,7 @@ class Exchange(Running):
             return
         self.response_bytes += len(data)
         if self._chunked:
-            data = b"%b%x\r\n%b\r\n" % (self._pending_head, len(data), data)
+            data = b"".join((self._pending_head, size_line(len(data)), data, b"\r\n"))
         elif self._pending_head:
             data = self._pending_head + data
         self._pending_head = b""

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from shipway.gateway.http1.client_connection import ClientConnection
 from shipway.gateway.http1.exchange import Exchange
+from shipway.gateway.http1.known_heads import KnownHeads
 from shipway.gateway.http1.outbox import Outbox
 
 Handler = Callable[[Exchange], Coroutine[Any, Any, None]]
@@ -36,7 +37,7 @@ class Server:
     def __init__(self, handler: Handler, limits: Limits, outbox: Outbox) -> None:
         self.handler = handler
         self.outbox = outbox
-        self.limits = limits
+        self.limit(limits)
         self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
         self.connections: set[ClientConnection] = set()
         self.date_field = _date_field()
@@ -53,12 +54,18 @@ class Server:
         """The protocol factory for `loop.create_server`."""
         return cast(asyncio.Protocol, ClientConnection(self))
 
+    def limit(self, limits: Limits) -> None:
+        """Have *limits* hold for new connections."""
+        self.limits = limits
+        self.heads = KnownHeads(max_target_bytes=limits.max_target_bytes, max_header_bytes=limits.max_header_bytes)
+
     def tick(self, now_s: float) -> None:
-        """Called from the sweep: keeps `date_field` true to the second."""
+        """Called from the sweep: keeps `date_field` true to the second, and no head for long."""
         second = int(now_s)
         if second != self._second:
             self._second = second
             self.date_field = _date_field()
+            self.heads.tick(second)
 
     def connection_ended(self) -> None:
         if self._ended is not None and not self.connections and not self._ended.done():

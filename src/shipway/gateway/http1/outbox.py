@@ -8,30 +8,33 @@ a single request is over at once, so nothing waits that has no reason to.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
-BIG_READ_BYTES = 64 * 1024
-"""After a read of this size a connection reads no more in this turn. uvloop would read up to 32 times, 8 MB, before any of it is
-written, and so before a slow reader on the other side is noticed."""
+from shipway.gateway.http1.connection import Connection
 
 
 class Outbox:
     """What the connections of one event loop have to write in this turn, in order."""
 
-    __slots__ = ("_loop", "_waiting")
+    __slots__ = ("_loop", "_turn_s", "_waiting")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._waiting: list[tuple[Callable[[bytes], None], bytes]] = []
+        self._turn_s = 0.0
+        self._waiting: list[tuple[Connection, bytes]] = []
 
-    def put(self, write: Callable[[bytes], None], data: bytes) -> None:
-        """Have *write* called with *data* at the end of this turn."""
+    def put(self, connection: Connection, data: bytes) -> None:
+        """Have *connection* write *data* at the end of this turn."""
         if not self._waiting:
+            self._turn_s = self._loop.time()
             self._loop.call_soon(self.flush)
-        self._waiting.append((write, data))
+        self._waiting.append((connection, data))
+
+    def now_s(self) -> float:
+        """The loop's clock, which is asked once a turn in which there are writes: asking it costs more than all else here."""
+        return self._turn_s if self._waiting else self._loop.time()
 
     def flush(self) -> None:
         """Write now; needed before a transport is closed or its bytes go elsewhere."""
         waiting, self._waiting = self._waiting, []
-        for write, data in waiting:
-            write(data)
+        for connection, data in waiting:
+            connection.write_now(data)

@@ -6,7 +6,7 @@ import asyncio
 import ssl
 from collections import deque
 from dataclasses import dataclass
-from typing import cast
+from typing import Final, cast
 
 from shipway.gateway.http1.outbox import Outbox
 from shipway.gateway.http1.upstream_connection import UpstreamConnection, UpstreamFault
@@ -26,7 +26,7 @@ class Origin:
         return (host if self.port == (443 if self.tls else 80) else f"{host}:{self.port}").encode()
 
 
-FRESH_S = 0.1
+FRESH_S: Final = 0.1
 """A connection idle for less than this is used unchecked: the event loop has hardly had time to miss anything."""
 
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Set
-from typing import Generic, Protocol, Self, TypeVar
+from typing import Final, Generic, Protocol, Self, TypeVar
 
 from shipway.gateway.http1.fields import Fields
 
-_LENGTH = re.compile(rb"\r\n(?i:content-length):[ \t]*([0-9]{1,15})\r\n")
-_MAX_DIGITS = 15
-_VALUE = re.compile(rb"[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?")
+CONTENT_LENGTH: Final = re.compile(rb"\r\n(?i:content-length):[ \t]*([0-9]{1,15})\r\n")
+_MAX_DIGITS: Final = 15
+_VALUE: Final = re.compile(rb"[!-~\x80-\xff](?:[\t -~\x80-\xff]*[!-~\x80-\xff])?")
 """A value as llhttp would give it, without white space around it and not empty."""
 
 
@@ -67,7 +67,7 @@ class KnownHead(Generic[H]):
         """
         digits = None
         if length is not None:
-            digits = _LENGTH.search(raw)
+            digits = CONTENT_LENGTH.search(raw)
             if digits is None:
                 return None
         return cls(raw, head, digits, most_bytes)
@@ -145,7 +145,8 @@ class KnownHead(Generic[H]):
         return end
 
 
-_LENGTH_PLACE, _REQUEST_ID_PLACE = -1, -2
+_LENGTH_PLACE: Final = -1
+_REQUEST_ID_PLACE: Final = -2
 
 
 class _Slot:

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum, auto
+from typing import Final
 
 from shipway.gateway.http1.chunked import ChunkedBody
 from shipway.gateway.http1.fields import BARE_LINE_END, Fields, without
 from shipway.gateway.http1.repeats import KnownHead
 from shipway.gateway.http1.response_head import BadResponse, ResponseHead, read_response_head
 
-MAX_HEAD_BYTES = 512 * 1024
+MAX_HEAD_BYTES: Final = 512 * 1024
 """What may arrive before a response's head is complete."""
-_BEGINNING = b"HTTP/1."
+_BEGINNING: Final = b"HTTP/1."
 
 
 class _Phase(Enum):
@@ -29,7 +30,11 @@ class _Phase(Enum):
 
 
 # Looking a member up in an Enum costs more than comparing it.
-_HEAD, _LENGTH, _CHUNKS, _UNTIL_CLOSE, _NOTHING = _Phase
+_HEAD: Final = _Phase.HEAD
+_LENGTH: Final = _Phase.LENGTH
+_CHUNKS: Final = _Phase.CHUNKS
+_UNTIL_CLOSE: Final = _Phase.UNTIL_CLOSE
+_NOTHING: Final = _Phase.NOTHING
 
 
 class ResponseReader:

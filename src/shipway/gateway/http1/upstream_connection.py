@@ -13,16 +13,17 @@ import os
 import select
 import socket
 from collections.abc import Callable
-from typing import Protocol, cast
+from typing import Final, Protocol, cast
 
 from shipway.gateway.http1.chunked import BadChunks
+from shipway.gateway.http1.connection import BIG_READ_BYTES, Connection
 from shipway.gateway.http1.fields import Fields
-from shipway.gateway.http1.outbox import BIG_READ_BYTES, Outbox
+from shipway.gateway.http1.outbox import Outbox
 from shipway.gateway.http1.response_head import BadResponse, ResponseHead
 from shipway.gateway.http1.response_reader import ResponseReader
 from shipway.gateway.http1.running import Waiter
 
-HIGH_WATER_BYTES = 256 * 1024
+HIGH_WATER_BYTES: Final = 256 * 1024
 """Response bytes held before a handler has said where they go; past this the socket is not read."""
 
 
@@ -39,16 +40,25 @@ class UpstreamFault(Exception):
         self.kind = kind
 
 
+class Shortcut:
+    """Takes reads as they are, framing and all. A class, as calling a method of one is what a compiler does best."""
+
+    __slots__ = ()
+
+    def take(self, chunk: bytes) -> bool:
+        """Take *chunk* if it is a chunk like the one before, which came as a `piece`; gives whether it is."""
+        raise NotImplementedError
+
+
 class ResponseSink(Protocol):
     """Where a relayed response goes. One of `ended` and `failed` is called, once, last.
 
     Attributes:
-        shortcut: Takes the next read as it is, framing and all, if it is a chunk like the last one, which came as a `piece`, and
-            says whether it did; None where nothing is recognised.
+        shortcut: For the next reads; None where nothing is recognised.
     """
 
     @property
-    def shortcut(self) -> Callable[[bytes], bool] | None: ...
+    def shortcut(self) -> Shortcut | None: ...
 
     def piece(self, data: bytes) -> None:
         """What one read of the socket brought, already without transfer framing."""
@@ -58,8 +68,8 @@ class ResponseSink(Protocol):
     def failed(self, fault: Exception) -> None: ...
 
 
-class UpstreamConnection:
-    """One connection to an upstream, idle in its pool or carrying one exchange. As to inheriting: see `ClientConnection`.
+class UpstreamConnection(Connection):
+    """One connection to an upstream, idle in its pool or carrying one exchange.
 
     Attributes:
         used: Requests sent so far: above 1 the connection came from the pool and may have been closed by the peer meanwhile.
@@ -72,30 +82,24 @@ class UpstreamConnection:
         "_max_bytes",
         "_outbox",
         "_reader",
-        "_reading",
         "_sent",
         "_shortcut",
         "_sink",
         "_spare",
         "_tunnel",
         "_whole",
-        "closed",
         "idle_since_s",
-        "loop",
         "on_inform",
         "on_piece",
         "on_writable",
         "request_done",
-        "transport",
         "used",
         "writable",
     )
 
     def __init__(self, loop: asyncio.AbstractEventLoop, outbox: Outbox) -> None:
-        self.loop = loop
+        Connection.__init__(self, loop)
         self._outbox = outbox
-        self.transport: asyncio.Transport = None  # type: ignore[assignment]  # set by connection_made before any use
-        self.closed = False
         self.used = 0
         self.idle_since_s = 0.0
         self.on_inform: Callable[[ResponseHead], None] | None = None
@@ -103,14 +107,13 @@ class UpstreamConnection:
         self.on_piece: Callable[[], None] | None = None
         self.writable = True
         self.request_done = True
-        self._reading = True
         self._reader = ResponseReader()
         self._sent = False
         self._head: Waiter[ResponseHead] = Waiter()
         self._whole: Waiter[None] | None = None
         self._max_bytes = 0
         self._sink: ResponseSink | None = None
-        self._shortcut: Callable[[bytes], bool] | None = None
+        self._shortcut: Shortcut | None = None
         self._fault: Exception | None = None
         self._tunnel: asyncio.Protocol | None = None
         self._spare: socket.socket | None = None
@@ -132,18 +135,25 @@ class UpstreamConnection:
         self._sent = False
         if not complete and self.transport.get_extra_info("ssl_object") is None:
             self._spare = socket.socket(fileno=os.dup(self.transport.get_extra_info("socket").fileno()))
-        self._outbox.put(self._write_now, data)
+        self._outbox.put(self, data)
         return head
 
     def write(self, data: bytes) -> bool:
         """Send a further piece of the request; False when the upstream reads slower than that."""
         if not self.closed:
-            self._outbox.put(self._write_now, data)
+            self._outbox.put(self, data)
         return self.writable
 
     def request_sent(self) -> None:
         self.request_done = True
         self._drop_spare()
+
+    def write_now(self, data: bytes) -> None:
+        if not self.transport.is_closing():
+            self._sent = True
+            self.transport.write(data)
+        elif self.closed:  # the peer closed it while it was idle; `connection_lost` came and went before this request
+            self._fail(UpstreamFault("unsent", "the connection was closed"))
 
     # -- responses
 
@@ -198,7 +208,7 @@ class UpstreamConnection:
             return False
         if self.closed or self._fault is not None or self._tunnel is not None:
             return False
-        if not self._reading:
+        if not self.reading:
             self.resume_reading()
         return True
 
@@ -209,13 +219,13 @@ class UpstreamConnection:
         return bool(poll.poll(0))
 
     def pause_reading(self) -> None:
-        if self._reading and not self.closed:
-            self._reading = False
+        if self.reading and not self.closed:
+            self.reading = False
             self.transport.pause_reading()
 
     def resume_reading(self) -> None:
-        if not self._reading and not self.closed:
-            self._reading = True
+        if not self.reading and not self.closed:
+            self.reading = True
             self.transport.resume_reading()
 
     def fail(self, fault: Exception) -> None:
@@ -241,12 +251,11 @@ class UpstreamConnection:
 
     def data_received(self, data: bytes) -> None:
         if self._shortcut is not None:
-            if self._shortcut(data):  # as nearly always while a model is talking
+            if self._shortcut.take(data):  # as nearly always while a model is talking
                 return
             self._shortcut = None
-        if len(data) >= BIG_READ_BYTES and self._reading and self._tunnel is None:
-            self.transport.pause_reading()
-            self.loop.call_soon(self._read_on)
+        if len(data) >= BIG_READ_BYTES and self._tunnel is None:
+            self._rest()
         reader = self._reader
         if self._sink is not None and reader.chunks is not None:
             piece = reader.chunks.only_chunk(data)
@@ -325,17 +334,6 @@ class UpstreamConnection:
         if self._spare is not None:
             self._spare.close()
             self._spare = None
-
-    def _read_on(self) -> None:
-        if self._reading and not self.closed:
-            self.transport.resume_reading()
-
-    def _write_now(self, data: bytes) -> None:
-        if not self.transport.is_closing():
-            self._sent = True
-            self.transport.write(data)
-        elif self.closed:  # the peer closed it while it was idle; `connection_lost` came and went before this request
-            self._fail(UpstreamFault("unsent", "the connection was closed"))
 
     def _deliver(self) -> None:
         reader = self._reader

@@ -9,11 +9,12 @@ are those of Go's `time.Duration`); RFC 9110, section 10.2.3.
 from __future__ import annotations
 
 from math import ceil
+from typing import Final
 
 from shipway.security.rate_limiting.decision import Decision
 from shipway.security.rate_limiting.gcra import Quota
 
-_EARLY_S = 1e-6
+_EARLY_S: Final = 1e-6
 """What a duration may be above a whole unit before it rounds up: the rest is how floats add."""
 
 

@@ -12,13 +12,14 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from itertools import islice
 from math import inf
+from typing import Final
 
 from shipway.security.rate_limiting.decision import Decision
 
-_ROUNDING_S = 1e-7
+_ROUNDING_S: Final = 1e-7
 """Monotonic clocks of long uptimes leave a float about this much; a hundred million requests a second would notice."""
 
-EXAMINED = 32
+EXAMINED: Final = 32
 """How many of the least recently used keys are looked at for one that is full again before an active one goes."""
 
 
