@@ -1,4 +1,4 @@
-"""The gateway beside nginx, Envoy and others that do the same, one core each. Options: --quick, --with litellm, --features."""
+"""The gateway beside nginx, Envoy and others that do the same, one core each. Options: --quick, --with PEER, --features."""
 
 import runpy
 import sys

@@ -125,11 +125,20 @@ LITELLM = Peer(
     environ={"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "ERROR", "LITELLM_MODE": "PRODUCTION"},
 )
 
+RELAY = Peer(
+    "relay",
+    sys.executable,
+    "relay.py",
+    ("@CONFIG@", "@PORT@", "@BACKEND@"),
+    ("-c", "import uvloop; print(uvloop.__version__)"),
+)
+"""No gateway: what the event loop alone takes."""
+
 UNCOMPILED = replace(SHIPWAY, name="uncompiled", environ={**SHIPWAY.environ, "SHIPWAY_PURE_PYTHON": "1"})
 """The same from its source, as an installation without a compiler has it."""
 
 ALWAYS = (NGINX, ENVOY, SHIPWAY, UNCOMPILED)
-ON_REQUEST = {peer.name: peer for peer in (LITELLM,)}
+ON_REQUEST = {peer.name: peer for peer in (LITELLM, RELAY)}
 """Measured only `--with` their names; a further peer is one more entry and its configuration."""
 
 
