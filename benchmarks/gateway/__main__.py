@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks.gateway.chart import draw
 from benchmarks.gateway.features import features_table, measure_features
-from benchmarks.gateway.peers import ALWAYS, ON_REQUEST, ROOT, UNCOMPILED, Peer
+from benchmarks.gateway.peers import ALWAYS, ON_REQUEST, RELAY, ROOT, UNCOMPILED, Peer
 from benchmarks.gateway.processes import raise_priority
 from benchmarks.gateway.report import US, as_document, noise, peers_table, targets, targets_table
 from benchmarks.gateway.rounds import DIRECT, FULL, QUICK, Cores, Effort, Measured, measure, split_cores
@@ -113,7 +113,7 @@ def _write(output: Path, document: dict[str, object], results: dict[str, Measure
     output.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     bars: dict[str, tuple[float, str]] = {}
     for name, one in results.items():
-        if name != DIRECT and one.loads:
+        if name not in {DIRECT, RELAY.name} and one.loads:
             speed = statistics.median(load.requests_per_s for load in one.loads)
             cpu_us = statistics.median(load.cpu_us for load in one.loads)
             bars[name] = (speed, f"{speed:,.0f} /s, {cpu_us:,.0f} µs each")
