@@ -78,3 +78,8 @@ async def test_bare_carriage_return_among_empty_lines_is_refused_wherever_it_is_
 
 async def test_white_space_before_a_colon_is_read_in_responses() -> None:
     await responses.check(b"GET", b"HTTP/1.1 200 OK\r\nContent-Length :\t2\r\n\r\nok", [30])
+
+
+def test_carriage_return_inside_an_event_ends_a_line_however_it_is_cut() -> None:
+    message = b'data: {"choices"\r:[{"index":0,"delta":{"content":"a"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
+    assert events.read([message]) == events.read(bytes((byte,)) for byte in message)

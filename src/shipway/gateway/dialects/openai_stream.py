@@ -80,7 +80,12 @@ class StreamReader:
             data = self._held + data
             self._held = b""
         size = len(data)
-        if data.startswith(b"data: {") and data.find(b"\n") == size - 2 and data.endswith(b"\n"):
+        if (
+            data.startswith(b"data: {")
+            and data.find(b"\n") == size - 2
+            and data.endswith(b"\n")
+            and b"\r" not in data  # which ends a line too
+        ):
             plain = self._note_document(data[6:-2])  # one event of one line, as nearly always
             self._unlike += 1
             self.repeated = RepeatedEvent.of(data) if plain and self._unlike < MAX_UNLIKE else None
