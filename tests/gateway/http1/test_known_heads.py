@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,21 +20,22 @@ def heads() -> KnownHeads:
     return KnownHeads(max_target_bytes=TARGET_BYTES, max_header_bytes=MOST_BYTES)
 
 
-def read(raw: bytes) -> tuple[dict[str, object], int | None] | tuple[str, int]:
-    """What a head says when nothing was read before it."""
-    try:
-        head = read_request_head(raw, max_target_bytes=TARGET_BYTES, max_header_bytes=MOST_BYTES)
-    except BadMessage as bad:
-        return bad.reason, bad.status
-    return meaning(head), head.content_length
+Said = tuple[dict[str, object], int | None] | tuple[str, int]
 
 
-def read_by(known: KnownHeads, raw: bytes) -> tuple[dict[str, object], int | None] | tuple[str, int]:
+def said(read: Callable[[bytes], tuple[RequestHead, int | None]], raw: bytes) -> Said:
+    """What *read* makes of a head: its meaning and length, or why it is refused."""
     try:
-        head, length = known.read(raw)
+        head, length = read(raw)
     except BadMessage as bad:
         return bad.reason, bad.status
     return meaning(head), length
+
+
+def read_alone(raw: bytes) -> tuple[RequestHead, int | None]:
+    """As when nothing was read before it."""
+    head = read_request_head(raw, max_target_bytes=TARGET_BYTES, max_header_bytes=MOST_BYTES)
+    return head, head.content_length
 
 
 def test_same_head_is_read_once_whatever_its_length() -> None:
@@ -70,9 +73,9 @@ def test_another_key_is_another_head() -> None:
 def test_what_is_unlike_is_read_for_itself(raw: bytes) -> None:
     known = heads()
     known.read(HEAD)
-    assert read_by(known, raw) == read(raw)
-    assert read_by(known, raw) == read(raw)  # once more: it may be remembered now
-    assert read_by(known, HEAD) == read(HEAD)
+    assert said(known.read, raw) == said(read_alone, raw)
+    assert said(known.read, raw) == said(read_alone, raw)  # once more: it may be remembered now
+    assert said(known.read, HEAD) == said(read_alone, HEAD)
 
 
 @given(st.lists(st.tuples(st.integers(0, len(HEAD) - 1), st.sampled_from(b"\r\n :;,0159aX\x00\xff")), max_size=3))
@@ -85,8 +88,8 @@ def test_whatever_came_before_a_head_says_the_same(changes: list[tuple[int, int]
         return  # it ends elsewhere: whoever reads heads finds their ends first
     known = heads()
     known.read(HEAD)
-    assert read_by(known, raw) == read(raw)
-    assert read_by(known, raw) == read(raw)
+    assert said(known.read, raw) == said(read_alone, raw)
+    assert said(known.read, raw) == said(read_alone, raw)
 
 
 def test_limits_hold_for_a_head_with_a_longer_length() -> None:
