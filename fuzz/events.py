@@ -33,7 +33,7 @@ def read(pieces: Iterable[bytes]) -> Reading:
 
 def _plain(data: bytes) -> bytes:
     """*data* with one kind of line end and no line more than it needs, which is how what comes before a fault is passed on."""
-    return re.sub(rb"\n{3,}", b"\n\n", re.sub(rb"\r+\n", b"\n", data))
+    return re.sub(rb"\n{3,}", b"\n\n", re.sub(rb"\r\n?", b"\n", data))
 
 
 def _essence(reading: Reading) -> Reading:

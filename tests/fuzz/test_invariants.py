@@ -83,3 +83,9 @@ async def test_white_space_before_a_colon_is_read_in_responses() -> None:
 def test_carriage_return_inside_an_event_ends_a_line_however_it_is_cut() -> None:
     message = b'data: {"choices"\r:[{"index":0,"delta":{"content":"a"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
     assert events.read([message]) == events.read(bytes((byte,)) for byte in message)
+
+
+def test_blank_lines_of_carriage_returns_are_the_same_however_they_are_cut() -> None:
+    for message in (b"\r\r\ndata: [DONE]\n\n", b"\r\r\r\nx\n\n", b'"index"]}\r\r\ndata: {}\n\n'):
+        for place in range(1, len(message)):
+            events.check(message, [place])
