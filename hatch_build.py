@@ -44,6 +44,9 @@ MODULES = (
 """What runs for each request, but for modules with structs of msgspec (it is compiled itself) and with classes that inherit from
 theirs."""
 
+_DIRECT_CALLS = ["-fvisibility=hidden", "-fno-semantic-interposition", "-fno-plt"]
+"""What is compiled together calls itself directly and not through a table that other libraries could change."""
+
 
 def _module(name: str, file: Path) -> Any:
     """A module of the source without its package: the build may run where its dependencies are not installed."""
@@ -78,10 +81,13 @@ def compile_modules() -> None:
             extensions = mypycify(
                 [*options, *MODULES],
                 group_name=_compiled.LIBRARY.removesuffix("__mypyc"),
-                opt_level="3",
+                opt_level="2",
                 debug_level="0",
                 target_dir=scratch,
             )
+            if sys.platform == "linux":
+                for extension in extensions:
+                    extension.extra_compile_args += _DIRECT_CALLS
             arguments = ["--quiet", "build_ext", f"--build-lib={built}", f"--build-temp={scratch}/objects"]
             setup(name="shipway-compiled", ext_modules=extensions, script_args=arguments)
         finally:

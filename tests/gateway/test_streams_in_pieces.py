@@ -83,6 +83,25 @@ async def test_a_stream_means_the_same_event_by_event_and_all_at_once(start_gate
     assert one_by_one[0].startswith(b"".join(WORDS))
 
 
+@pytest.mark.parametrize("name", STREAMS)
+async def test_a_stream_means_the_same_where_its_head_brings_the_first_event(
+    start_gateway: StartGateway, name: str
+) -> None:
+    first, *rest = map(chunk, STREAMS[name])
+    with_head = await said(start_gateway, [HEAD + first, *rest, LAST])
+    at_once = await said(start_gateway, [HEAD + first + b"".join(rest) + LAST])
+    assert with_head == at_once
+
+
+async def test_what_looks_like_a_chunk_inside_of_one_is_none(start_gateway: StartGateway) -> None:
+    looks_like_one = chunk(WORDS[1])
+    size, rest = b"%x\r\n" % len(looks_like_one), b"".join((b"\r\n", chunk(STOP), chunk(DONE), LAST))
+    in_pieces = await said(start_gateway, [HEAD + chunk(WORDS[0]) + size, looks_like_one, rest])
+    at_once = await said(start_gateway, [HEAD + chunk(WORDS[0]) + size + looks_like_one + rest])
+    assert in_pieces == at_once
+    assert looks_like_one in in_pieces[0]
+
+
 @pytest.mark.parametrize("name", ["cut", "an error among the words", "no JSON among the words"])
 async def test_each_piece_that_went_to_the_client_of_a_broken_stream_is_counted_as_a_token(
     start_gateway: StartGateway, name: str

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from shipway.gateway.guards.gate import Gate
     from shipway.gateway.http1.exchange import Exchange
 
+_OK: Final = HTTPStatus.OK.value
+
 MAX_HELD_BYTES: Final = 256 * 1024
 """How much may come before a first token; more than this is passed on unheld."""
 
@@ -58,7 +60,7 @@ class Heart:
 def open_stream(call: Call) -> None:
     """Begin the response, unless it is begun. Without a length, as an in-band error may come on top."""
     if not call.exchange.started:
-        call.exchange.begin(HTTPStatus.OK.value, STREAM_FIELDS + call.fields, None)
+        call.exchange.begin(_OK, STREAM_FIELDS + call.fields, None)
 
 
 class ModelStream(Shortcut):

@@ -6,8 +6,6 @@ import msgspec
 
 from shipway.gateway.dialects.openai import ABSENT, Usage
 
-_NOTHING = frozenset((b"null", b'""', b"[]"))
-
 
 class FlowingChoice(msgspec.Struct, gc=False):
     """What is read of a choice once it has said something."""
@@ -19,12 +17,6 @@ class FlowingChoice(msgspec.Struct, gc=False):
 class Choice(FlowingChoice, gc=False):
     text: str | None = None
     delta: dict[str, msgspec.Raw] | None = None
-
-    def says_something(self) -> bool:
-        """Whether there is content in it, of whatever kind: more than a role and nulls."""
-        if self.text or self.finish_reason:
-            return True
-        return any(bytes(value) not in _NOTHING for key, value in (self.delta or {}).items() if key != "role")
 
 
 class FlowingEvent(msgspec.Struct, gc=False):

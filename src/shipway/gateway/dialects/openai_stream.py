@@ -33,6 +33,10 @@ MAX_EVENT_BYTES: Final = 16 * 1024 * 1024
 DONE: Final = b"data: [DONE]\n\n"
 
 _NO_ERROR: Final = frozenset((b"", b"null"))
+_NOTHING: Final = frozenset((b"null", b'""', b"[]"))
+# As numbers: to look for bytes in bytes raises and catches an exception first.
+_LF: Final = 10
+_CR: Final = 13
 
 
 class StreamReader:
@@ -79,17 +83,13 @@ class StreamReader:
         if self._held:
             data = self._held + data
             self._held = b""
-        size = len(data)
-        if (
-            data.startswith(b"data: {")
-            and data.find(b"\n") == size - 2
-            and data.endswith(b"\n")
-            and b"\r" not in data  # which ends a line too
-        ):
-            plain = self._note_document(data[6:-2])  # one event of one line, as nearly always
-            self._unlike += 1
-            self.repeated = RepeatedEvent.of(data) if plain and self._unlike < MAX_UNLIKE else None
-            return b"" if self.failed else data
+        if data.startswith(b"data: {") and data.endswith(b"\n\n"):
+            document = data[6:-2]
+            if _LF not in document and _CR not in document:  # one event of one line, as nearly always
+                plain = self._note_document(document)
+                self._unlike += 1
+                self.repeated = RepeatedEvent.of(data) if plain and self._unlike < MAX_UNLIKE else None
+                return b"" if self.failed else data
         self.repeated = None
         if not data.endswith(b"\n\n"):
             end = _end_of_events(data)
@@ -118,7 +118,7 @@ class StreamReader:
 
     def _read(self, data: bytes) -> bytes:
         """Read every event of *data*; what is wrong, and what follows it, is left out."""
-        if b"\r" in data:
+        if _CR in data:
             return self._read_lines_of_any_kind(data)
         kept: list[bytes] = []
         for event in data.split(b"\n\n"):
@@ -148,23 +148,31 @@ class StreamReader:
         return b"".join(kept)
 
     def _note(self, event: bytes) -> None:
-        if event.startswith(b"data: {") and b"\n" not in event:
+        if event.startswith(b"data: {") and _LF not in event:
             self._note_document(event[6:])
-            return
+        elif event == b"data: [DONE]":
+            self._note_done()
+        elif event:
+            self._note_lines(event)
+
+    def _note_lines(self, event: bytes) -> None:
         lines = event.removeprefix(_BOM).split(b"\n")
         payload = b"".join([line[5:].strip() for line in lines if line.startswith(b"data:")])
         if b"event: error" in lines or b"event:error" in lines:
             self.error_kind = in_band_kind(payload)
             self._fail("error")
         elif payload == b"[DONE]":
-            if self.whole:
-                self.done = self.begun = self.over = True
-            else:
-                self._fail("cut")
+            self._note_done()
         elif payload:
             self._note_document(payload)
         elif any(line and line[:1] != b":" and line.partition(b":")[0] not in _FIELDS for line in lines):
             self._fail("garbage")
+
+    def _note_done(self) -> None:
+        if self.whole:
+            self.done = self.begun = self.over = True
+        else:
+            self._fail("cut")
 
     def _choices_finished(self) -> bool:
         """Each choice that was begun has its finish reason."""
@@ -205,18 +213,19 @@ class StreamReader:
             self.error_kind = in_band_kind(payload)
             self._fail("error")
             return False
-        plain = self.begun and event.usage is None
+        plain = event.usage is None
         for choice in event.choices or ():
-            self._open.add(choice.index)
-            if choice.finish_reason:
-                self._finished.add(choice.index)
+            index, finish_reason = choice.index, choice.finish_reason
+            self._open.add(index)
+            if finish_reason:
+                self._finished.add(index)
                 plain = False
-            elif self.begun:
-                self.pieces += 1
-            if not self.begun and isinstance(choice, Choice) and choice.says_something():
+            if not self.begun and isinstance(choice, Choice) and (finish_reason or _says_something(choice)):
                 self.begun = True
                 self.pieces += 1
-        return plain
+            elif self.begun and not finish_reason:
+                self.pieces += 1
+        return plain and self.begun
 
     def _note_halves(self, payload: bytes) -> bool:
         """Read what could not be read again, if that was for halves of characters: the client can put them together."""
@@ -225,6 +234,18 @@ class StreamReader:
             return self._note_document(whole)
         self._fail("garbage")
         return False
+
+
+def _says_something(choice: Choice) -> bool:
+    """Whether there is content in it, of whatever kind: more than a role and nulls."""
+    if choice.text:
+        return True
+    delta = choice.delta
+    if delta is not None:
+        for key, value in delta.items():
+            if key != "role" and bytes(value) not in _NOTHING:
+                return True
+    return False
 
 
 def _updated(earlier: Usage | TokenUsage | None, later: Usage | TokenUsage) -> Usage | TokenUsage:

@@ -35,6 +35,7 @@ _SHORT_BYTES: Final = 16
 """A text up to this length is looked at byte by byte, which compiled takes a tenth of the expression's time."""
 # A quotation mark inside of a string has a backslash before it, so where these end a string begins that is the value of
 # such a key, or of one with a longer name that ends so.
+_CONTENT: Final = b'"content":"'
 _TEXT_FOLLOWS: Final = re.compile(rb'"(?:content|reasoning|reasoning_content|text)": ?"')
 MAX_UNLIKE: Final = 32
 """After so many events that were unlike the one before, none is remembered: each event of this stream has something new."""
@@ -54,11 +55,22 @@ class RepeatedEvent:
     @classmethod
     def of(cls, event: bytes) -> Self | None:
         """*event*, of which whoever reads it has no use for the text; None where no text is found in it."""
-        found = _TEXT_FOLLOWS.search(event)
-        text = _TEXT.match(event, found.end()) if found else None
-        if text is None or event[text.end() : text.end() + 1] != b'"':
-            return None
-        return cls(event[: text.start()], event[text.end() :] + b"\r\n")
+        begin = event.find(_CONTENT) + len(_CONTENT)
+        if begin >= len(_CONTENT):
+            end, size = begin, len(event)
+            while end < size and _PLAIN[event[end]]:
+                end += 1
+            if end > begin and event[end : end + 1] == b'"':  # as nearly always
+                return cls(event[:begin], event[end:] + b"\r\n")
+        text: re.Match[bytes] | None = None
+        for found in _TEXT_FOLLOWS.finditer(event):
+            inside = _TEXT.match(event, found.end())
+            if inside is not None and event[inside.end() : inside.end() + 1] == b'"':
+                if text is None or inside.group():
+                    text = inside
+                if inside.group():  # an empty one is likely to stay so, beside a thought
+                    break
+        return None if text is None else cls(event[: text.start()], event[text.end() :] + b"\r\n")
 
     def carried_by(self, chunk: bytes) -> int:
         """How many bytes of body *chunk* carries, if it is one whole chunk with this event and maybe another text; else 0."""

@@ -21,6 +21,10 @@ _SIZE_LINE: Final = re.compile(
 )
 _NOT_IN_SIZE_LINE: Final = re.compile(rb"[^\t -~\x80-\xff]|\A[^0-9A-Fa-f]")
 
+_CR: Final = 13
+_LF: Final = 10
+_USUAL_DIGITS: Final = 5
+
 _CRLF_NEXT: Final = -1
 _TRAILERS_NEXT: Final = -2
 
@@ -32,6 +36,17 @@ _SIZES: Final = {line: size for size, line in enumerate(SIZE_LINES)}
 def size_line(size: int) -> bytes:
     """The line before a chunk of *size* bytes."""
     return SIZE_LINES[size] if size < len(SIZE_LINES) else b"%x\r\n" % size
+
+
+def _line_end(data: bytes, at: int) -> int:
+    """Where the first CRLF from *at* on is; -1 without one."""
+    # The line of a size is short: to look at its bytes costs a tenth of a call of `find`.
+    last = min(at + _USUAL_DIGITS + 1, len(data) - 1)
+    while at < last:
+        if data[at] == _CR and data[at + 1] == _LF:
+            return at
+        at += 1
+    return data.find(b"\r\n", at)
 
 
 class BadChunks(ValueError):
@@ -62,11 +77,16 @@ class ChunkedBody:
         self._carried_bytes = 0
         self._framing_bytes = 0
 
+    @property
+    def between_chunks(self) -> bool:
+        """Whether what was fed ended with a whole chunk, so that the next one begins with its size."""
+        return not (self._left or self._held)
+
     def only_chunk(self, data: bytes) -> bytes | None:
         """What *data* carries if it is one whole chunk without extensions and nothing else; then it is taken in."""
-        if self._left or self._held:
+        if not self.between_chunks:
             return None
-        start = data.find(b"\n", 0, 18) + 1
+        start = _line_end(data, 0) + 2
         size = len(data) - start - 2
         # In the way that nearly all write it; another way is for `feed` to judge.
         if size <= 0 or data[:start] != size_line(size) or not data.endswith(b"\r\n"):
@@ -92,7 +112,7 @@ class ChunkedBody:
         while at < size:
             left = self._left
             if left == 0:
-                line_end = data.find(b"\r\n", at)
+                line_end = _line_end(data, at)
                 if line_end < 0:
                     self._hold(data[at:], MAX_LINE_BYTES, _NOT_IN_SIZE_LINE)
                     return None

@@ -141,7 +141,9 @@ class ResponseReader:
     def trailers(self) -> Fields:
         """Those of a response that is done, without the fields that were for this connection."""
         chunks, self.chunks = self.chunks, None
-        return [] if chunks is None or self.head is None else without(chunks.trailers, self.head.named)
+        if chunks is None or self.head is None or not chunks.trailers:
+            return []
+        return without(chunks.trailers, self.head.named)
 
     def forget(self) -> None:
         """Drop what is left of a response that nobody waits for any more."""

@@ -194,6 +194,8 @@ class UpstreamConnection(Connection):
         elif reader.done:
             sink.ended(reader.trailers())
         else:
+            if reader.chunks is not None and reader.chunks.between_chunks:
+                self._shortcut = sink.shortcut
             self.resume_reading()
 
     def come_to_rest(self) -> bool:
