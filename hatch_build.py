@@ -30,7 +30,7 @@ _HTTP1 = (
     "chunked client_connection connection deadlines exchange known_heads listener outbox pool repeats response_reader running "
     "unsent upstream_connection"
 )
-_DIALECTS = "openai_media_stream openai_stream repeated_event unasked_usage"
+_DIALECTS = "forms model_request openai_media openai_media_stream openai_stream repeated_event unasked_usage"
 MODULES = (
     *(f"shipway/gateway/{name}.py" for name in _GATEWAY.split()),
     *(f"shipway/gateway/http1/{name}.py" for name in _HTTP1.split()),

@@ -49,6 +49,9 @@ CORE = frozenset(
 )
 """What an installation without extras has."""
 
+FOR_TYPES_ALONE = frozenset({"mypy_extensions"})
+"""What the type checker and the compiler bring with them, and an installation lacks."""
+
 
 def _imports(file: Path) -> Iterator[tuple[int, str]]:
     """The full names of all modules that *file* imports anywhere, with their lines."""
@@ -104,7 +107,7 @@ def test_an_optional_package_is_imported_in_one_file() -> None:
 
 
 def test_what_is_imported_is_a_declared_dependency() -> None:
-    known = CORE | OPTIONAL | sys.stdlib_module_names | {"shipway"}
+    known = CORE | OPTIONAL | FOR_TYPES_ALONE | sys.stdlib_module_names | {"shipway"}
     unknown = [
         f"{file.relative_to(ROOT)}:{line}: {name}"
         for file in _sources()
@@ -121,3 +124,20 @@ def test_no_module_is_called_after_nothing(name: str) -> None:
 
 def test_no_source_file_is_empty() -> None:
     assert [str(file.relative_to(ROOT)) for file in _sources() if not file.read_text(encoding="utf-8").strip()] == []
+
+
+def test_what_an_installation_lacks_is_imported_for_types_alone() -> None:
+    def imports_of(node: ast.AST) -> Iterator[str]:
+        for inner in ast.walk(node):
+            if isinstance(inner, ast.ImportFrom) and inner.module in FOR_TYPES_ALONE:
+                yield inner.module
+
+    for file in _sources():
+        tree = ast.parse(file.read_bytes())
+        guarded = [
+            name
+            for node in tree.body
+            if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+            for name in imports_of(node)
+        ]
+        assert guarded == list(imports_of(tree)), file

@@ -21,7 +21,8 @@ from shipway.gateway.dialects.dialect import Dialect
 from shipway.gateway.dialects.errors import CONTEXT_LENGTH
 from shipway.gateway.dialects.events import Envelope
 from shipway.gateway.dialects.losses import Losses
-from shipway.gateway.dialects.openai import STREAM_CONTENT_TYPE, ModelRequest
+from shipway.gateway.dialects.model_request import ModelRequest
+from shipway.gateway.dialects.openai import STREAM_CONTENT_TYPE
 from shipway.gateway.dialects.registry import OPERATIONS, open_dialect, open_embeddings
 from shipway.gateway.dialects.translated_stream import TranslatedStream
 from shipway.gateway.dialects.usage import MOST_DIGITS, NOTHING, TokenUsage

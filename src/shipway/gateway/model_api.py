@@ -14,7 +14,7 @@ from shipway.gateway.dialects import openai, openai_media
 from shipway.gateway.dialects.anthropic.answer import read_answer_usage as anthropic_usage
 from shipway.gateway.dialects.anthropic.models import REQUEST_ID as ANTHROPIC_ID
 from shipway.gateway.dialects.forms import FormRequest
-from shipway.gateway.dialects.openai import ModelRequest
+from shipway.gateway.dialects.model_request import ModelRequest
 from shipway.gateway.dialects.openai_media_stream import MediaStream
 from shipway.gateway.dialects.openai_responses.answer import read_answer_usage as responses_usage
 from shipway.gateway.dialects.openai_stream import StreamReader

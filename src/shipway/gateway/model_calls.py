@@ -23,7 +23,8 @@ from shipway.gateway.cache.kept_answers import KeptAnswers
 from shipway.gateway.cache.recording import RecordedReader
 from shipway.gateway.call import Call
 from shipway.gateway.delivery import Delivery, delivery_to
-from shipway.gateway.dialects.openai import STREAM_CONTENT_TYPE, ModelRequest
+from shipway.gateway.dialects.model_request import ModelRequest
+from shipway.gateway.dialects.openai import STREAM_CONTENT_TYPE
 from shipway.gateway.dialects.openai_stream import MAX_EVENT_BYTES
 from shipway.gateway.dialects.usage import TokenUsage
 from shipway.gateway.guards.watch import Watch

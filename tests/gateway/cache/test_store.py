@@ -17,7 +17,7 @@ from shipway.gateway.cache.entry import Entry, packed, unpacked
 from shipway.gateway.cache.request import key_of, wishes
 from shipway.gateway.cache.store import OVERHEAD_BYTES, MemoryStore
 from shipway.gateway.call import Call
-from shipway.gateway.dialects.openai import ModelRequest
+from shipway.gateway.dialects.model_request import ModelRequest
 from shipway.gateway.model_api import PATHS
 
 ANSWER = Entry(False, b"x" * 1000, b"", 5.0, 3, None)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shipway.gateway.dialects.openai import ModelRequest
+from shipway.gateway.dialects.model_request import ModelRequest
 from shipway.gateway.dialects.unasked_usage import UnaskedUsage, body_with, options_asking
 
 USAGE = {"prompt_tokens": 3, "completion_tokens": 2}

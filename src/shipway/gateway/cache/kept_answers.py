@@ -14,7 +14,7 @@ from shipway.gateway.cache.recording import Recording
 from shipway.gateway.cache.request import key_of, may_be_kept, wishes
 from shipway.gateway.cache.semantic import Embedded, Placed, Semantic
 from shipway.gateway.call import Call
-from shipway.gateway.dialects.openai import ModelRequest
+from shipway.gateway.dialects.model_request import ModelRequest
 from shipway.gateway.http1.deadlines import NEVER
 from shipway.gateway.http1.running import Waiter
 from shipway.gateway.model_api import ModelPath

@@ -12,7 +12,7 @@ from shipway.gateway.cache.request import UNREADABLE, decode, digest_of, encode
 from shipway.gateway.cache.semantic import Question
 from shipway.gateway.cache.wording import exact_part
 from shipway.gateway.call import Call
-from shipway.gateway.dialects.openai import ModelRequest
+from shipway.gateway.dialects.model_request import ModelRequest
 from shipway.gateway.model_api import ModelPath
 
 _TURNS = {"openai_chat": "messages", "anthropic": "messages", "openai_responses": "input"}

@@ -13,7 +13,7 @@ import re
 import msgspec
 
 from shipway.gateway.call import Call
-from shipway.gateway.dialects.openai import ModelRequest
+from shipway.gateway.dialects.model_request import ModelRequest
 from shipway.gateway.model_api import ModelPath
 
 

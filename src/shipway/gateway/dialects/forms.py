@@ -7,25 +7,28 @@ Source: RFC 7578. The parts are cut out by their boundary and nothing of them is
 from __future__ import annotations
 
 import re
+from typing import Final
 
 import msgspec
 
-from shipway.gateway.dialects.openai import ModelRequest
+from shipway.gateway.dialects.model_request import ModelRequest
 from shipway.gateway.refusals import Refused, bad_field
 
-MAX_PARTS = 256
+MAX_PARTS: Final = 256
 
-_BOUNDARY = re.compile(rb"multipart/form-data; ?boundary=(?:\"([^\"\r\n]{1,70})\"|([^\s;\"]{1,70}))", re.IGNORECASE)
-_QUOTED = rb'"[^"\r\n]*"'
-_NAMED = re.compile(
+_BOUNDARY: Final = re.compile(
+    rb"multipart/form-data; ?boundary=(?:\"([^\"\r\n]{1,70})\"|([^\s;\"]{1,70}))", re.IGNORECASE
+)
+_QUOTED: Final = rb'"[^"\r\n]*"'
+_NAMED: Final = re.compile(
     rb"(?i:content-disposition): ?form-data; ?name=(?:\"([^\"\r\n]*)\"|([A-Za-z0-9_\[\]-]+))"
     rb"(?:; ?filename=(?:%b|[^\s;\"]+)|; ?filename\*=[^\s;\"]+)*" % _QUOTED
 )
 """Narrower than the grammar: what readers could take for another name (`name*`, a second name) is refused."""
-_FILE = re.compile(rb"^content-disposition:[^\r\n]*; ?filename\*?=", re.IGNORECASE | re.MULTILINE)
-_ENCODED = re.compile(rb"content-transfer-encoding:(?!\s*(?:binary|7bit|8bit)\s*$)", re.IGNORECASE)
+_FILE: Final = re.compile(rb"^content-disposition:[^\r\n]*; ?filename\*?=", re.IGNORECASE | re.MULTILINE)
+_ENCODED: Final = re.compile(rb"content-transfer-encoding:(?!\s*(?:binary|7bit|8bit)\s*$)", re.IGNORECASE)
 """Some readers would decode what follows, and others would not."""
-_decode_text = msgspec.json.Decoder(str).decode
+_decode_text: Final = msgspec.json.Decoder(str).decode
 
 
 class FormRequest(ModelRequest):
@@ -57,7 +60,8 @@ class FormRequest(ModelRequest):
             self.model = body[start:end].decode()
         except UnicodeDecodeError:
             raise Refused(bad_field("model", "The field 'model' must be a string.")) from None
-        stream = body[slice(*values.get(b"stream", (0, 0)))].strip().lower()
+        stream_at, stream_end = values.get(b"stream", (0, 0))
+        stream = body[stream_at:stream_end].strip().lower()
         if stream not in (b"", b"false", b"true"):  # others may be read one way or the other
             raise Refused(bad_field("stream", "The field 'stream' must be true or false."))
         self.stream = stream == b"true"

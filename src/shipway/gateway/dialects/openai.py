@@ -1,32 +1,21 @@
-"""The OpenAI dialect: what the gateway reads of a request, and its errors.
-
-Values of the request stay the bytes that the client sent; only the model's name is replaced. Re-encoding the top
-level also settles repeated keys, which two parsers could otherwise read differently.
-"""
+"""The OpenAI dialect: what the gateway reads of an answer, errors, and the list of models."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import msgspec
 
-from shipway.gateway.affinity import SEARCHED_BYTES, affinity_key
 from shipway.gateway.dialects.errors import CONTEXT_LENGTH, TOO_LONG
 from shipway.gateway.dialects.openai_usage import classes_of, read_image_usage, read_usage
 from shipway.gateway.dialects.surrogates import without_halves
 from shipway.gateway.dialects.usage import MOST_TOKENS, TokenUsage, members
-from shipway.gateway.refusals import JSON_FIELD, Refusal, Refused, bad_field, extra_fields
-
-if TYPE_CHECKING:
-    from shipway.gateway.dialects.conversation import Conversation
-    from shipway.gateway.dialects.embeddings import Request
-    from shipway.gateway.dialects.losses import Losses
+from shipway.gateway.refusals import JSON_FIELD, Refusal, extra_fields
 
 _decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-_decode_text = msgspec.json.Decoder(str).decode
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
@@ -99,57 +88,6 @@ def decoded(raw: msgspec.Raw) -> object:
         return _decode(raw) if raw is not ABSENT else None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-
-
-class ModelRequest:
-    """A model call: its model and whether a stream is wanted, over the untouched rest.
-
-    Attributes:
-        read: What it asks (a conversation, texts to be embedded), with what was lost in reading it, once that had to be known.
-    """
-
-    __slots__ = ("body", "fields", "model", "read", "stream")
-
-    def __init__(self, body: bytes) -> None:
-        """Raises: Refused, when the body is not a JSON object with a model."""
-        try:
-            fields = _decode_fields(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            raise Refused(bad_field(None, "The body is not a JSON object.")) from None
-        raw_model = fields.get("model")
-        if raw_model is None:
-            raise Refused(bad_field("model", "The field 'model' is missing."))
-        try:
-            self.model = _decode_text(raw_model)
-        except (msgspec.DecodeError, UnicodeDecodeError):
-            raise Refused(bad_field("model", "The field 'model' must be a string.")) from None
-        self.body = body
-        self.read: tuple[Conversation | Request, Losses] | None = None
-        self.stream = False
-        raw_stream = fields.get("stream")
-        if raw_stream is not None:
-            stream = bytes(raw_stream)
-            if stream not in {b"true", b"false", b"null"}:
-                raise Refused(bad_field("stream", "The field 'stream' must be true or false."))
-            self.stream = stream == b"true"
-        self.fields = fields
-
-    def conversation(self) -> bytes:
-        """The beginning of the raw JSON that grows with each turn of a conversation, as far as `affinity_key` reads it."""
-        for name in ("messages", "prompt", "input"):
-            raw = self.fields.get(name)
-            if raw is not None:
-                return bytes(memoryview(raw)[:SEARCHED_BYTES])
-        return b""
-
-    def beginning(self) -> bytes:
-        """What identifies the conversation where nothing names it: its beginning, which stays as it was sent."""
-        return b"%x" % affinity_key(self.model, self.conversation())
-
-    def body_for(self, model_json: msgspec.Raw) -> bytes:
-        """The body to send upstream, with *model_json* (a JSON string) in the model's place."""
-        self.fields["model"] = model_json
-        return _encode(self.fields)
 
 
 def as_openai_error(refusal: Refusal, request_id: str) -> tuple[bytes, bytes]:
@@ -229,13 +167,11 @@ def answer_usage(body: bytes, embeddings: bool = False) -> Usage | TokenUsage | 
         raise ValueError("not an answer of this dialect") from error
     if answer.error is not ABSENT and bytes(answer.error) != b"null":
         raise ValueError("an error with a good status")
-    if not answer.data if embeddings else not answer.choices or _is_empty(answer.choices[0]):
+    choices = answer.choices
+    says_nothing = not choices or (choices[0].message is ABSENT and choices[0].text is ABSENT)
+    if not answer.data if embeddings else says_nothing:
         raise ValueError("an answer to something else, or none")
     return usage
-
-
-def _is_empty(choice: _Choice) -> bool:
-    return choice.message is ABSENT and choice.text is ABSENT
 
 
 def any_usage(body: bytes, saying: str = "", read: Callable[[object], TokenUsage] = read_usage) -> TokenUsage | None:

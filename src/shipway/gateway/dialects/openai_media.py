@@ -5,14 +5,17 @@ Source: https://platform.openai.com/docs/api-reference/audio.
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
-from shipway.gateway.dialects.openai import ModelRequest, any_usage
+from shipway.gateway.dialects.model_request import ModelRequest
+from shipway.gateway.dialects.openai import any_usage
 from shipway.gateway.dialects.openai_usage import read_usage
 from shipway.gateway.dialects.usage import TokenUsage, counted, members
 from shipway.gateway.refusals import Refused, bad_field
 
-_decode_text = msgspec.json.Decoder(str).decode
+_decode_text: Final = msgspec.json.Decoder(str).decode
 
 
 class SpeechRequest(ModelRequest):

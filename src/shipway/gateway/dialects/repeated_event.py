@@ -8,9 +8,12 @@ string of which nothing follows, put in place of another.
 from __future__ import annotations
 
 import re
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 from shipway.gateway.http1.chunked import SIZE_LINES
+
+if TYPE_CHECKING:
+    from mypy_extensions import i64  # an int of the processor, for the compiler alone: to it, others may be of any size
 
 MAX_CHUNK_BYTES: Final = 4096
 """A longer one is read each time; they are rare."""
@@ -57,7 +60,8 @@ class RepeatedEvent:
         """*event*, of which whoever reads it has no use for the text; None where no text is found in it."""
         begin = event.find(_CONTENT) + len(_CONTENT)
         if begin >= len(_CONTENT):
-            end, size = begin, len(event)
+            end: i64 = begin
+            size: i64 = len(event)
             while end < size and _PLAIN[event[end]]:
                 end += 1
             if end > begin and event[end : end + 1] == b'"':  # as nearly always
@@ -93,9 +97,11 @@ def _is_text(chunk: bytes, begin: int, end: int) -> bool:
     """Whether the bytes from *begin* to *end* are the inside of a JSON string."""
     if not 0 <= end - begin <= _SHORT_BYTES:
         return _TEXT.fullmatch(chunk, begin, end) is not None
-    at = begin
-    while at < end:
-        if not _PLAIN[chunk[at]]:
+    at: i64 = begin
+    stop: i64 = end
+    while at < stop:
+        byte: i64 = chunk[at]
+        if not _PLAIN[byte]:
             return _TEXT.fullmatch(chunk, begin, end) is not None
         at += 1
     return True

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from shipway.gateway.dialects.openai import ModelRequest
+from shipway.gateway.dialects.model_request import ModelRequest
 from shipway.gateway.dialects.openai_stream import StreamReader
 
 _decode_fields: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -49,9 +49,10 @@ class UnaskedUsage(StreamReader):
 
     def pass_on(self, data: bytes) -> bytes:
         said = super().pass_on(data)
-        if self.repeated is not None and b'"usage"' in said:
-            self.repeated = None  # it is not passed on as it comes
-        return _without_usage(said) if b'"usage"' in said else said
+        if said.find(b'"usage"') < 0:
+            return said
+        self.repeated = None  # it is not passed on as it comes
+        return _without_usage(said)
 
     def finish(self) -> bytes | None:
         rest = super().finish()

@@ -23,7 +23,7 @@ from shipway.monitoring.log_members import GuardNote
 if TYPE_CHECKING:
     from shipway.gateway.attempt import Attempt
     from shipway.gateway.call import Call
-    from shipway.gateway.dialects.openai import ModelRequest
+    from shipway.gateway.dialects.model_request import ModelRequest
     from shipway.gateway.model_api import ModelPath
     from shipway.gateway.telemetry import Telemetry
 

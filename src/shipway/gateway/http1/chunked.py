@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from shipway.gateway.http1.fields import BARE_LINE_END, Fields, read_trailers
+
+if TYPE_CHECKING:
+    from mypy_extensions import i64  # see repeated_event.py
 
 MAX_LINE_BYTES: Final = 16 * 1024
 """A chunk's size with its extensions."""
@@ -38,10 +41,13 @@ def size_line(size: int) -> bytes:
     return SIZE_LINES[size] if size < len(SIZE_LINES) else b"%x\r\n" % size
 
 
-def _line_end(data: bytes, at: int) -> int:
-    """Where the first CRLF from *at* on is; -1 without one."""
+def _line_end(data: bytes, start: int) -> int:
+    """Where the first CRLF from *start* on is; -1 without one."""
     # The line of a size is short: to look at its bytes costs a tenth of a call of `find`.
-    last = min(at + _USUAL_DIGITS + 1, len(data) - 1)
+    at: i64 = start
+    last: i64 = len(data) - 1
+    if last > at + _USUAL_DIGITS:
+        last = at + _USUAL_DIGITS
     while at < last:
         if data[at] == _CR and data[at + 1] == _LF:
             return at
