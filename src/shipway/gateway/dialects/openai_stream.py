@@ -26,6 +26,7 @@ from shipway.gateway.dialects.openai_usage import read_usage
 from shipway.gateway.dialects.repeated_event import MAX_UNLIKE, RepeatedEvent
 from shipway.gateway.dialects.surrogates import without_halves
 from shipway.gateway.dialects.usage import TokenUsage
+from shipway.gateway.http1.fields import CR, LF
 
 MAX_EVENT_BYTES: Final = 16 * 1024 * 1024
 """An event larger than this is no event."""
@@ -34,9 +35,6 @@ DONE: Final = b"data: [DONE]\n\n"
 
 _NO_ERROR: Final = frozenset((b"", b"null"))
 _NOTHING: Final = frozenset((b"null", b'""', b"[]"))
-# As numbers: to look for bytes in bytes raises and catches an exception first.
-_LF: Final = 10
-_CR: Final = 13
 
 
 class StreamReader:
@@ -85,7 +83,7 @@ class StreamReader:
             self._held = b""
         if data.startswith(b"data: {") and data.endswith(b"\n\n"):
             document = data[6:-2]
-            if _LF not in document and _CR not in document:  # one event of one line, as nearly always
+            if LF not in document and CR not in document:  # one event of one line, as nearly always
                 plain = self._note_document(document)
                 self._unlike += 1
                 self.repeated = RepeatedEvent.of(data) if plain and self._unlike < MAX_UNLIKE else None
@@ -118,7 +116,7 @@ class StreamReader:
 
     def _read(self, data: bytes) -> bytes:
         """Read every event of *data*; what is wrong, and what follows it, is left out."""
-        if _CR in data:
+        if CR in data:
             return self._read_lines_of_any_kind(data)
         kept: list[bytes] = []
         for event in data.split(b"\n\n"):
@@ -148,7 +146,7 @@ class StreamReader:
         return b"".join(kept)
 
     def _note(self, event: bytes) -> None:
-        if event.startswith(b"data: {") and _LF not in event:
+        if event.startswith(b"data: {") and LF not in event:
             self._note_document(event[6:])
         elif event == b"data: [DONE]":
             self._note_done()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from shipway.gateway.http1.fields import BARE_LINE_END, Fields, read_trailers
+from shipway.gateway.http1.fields import BARE_LINE_END, CR, LF, Fields, read_trailers
 
 MAX_LINE_BYTES: Final = 16 * 1024
 """A chunk's size with its extensions."""
@@ -21,8 +21,6 @@ _SIZE_LINE: Final = re.compile(
 )
 _NOT_IN_SIZE_LINE: Final = re.compile(rb"[^\t -~\x80-\xff]|\A[^0-9A-Fa-f]")
 
-_CR: Final = 13
-_LF: Final = 10
 _USUAL_DIGITS: Final = 5
 
 _CRLF_NEXT: Final = -1
@@ -43,7 +41,7 @@ def _line_end(data: bytes, at: int) -> int:
     # The line of a size is short: to look at its bytes costs a tenth of a call of `find`.
     last = min(at + _USUAL_DIGITS + 1, len(data) - 1)
     while at < last:
-        if data[at] == _CR and data[at + 1] == _LF:
+        if data[at] == CR and data[at + 1] == LF:
             return at
         at += 1
     return data.find(b"\r\n", at)
