@@ -12,7 +12,7 @@ import msgspec
 
 from shipway.gateway.dialects.openai import ABSENT, decoded, in_band_kind
 from shipway.gateway.dialects.openai_events import decode_media_event
-from shipway.gateway.dialects.openai_stream import BEGUN, StreamReader
+from shipway.gateway.dialects.openai_stream import StreamReader
 from shipway.gateway.dialects.openai_usage import read_image_usage, read_speech_usage, read_usage
 from shipway.gateway.dialects.usage import TokenUsage
 
@@ -45,7 +45,7 @@ class MediaStream(StreamReader):
 
     def finish(self) -> bytes | None:
         """As for chat, but that no `[DONE]` is added: streams of this kind have none."""
-        rest = self.pass_on(b"\n\n") if self._held.strip() not in BEGUN else b""
+        rest = self._end_last_event() if self._held else b""
         return rest if not self.failed and self.whole else None
 
     def _note_document(self, payload: bytes) -> bool:

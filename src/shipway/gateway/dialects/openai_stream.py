@@ -105,14 +105,19 @@ class StreamReader:
 
         A `[DONE]` that is missing after the last finish reason is added, since some clients wait for it.
         """
-        rest = b""
-        if self._held.strip() not in BEGUN:
-            rest = self.pass_on(b"\n\n")
-            if self.failed == "garbage":  # it ended in the middle of an event
-                self._fail("cut")
+        rest = self._end_last_event() if self._held else b""
         if self.failed or not (self.done or self.whole):
             return None
         return rest if self.done else rest + DONE
+
+    def _end_last_event(self) -> bytes:
+        """What goes to the client of an event that the upstream did not end."""
+        if self._held.strip() in _WITHOUT_DATA:
+            return b""
+        rest = self.pass_on(b"\n\n")
+        if self.failed == "garbage":  # it ended in the middle of an event
+            self._fail("cut")
+        return rest
 
     def _read(self, data: bytes) -> bytes:
         """Read every event of *data*; what is wrong, and what follows it, is left out."""
@@ -260,8 +265,8 @@ def _odd_event(payload: bytes) -> OddEvent | None:
         return None
 
 
-BEGUN: Final = frozenset((b"", b"data", b"data:"))
-"""What an event begins with. To end it there would make an event without data, which clients cannot read."""
+_WITHOUT_DATA: Final = frozenset((b"", b"data", b"data:"))
+"""Beginnings of an event in which nothing is said yet. To end it there would make an event without data, which clients cannot read."""
 _BOM: Final = b"\xef\xbb\xbf"
 _EVENT_END: Final = re.compile(rb"((?:\r\n|\n|\r(?!\n)){2})")
 _FIELDS: Final = frozenset((b"data", b"event", b"id", b"retry"))
