@@ -8,9 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-import msgspec
-
-from shipway.gateway.dialects.openai import ABSENT, decoded, in_band_kind
+from shipway.gateway.dialects.openai import ABSENT, UNDECODABLE, decoded, in_band_kind
 from shipway.gateway.dialects.openai_events import decode_media_event
 from shipway.gateway.dialects.openai_stream import StreamReader
 from shipway.gateway.dialects.openai_usage import read_image_usage, read_speech_usage, read_usage
@@ -51,7 +49,7 @@ class MediaStream(StreamReader):
     def _note_document(self, payload: bytes) -> bool:
         try:
             event = decode_media_event(payload)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except UNDECODABLE:
             return self._note_halves(payload)
         if event.type is None:
             return StreamReader._note_document(self, payload)

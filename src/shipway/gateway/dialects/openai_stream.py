@@ -1,8 +1,8 @@
 """Server-sent events of the OpenAI dialect on their way to the client.
 
 Whole events pass untouched; an event cut in two waits for its rest, so that an error said in-band never lands inside
-one. Each is decoded as far as it must be understood, which costs less than telling by its bytes that it need not be, and
-keeps what is no JSON from passing.
+one. Each that is not recognised as the last one with another text (`repeated_event`) is decoded as far as it must be
+understood, which keeps what is no JSON from passing.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from shipway.gateway.dialects.openai import ABSENT, Usage, decoded, in_band_kind
+from shipway.gateway.dialects.openai import ABSENT, UNDECODABLE, Usage, decoded, in_band_kind
 from shipway.gateway.dialects.openai_events import (
     Choice,
     Event,
@@ -34,7 +34,8 @@ MAX_EVENT_BYTES: Final = 16 * 1024 * 1024
 DONE: Final = b"data: [DONE]\n\n"
 
 _NO_ERROR: Final = frozenset((b"", b"null"))
-_NOTHING: Final = frozenset((b"null", b'""', b"[]"))
+_SAYS_NOTHING: Final = frozenset((b"null", b'""', b"[]"))
+"""Values of a delta that leave the answer as it is."""
 
 
 class StreamReader:
@@ -195,11 +196,7 @@ class StreamReader:
         except msgspec.ValidationError:
             try:
                 odd = _odd_event(payload)
-            except (
-                msgspec.DecodeError,
-                UnicodeDecodeError,
-                RecursionError,
-            ):  # behind what is odd, it is no JSON either
+            except UNDECODABLE:  # behind what is odd, it is no JSON either
                 return self._note_halves(payload)
             if not payload.startswith(b"{"):
                 self._fail("garbage")
@@ -210,7 +207,7 @@ class StreamReader:
             event = odd
             if isinstance(said := decoded(odd.usage), dict):
                 self.usage = _updated(self.usage, read_usage(said))
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except UNDECODABLE:
             return self._note_halves(payload)
         if event.object == "error" or (event.error is not ABSENT and bytes(event.error) not in _NO_ERROR):
             self.error_kind = in_band_kind(payload)
@@ -246,7 +243,7 @@ def _says_something(choice: Choice) -> bool:
     delta = choice.delta
     if delta is not None:
         for key, value in delta.items():
-            if key != "role" and bytes(value) not in _NOTHING:
+            if key != "role" and bytes(value) not in _SAYS_NOTHING:
                 return True
     return False
 
@@ -266,7 +263,7 @@ def _odd_event(payload: bytes) -> OddEvent | None:
 
 
 _WITHOUT_DATA: Final = frozenset((b"", b"data", b"data:"))
-"""Beginnings of an event in which nothing is said yet. To end it there would make an event without data, which clients cannot read."""
+"""How an event begins. To end it there would make one without data, which clients cannot read."""
 _BOM: Final = b"\xef\xbb\xbf"
 _EVENT_END: Final = re.compile(rb"((?:\r\n|\n|\r(?!\n)){2})")
 _FIELDS: Final = frozenset((b"data", b"event", b"id", b"retry"))

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from shipway.gateway.dialects.openai import ModelRequest
+from shipway.gateway.dialects.openai import UNDECODABLE, ModelRequest
 from shipway.gateway.dialects.openai_stream import StreamReader
 
 _decode_fields: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -32,7 +32,7 @@ def options_asking(request: ModelRequest) -> msgspec.Raw | None:
         return msgspec.Raw(b'{"include_usage":true}')
     try:
         options = _decode_fields(sent)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNDECODABLE:
         return None
     if bytes(options.get("include_usage", b"false")) not in (b"false", b"null"):
         return None
@@ -82,7 +82,7 @@ def _event_without(event: bytes) -> bytes | None:
             return event[:at] + _null_taken_out(payload)
         if usage.startswith(b"{") and msgspec.json.decode(fields.get("choices", b"null")) == []:
             return None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNDECODABLE:
         pass
     return event
 
