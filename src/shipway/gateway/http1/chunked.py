@@ -22,6 +22,7 @@ _SIZE_LINE: Final = re.compile(
 _NOT_IN_SIZE_LINE: Final = re.compile(rb"[^\t -~\x80-\xff]|\A[^0-9A-Fa-f]")
 
 _USUAL_DIGITS: Final = 5
+"""What the size of a chunk below a megabyte has at most."""
 
 _CRLF_NEXT: Final = -1
 _TRAILERS_NEXT: Final = -2

@@ -129,7 +129,7 @@ class ClientConnection(Connection):
 
     def data_received(self, data: bytes) -> None:
         if len(data) >= BIG_READ_BYTES and self._tunnel is None:
-            self._rest()
+            self._read_on_next_turn()
         known = self._idle_head
         if known is not None:
             self._idle_head = None
