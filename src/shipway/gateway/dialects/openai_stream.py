@@ -139,8 +139,8 @@ class StreamReader:
     def _read_lines_of_any_kind(self, data: bytes) -> bytes:
         """The same, where lines end with CRLF, CR or LF: what is passed on keeps its own."""
         kept: list[bytes] = []
-        for part in _EVENT_END.split(data):
-            if _EVENT_END.fullmatch(part):
+        for part in EVENT_END.split(data):
+            if EVENT_END.fullmatch(part):
                 kept.append(part)
                 if self.done:
                     break
@@ -265,7 +265,8 @@ def _odd_event(payload: bytes) -> OddEvent | None:
 _WITHOUT_DATA: Final = frozenset((b"", b"data", b"data:"))
 """How an event begins. To end it there would make one without data, which clients cannot read."""
 _BOM: Final = b"\xef\xbb\xbf"
-_EVENT_END: Final = re.compile(rb"((?:\r\n|\n|\r(?!\n)){2})")
+EVENT_END: Final = re.compile(rb"((?:\r\n|\n|\r(?!\n)){2})")
+"""The end of a line and an empty line, each ended in whatever way (the HTML standard, section 9.2.5)."""
 _FIELDS: Final = frozenset((b"data", b"event", b"id", b"retry"))
 
 
