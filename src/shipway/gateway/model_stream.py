@@ -86,6 +86,8 @@ class ModelStream(Shortcut):
         self.first_token_s: float | None = None
         self._call = call
         self._gate = gate
+        self._as_it_came = gate is None and inflater is None
+        """Whether whole chunks may go to the client as they are."""
         self._exchange = call.exchange
         self._out: Exchange | Gate = call.exchange if gate is None else gate
         """Where the stream goes on."""
@@ -130,7 +132,7 @@ class ModelStream(Shortcut):
     @property
     def shortcut(self) -> Shortcut | None:
         """See `ResponseSink`."""
-        plain = self.flowing and self._gate is None and self._exchange.chunked
+        plain = self.flowing and self._as_it_came and self._exchange.chunked
         self._repeated = self._reader.repeated if plain else None
         return self if self._repeated is not None else None
 
