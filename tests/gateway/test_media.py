@@ -129,6 +129,19 @@ def test_a_stream_may_end_after_its_last_event_alone() -> None:
     assert followed(DELTA, "[]").failed == "garbage"
 
 
+def test_a_stream_that_ends_inside_of_an_event_was_cut() -> None:
+    reader = followed(DELTA)
+    reader.pass_on(b'data: {"type":"transcript.text.d')
+    assert (reader.finish(), reader.failed) == (None, "cut")
+
+
+def test_an_event_whose_end_never_came_counts_if_it_is_whole() -> None:
+    reader = followed(DELTA)
+    last = f"data: {json.dumps(DONE)}".encode()
+    reader.pass_on(last)
+    assert (reader.finish(), reader.failed) == (last + b"\n\n", "")
+
+
 @given(st.lists(st.integers(1, 30), min_size=1), st.sampled_from([b"\n", b"\r\n"]))
 def test_a_stream_is_the_same_however_it_is_cut(sizes: list[int], line_end: bytes) -> None:
     events: list[dict[str, Any]] = [DELTA, DELTA, {**DONE, "usage": {"input_tokens": 3, "output_tokens": 2}}]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import zlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -100,6 +101,15 @@ async def test_what_looks_like_a_chunk_inside_of_one_is_none(start_gateway: Star
     at_once = await said(start_gateway, [HEAD + chunk(WORDS[0]) + size + looks_like_one + rest])
     assert in_pieces == at_once
     assert looks_like_one in in_pieces[0]
+
+
+async def test_a_plain_word_in_a_compressed_stream_is_none(start_gateway: StartGateway) -> None:
+    deflate = zlib.compressobj()
+    compressed = deflate.compress(WORDS[0]) + deflate.flush(zlib.Z_SYNC_FLUSH)
+    head = HEAD.replace(b"\r\n\r\n", b"\r\nContent-Encoding: deflate\r\n\r\n")
+    body, _ = await said(start_gateway, [head, chunk(compressed), chunk(WORDS[1]), LAST])
+    first, error, rest = body.split(b"\n\n")
+    assert (first + b"\n\n", b'"error"' in error, rest) == (WORDS[0], True, b"")
 
 
 @pytest.mark.parametrize("name", ["cut", "an error among the words", "no JSON among the words"])

@@ -260,7 +260,7 @@ class Attempt:
 
     def received(self) -> None:
         """Something came: the idle time starts anew. What follows from that is worked out when the old deadline passes."""
-        self._received_s = self._outbox.now_s()
+        self._received_s = self._outbox.now_s()  # called for each chunk, for which the clock of its turn will do
 
     def pause(self) -> None:
         """The client is slow: stop reading, and let no deadline but the total one count."""

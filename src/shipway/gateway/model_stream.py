@@ -35,7 +35,6 @@ MAX_HELD_BYTES: Final = 256 * 1024
 HEARTBEAT: Final = b": waiting for the model\n\n"
 """A comment, which every reader of server-sent events skips; it keeps proxies from closing a silent connection."""
 
-
 DONE_GRACE_S: Final = 1.0
 """How long an upstream that said `[DONE]` may take to end its response, which lets its connection be used again."""
 
@@ -87,8 +86,11 @@ class ModelStream(Shortcut):
         self.first_token_s: float | None = None
         self._call = call
         self._gate = gate
-        self._plain_exchange = call.exchange
-        self._exchange: Exchange | Gate = call.exchange if gate is None else gate
+        self._as_it_came = gate is None and inflater is None
+        """Whether whole chunks may go to the client as they are."""
+        self._exchange = call.exchange
+        self._out: Exchange | Gate = call.exchange if gate is None else gate
+        """Where the stream goes on."""
         self._repeated: RepeatedEvent | None = None
         self._attempt = attempt
         self._reader = reader
@@ -109,7 +111,7 @@ class ModelStream(Shortcut):
                 return
         body = reader.pass_on(data)
         if self.flowing:
-            self._exchange.write(body)
+            self._out.write(body)
             self._attempt.received()
         else:
             self._held.append(body)
@@ -130,7 +132,7 @@ class ModelStream(Shortcut):
     @property
     def shortcut(self) -> Shortcut | None:
         """See `ResponseSink`."""
-        plain = self.flowing and self._gate is None and self._plain_exchange.chunked
+        plain = self.flowing and self._as_it_came and self._exchange.chunked
         self._repeated = self._reader.repeated if plain else None
         return self if self._repeated is not None else None
 
@@ -141,7 +143,7 @@ class ModelStream(Shortcut):
         if not carried_bytes:
             return False
         self._recognised += 1
-        self._plain_exchange.write_chunk(chunk, carried_bytes)
+        self._exchange.write_chunk(chunk, carried_bytes)
         self._attempt.received()
         return True
 
@@ -164,11 +166,11 @@ class ModelStream(Shortcut):
         if rest is None:
             return False
         if self.flowing:
-            self._exchange.write(rest)
+            self._out.write(rest)
         else:
             self._held.append(rest)
             self._flow()
-        self._exchange.end()
+        self._out.end()
         self.done.set(None)
         return True
 
@@ -180,5 +182,5 @@ class ModelStream(Shortcut):
         self._attempt.enter_idle()
         if self._gate is None:
             open_stream(self._call)
-        self._exchange.write(b"".join(self._held))
+        self._out.write(b"".join(self._held))
         self._held.clear()

@@ -21,7 +21,6 @@ END = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n'
 USAGE = b'data: {"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2}}\r\n\r\n'
 ERROR = b'data: {"error":{"message":"no"}}\n\n'
 BROKEN = TOKEN.replace(b"}}", b"}BROKEN}")
-BROKEN = TOKEN.replace(b"}}", b"}BROKEN}")
 EVENTS = (
     ROLE,
     TOKEN,

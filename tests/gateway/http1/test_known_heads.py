@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from shipway.gateway.http1.known_heads import KnownHeads
@@ -79,13 +79,12 @@ def test_what_is_unlike_is_read_for_itself(raw: bytes) -> None:
 
 
 @given(st.lists(st.tuples(st.integers(0, len(HEAD) - 1), st.sampled_from(b"\r\n :;,0159aX\x00\xff")), max_size=3))
-def test_whatever_came_before_a_head_says_the_same(changes: list[tuple[int, int]]) -> None:
+def test_a_head_says_the_same_after_any_other(changes: list[tuple[int, int]]) -> None:
     changed = bytearray(HEAD)
     for at, code in changes:
         changed[at] = code
     raw = bytes(changed)
-    if not raw.endswith(b"\r\n\r\n") or raw.find(b"\r\n\r\n") + 4 != len(raw):
-        return  # it ends elsewhere: whoever reads heads finds their ends first
+    assume(raw.find(b"\r\n\r\n") + 4 == len(raw))  # whoever reads heads finds their ends first
     known = heads()
     known.read(HEAD)
     assert said(known.read, raw) == said(read_alone, raw)

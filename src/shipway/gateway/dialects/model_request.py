@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from shipway.gateway.affinity import SEARCHED_BYTES, affinity_key
+from shipway.gateway.dialects.openai import UNDECODABLE
 from shipway.gateway.refusals import Refused, bad_field
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class ModelRequest:
         """Raises: Refused, when the body is not a JSON object with a model."""
         try:
             fields = _decode_fields(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except UNDECODABLE:
             raise Refused(bad_field(None, "The body is not a JSON object.")) from None
         raw_model = fields.get("model")
         if raw_model is None:

@@ -23,6 +23,9 @@ STREAM_CONTENT_TYPE = b"text/event-stream"
 STREAM_FIELDS = b"Content-Type: text/event-stream; charset=utf-8\r\nCache-Control: no-cache\r\n"
 
 
+UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoders raise: for what is no JSON or not of the type asked for, what is no UTF-8, and what is nested too deeply."""
+
 ABSENT = msgspec.Raw(b"")
 """`Raw | None` would be read as null alone, so absence has a value of its own."""
 
@@ -75,7 +78,7 @@ def _tells_nothing(details: msgspec.Raw) -> bool:
     """Whether they are all zeros, as mostly: OpenAI always sends them."""
     try:
         told = _decode_details(details)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNDECODABLE:
         return False
     return not (
         told.cached_tokens or told.cache_write_tokens or told.audio_tokens or told.image_tokens or told.reasoning_tokens
@@ -86,7 +89,7 @@ def decoded(raw: msgspec.Raw) -> object:
     """The value of *raw*; None where it is absent, or can only be skipped and not read."""
     try:
         return _decode(raw) if raw is not ABSENT else None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNDECODABLE:
         return None
 
 
@@ -160,7 +163,7 @@ def answer_usage(body: bytes, embeddings: bool = False) -> Usage | TokenUsage | 
         except msgspec.ValidationError:  # usage in a form of its own makes no answer worthless
             answer = odd = _decode_odd_answer(body)
             usage = read_usage(decoded(odd.usage))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNDECODABLE as error:
         whole_characters = without_halves(body)
         if whole_characters != body:
             return answer_usage(whole_characters, embeddings)
@@ -182,7 +185,7 @@ def any_usage(body: bytes, saying: str = "", read: Callable[[object], TokenUsage
     """
     try:
         fields = _decode_fields(without_halves(body))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNDECODABLE as error:
         raise ValueError("not an answer of this dialect") from error
     if bytes(fields.get("error", b"null")) != b"null" or (saying and saying not in fields):
         raise ValueError("an error with a good status, or no answer")
@@ -225,7 +228,7 @@ def refused_by_model(status: int, body: bytes) -> Refusal:
     """The refusal that passes on an upstream's 4xx: its class, code and parameter, but not its text."""
     try:
         detail = _decode_error(body).error or _ErrorDetail()
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNDECODABLE:
         detail = _ErrorDetail()
     code = _matching(_WORD, detail.code) or "refused_by_model"
     param = _matching(_PLACE, detail.param)
@@ -256,7 +259,7 @@ def in_band_kind(document: bytes) -> str:
     """
     try:
         said = _decode_in_band(document)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNDECODABLE:
         return "api_error"
     detail = members(said.error) or {"type": said.type, "code": said.code}
     return kind_of_words(detail.get("type"), detail.get("code"))

@@ -8,11 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-import msgspec
-
-from shipway.gateway.dialects.openai import ABSENT, decoded, in_band_kind
+from shipway.gateway.dialects.openai import ABSENT, UNDECODABLE, decoded, in_band_kind
 from shipway.gateway.dialects.openai_events import decode_media_event
-from shipway.gateway.dialects.openai_stream import BEGUN, StreamReader
+from shipway.gateway.dialects.openai_stream import StreamReader
 from shipway.gateway.dialects.openai_usage import read_image_usage, read_speech_usage, read_usage
 from shipway.gateway.dialects.usage import TokenUsage
 
@@ -45,13 +43,13 @@ class MediaStream(StreamReader):
 
     def finish(self) -> bytes | None:
         """As for chat, but that no `[DONE]` is added: streams of this kind have none."""
-        rest = self.pass_on(b"\n\n") if self._held.strip() not in BEGUN else b""
+        rest = self._end_last_event() if self._held else b""
         return rest if not self.failed and self.whole else None
 
     def _note_document(self, payload: bytes) -> bool:
         try:
             event = decode_media_event(payload)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except UNDECODABLE:
             return self._note_halves(payload)
         if event.type is None:
             return StreamReader._note_document(self, payload)

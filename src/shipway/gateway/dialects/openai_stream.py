@@ -1,8 +1,8 @@
 """Server-sent events of the OpenAI dialect on their way to the client.
 
 Whole events pass untouched; an event cut in two waits for its rest, so that an error said in-band never lands inside
-one. Each is decoded as far as it must be understood, which costs less than telling by its bytes that it need not be, and
-keeps what is no JSON from passing.
+one. Each that is not recognised as the last one with another text (`repeated_event`) is decoded as far as it must be
+understood, which keeps what is no JSON from passing.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from shipway.gateway.dialects.openai import ABSENT, Usage, decoded, in_band_kind
+from shipway.gateway.dialects.openai import ABSENT, UNDECODABLE, Usage, decoded, in_band_kind
 from shipway.gateway.dialects.openai_events import (
     Choice,
     Event,
@@ -26,6 +26,7 @@ from shipway.gateway.dialects.openai_usage import read_usage
 from shipway.gateway.dialects.repeated_event import MAX_UNLIKE, RepeatedEvent
 from shipway.gateway.dialects.surrogates import without_halves
 from shipway.gateway.dialects.usage import TokenUsage
+from shipway.gateway.http1.fields import CR, LF
 
 MAX_EVENT_BYTES: Final = 16 * 1024 * 1024
 """An event larger than this is no event."""
@@ -33,10 +34,8 @@ MAX_EVENT_BYTES: Final = 16 * 1024 * 1024
 DONE: Final = b"data: [DONE]\n\n"
 
 _NO_ERROR: Final = frozenset((b"", b"null"))
-_NOTHING: Final = frozenset((b"null", b'""', b"[]"))
-# As numbers: to look for bytes in bytes raises and catches an exception first.
-_LF: Final = 10
-_CR: Final = 13
+_SAYS_NOTHING: Final = frozenset((b"null", b'""', b"[]"))
+"""Values of a delta that leave the answer as it is."""
 
 
 class StreamReader:
@@ -85,7 +84,7 @@ class StreamReader:
             self._held = b""
         if data.startswith(b"data: {") and data.endswith(b"\n\n"):
             document = data[6:-2]
-            if _LF not in document and _CR not in document:  # one event of one line, as nearly always
+            if LF not in document and CR not in document:  # one event of one line, as nearly always
                 plain = self._note_document(document)
                 self._unlike += 1
                 self.repeated = RepeatedEvent.of(data) if plain and self._unlike < MAX_UNLIKE else None
@@ -107,18 +106,23 @@ class StreamReader:
 
         A `[DONE]` that is missing after the last finish reason is added, since some clients wait for it.
         """
-        rest = b""
-        if self._held.strip() not in BEGUN:
-            rest = self.pass_on(b"\n\n")
-            if self.failed == "garbage":  # it ended in the middle of an event
-                self._fail("cut")
+        rest = self._end_last_event() if self._held else b""
         if self.failed or not (self.done or self.whole):
             return None
         return rest if self.done else rest + DONE
 
+    def _end_last_event(self) -> bytes:
+        """What goes to the client of an event that the upstream did not end."""
+        if self._held.strip() in _WITHOUT_DATA:
+            return b""
+        rest = self.pass_on(b"\n\n")
+        if self.failed == "garbage":  # it ended in the middle of an event
+            self._fail("cut")
+        return rest
+
     def _read(self, data: bytes) -> bytes:
         """Read every event of *data*; what is wrong, and what follows it, is left out."""
-        if _CR in data:
+        if CR in data:
             return self._read_lines_of_any_kind(data)
         kept: list[bytes] = []
         for event in data.split(b"\n\n"):
@@ -135,8 +139,8 @@ class StreamReader:
     def _read_lines_of_any_kind(self, data: bytes) -> bytes:
         """The same, where lines end with CRLF, CR or LF: what is passed on keeps its own."""
         kept: list[bytes] = []
-        for part in _EVENT_END.split(data):
-            if _EVENT_END.fullmatch(part):
+        for part in EVENT_END.split(data):
+            if EVENT_END.fullmatch(part):
                 kept.append(part)
                 if self.done:
                     break
@@ -148,7 +152,7 @@ class StreamReader:
         return b"".join(kept)
 
     def _note(self, event: bytes) -> None:
-        if event.startswith(b"data: {") and _LF not in event:
+        if event.startswith(b"data: {") and LF not in event:
             self._note_document(event[6:])
         elif event == b"data: [DONE]":
             self._note_done()
@@ -192,11 +196,7 @@ class StreamReader:
         except msgspec.ValidationError:
             try:
                 odd = _odd_event(payload)
-            except (
-                msgspec.DecodeError,
-                UnicodeDecodeError,
-                RecursionError,
-            ):  # behind what is odd, it is no JSON either
+            except UNDECODABLE:  # behind what is odd, it is no JSON either
                 return self._note_halves(payload)
             if not payload.startswith(b"{"):
                 self._fail("garbage")
@@ -207,7 +207,7 @@ class StreamReader:
             event = odd
             if isinstance(said := decoded(odd.usage), dict):
                 self.usage = _updated(self.usage, read_usage(said))
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except UNDECODABLE:
             return self._note_halves(payload)
         if event.object == "error" or (event.error is not ABSENT and bytes(event.error) not in _NO_ERROR):
             self.error_kind = in_band_kind(payload)
@@ -243,7 +243,7 @@ def _says_something(choice: Choice) -> bool:
     delta = choice.delta
     if delta is not None:
         for key, value in delta.items():
-            if key != "role" and bytes(value) not in _NOTHING:
+            if key != "role" and bytes(value) not in _SAYS_NOTHING:
                 return True
     return False
 
@@ -262,10 +262,11 @@ def _odd_event(payload: bytes) -> OddEvent | None:
         return None
 
 
-BEGUN: Final = frozenset((b"", b"data", b"data:"))
-"""What an event begins with. To end it there would make an event without data, which clients cannot read."""
+_WITHOUT_DATA: Final = frozenset((b"", b"data", b"data:"))
+"""How an event begins. To end it there would make one without data, which clients cannot read."""
 _BOM: Final = b"\xef\xbb\xbf"
-_EVENT_END: Final = re.compile(rb"((?:\r\n|\n|\r(?!\n)){2})")
+EVENT_END: Final = re.compile(rb"((?:\r\n|\n|\r(?!\n)){2})")
+"""The end of a line and an empty line, each ended in whatever way (the HTML standard, section 9.2.5)."""
 _FIELDS: Final = frozenset((b"data", b"event", b"id", b"retry"))
 
 

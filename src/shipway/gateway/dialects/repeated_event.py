@@ -69,11 +69,12 @@ class RepeatedEvent:
         text: re.Match[bytes] | None = None
         for found in _TEXT_FOLLOWS.finditer(event):
             inside = _TEXT.match(event, found.end())
-            if inside is not None and event[inside.end() : inside.end() + 1] == b'"':
-                if text is None or inside.group():
-                    text = inside
-                if inside.group():  # an empty one is likely to stay so, beside a thought
-                    break
+            if inside is None or event[inside.end() : inside.end() + 1] != b'"':
+                continue
+            if inside.group():
+                text = inside
+                break
+            text = text or inside  # likely to stay empty, beside a thought
         return None if text is None else cls(event[: text.start()], event[text.end() :] + b"\r\n")
 
     def carried_by(self, chunk: bytes) -> int:

@@ -13,11 +13,11 @@ from typing import Final
 import msgspec
 
 from shipway.gateway.dialects.model_request import ModelRequest
-from shipway.gateway.dialects.openai_stream import StreamReader
+from shipway.gateway.dialects.openai import UNDECODABLE
+from shipway.gateway.dialects.openai_stream import EVENT_END, StreamReader
 
 _decode_fields: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _encode: Final = msgspec.json.Encoder().encode
-_EVENT_END: Final = re.compile(rb"((?:\r?\n){2,})")
 _NULL_USAGE: Final = re.compile(rb',\s*"usage"\s*:\s*null|"usage"\s*:\s*null\s*(?:,\s*)?')
 """Matches members only: inside a string its quotes would have backslashes."""
 _MAX_NULLS: Final = 8
@@ -32,7 +32,7 @@ def options_asking(request: ModelRequest) -> msgspec.Raw | None:
         return msgspec.Raw(b'{"include_usage":true}')
     try:
         options = _decode_fields(sent)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNDECODABLE:
         return None
     if bytes(options.get("include_usage", b"false")) not in (b"false", b"null"):
         return None
@@ -60,7 +60,7 @@ class UnaskedUsage(StreamReader):
 
 
 def _without_usage(events: bytes) -> bytes:
-    parts = _EVENT_END.split(events)
+    parts = EVENT_END.split(events)
     parts.append(b"")  # what ends the last one, of which there is nothing
     kept: list[bytes] = []
     for event, end in zip(parts[::2], parts[1::2], strict=True):
@@ -73,9 +73,9 @@ def _without_usage(events: bytes) -> bytes:
 def _event_without(event: bytes) -> bytes | None:
     """*event* without null usage; None where usage is all that there is to it."""
     at = event.find(b"{")
-    if at < 0 or b"\n" in event[at:].rstrip(b"\r\n"):
-        return event  # not of one line, as each chunk is
     payload = event[at:]
+    if at < 0 or len(payload.splitlines()) > 1:
+        return event  # not of one line, as each chunk is
     try:
         fields = _decode_fields(payload)
         usage = bytes(fields.get("usage", b""))
@@ -83,7 +83,7 @@ def _event_without(event: bytes) -> bytes | None:
             return event[:at] + _null_taken_out(payload)
         if usage.startswith(b"{") and msgspec.json.decode(fields.get("choices", b"null")) == []:
             return None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNDECODABLE:
         pass
     return event
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from shipway.gateway.http1.fields import BARE_LINE_END, Fields, read_trailers
+from shipway.gateway.http1.fields import BARE_LINE_END, CR, LF, Fields, read_trailers
 
 if TYPE_CHECKING:
     from mypy_extensions import i64  # see repeated_event.py
@@ -24,9 +24,8 @@ _SIZE_LINE: Final = re.compile(
 )
 _NOT_IN_SIZE_LINE: Final = re.compile(rb"[^\t -~\x80-\xff]|\A[^0-9A-Fa-f]")
 
-_CR: Final = 13
-_LF: Final = 10
 _USUAL_DIGITS: Final = 5
+"""What the size of a chunk below a megabyte has at most."""
 
 _CRLF_NEXT: Final = -1
 _TRAILERS_NEXT: Final = -2
@@ -49,7 +48,7 @@ def _line_end(data: bytes, start: int) -> int:
     if last > at + _USUAL_DIGITS:
         last = at + _USUAL_DIGITS
     while at < last:
-        if data[at] == _CR and data[at + 1] == _LF:
+        if data[at] == CR and data[at + 1] == LF:
             return at
         at += 1
     return data.find(b"\r\n", at)

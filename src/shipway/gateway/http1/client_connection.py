@@ -17,7 +17,7 @@ from shipway.gateway.http1.chunked import BadChunks, ChunkedBody, TrailersTooLar
 from shipway.gateway.http1.connection import BIG_READ_BYTES, Connection
 from shipway.gateway.http1.deadlines import NEVER
 from shipway.gateway.http1.exchange import Exchange, plain_refusal
-from shipway.gateway.http1.fields import without
+from shipway.gateway.http1.fields import CR, without
 from shipway.gateway.http1.repeats import KnownHead
 from shipway.gateway.http1.request_head import (
     BadMessage,
@@ -35,8 +35,6 @@ MAX_PIPELINED: Final = 256
 MAX_BLANK_BYTES: Final = 1024
 LINGER_S: Final = 2.0
 """How long a refused upload is read and thrown away, so that the refusal is not lost in a connection reset."""
-
-_CR: Final = 13
 
 
 class ClientConnection(Connection):
@@ -131,7 +129,7 @@ class ClientConnection(Connection):
 
     def data_received(self, data: bytes) -> None:
         if len(data) >= BIG_READ_BYTES and self._tunnel is None:
-            self._rest()
+            self._read_on_next_turn()
         known = self._idle_head
         if known is not None:
             self._idle_head = None
@@ -186,7 +184,7 @@ class ClientConnection(Connection):
             self._held = b""
         elif self.exchange is None and not self._blank_bytes:
             self.deadline_s = self.loop.time() + self.limits.header_s
-        if data[0] <= _CR:
+        if data[0] <= CR:
             data = self._behind_blank_lines(data)
             if not data:
                 return b""

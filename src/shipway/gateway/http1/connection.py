@@ -29,11 +29,11 @@ class Connection:
         self.reading = True
 
     def write_now(self, data: bytes) -> None:
-        """Called by the `Outbox` at the end of a turn."""
+        """Give *data* to the transport, if it still takes any. Called by the `Outbox` at the end of a turn."""
         raise NotImplementedError
 
-    def _rest(self) -> None:
-        """Read on in the next turn."""
+    def _read_on_next_turn(self) -> None:
+        """Called after a read of at least `BIG_READ_BYTES`."""
         if self.reading:
             self.transport.pause_reading()
             self.loop.call_soon(self._read_on)

@@ -284,7 +284,7 @@ class Exchange(Running):
             tail += b"0\r\n%b\r\n" % (trailer_lines(trailers) if trailers else b"")
         if tail:
             self.connection.write(tail)
-        self._finish()
+        self.connection.exchange_done(self, reusable=self.keep_alive)
 
     def abort(self) -> None:
         """Cut the connection: the response cannot be completed and the client must see that it is not whole."""
@@ -386,6 +386,3 @@ class Exchange(Running):
     def _wake(self) -> None:
         if self._waiter is not None:
             self._waiter.set(None)
-
-    def _finish(self) -> None:
-        self.connection.exchange_done(self, reusable=self.keep_alive)

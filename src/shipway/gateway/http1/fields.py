@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Set
 from itertools import product
+from typing import Final
 
 import httptools
 
@@ -79,6 +80,10 @@ def without(fields: Fields, names: Set[bytes]) -> Fields:
     """*fields* but for those called *names* (in lower case)."""
     return [field for field in fields if field[0] not in names] if names else fields
 
+
+CR: Final = 13
+LF: Final = 10
+"""Line ends as numbers: to look for bytes in bytes raises and catches an exception first."""
 
 BARE_LINE_END = re.compile(rb"(?<!\r)\n|\r(?=[^\n])")
 """A line end that only some programs take for one. Looked for in a head that is not whole yet: it may never be."""

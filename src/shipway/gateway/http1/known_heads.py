@@ -11,8 +11,8 @@ from typing import Final
 from shipway.gateway.http1.repeats import CONTENT_LENGTH
 from shipway.gateway.http1.request_head import RequestHead, read_request_head
 
-_MOST_HEADS: Final = 128
-_MOST_BYTES: Final = 4096
+_MAX_HEADS: Final = 128
+_MAX_HEAD_BYTES: Final = 4096
 """A longer head is read each time."""
 
 
@@ -33,24 +33,25 @@ class KnownHeads:
         Raises:
             BadMessage: See `read_request_head`.
         """
-        digits = CONTENT_LENGTH.search(raw) if len(raw) <= _MOST_BYTES else None
+        digits = CONTENT_LENGTH.search(raw) if len(raw) <= _MAX_HEAD_BYTES else None
         key = raw
         if digits is not None:
             start, stop = digits.span(1)
+            # As many zeros: a head with more digits may be above a limit that this one keeps.
             key = b"".join((raw[:start], b"0" * (stop - start), raw[stop:]))
         head = self._heads.get(key)
         if head is not None:
             length = head.content_length
             return head, length if digits is None or length is None else int(digits[1])
         head = read_request_head(raw, max_target_bytes=self._max_target_bytes, max_header_bytes=self._max_header_bytes)
-        if head.repeatable and len(raw) <= _MOST_BYTES:
-            if len(self._heads) >= _MOST_HEADS:
+        if head.repeatable and len(raw) <= _MAX_HEAD_BYTES:
+            if len(self._heads) >= _MAX_HEADS:
                 self._heads.clear()
             self._heads[key] = head
         return head, head.content_length
 
     def tick(self, second: int) -> None:
-        """Called each second."""
+        """Forget all, once a minute. Called each *second* of the loop's clock."""
         if second // 60 != self._minute:
             self._minute = second // 60
             self._heads.clear()

@@ -30,7 +30,7 @@ class Outbox:
         self._waiting.append((connection, data))
 
     def now_s(self) -> float:
-        """The loop's clock, which is asked once a turn in which there are writes: asking it costs more than all else here."""
+        """The loop's clock, in a turn with writes as it was at the first of them: asking it costs more than all else here."""
         return self._turn_s if self._waiting else self._loop.time()
 
     def flush(self) -> None:

@@ -257,7 +257,7 @@ class UpstreamConnection(Connection):
                 return
             self._shortcut = None
         if len(data) >= BIG_READ_BYTES and self._tunnel is None:
-            self._rest()
+            self._read_on_next_turn()
         reader = self._reader
         if self._sink is not None and reader.chunks is not None:
             piece = reader.chunks.only_chunk(data)
