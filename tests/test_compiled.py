@@ -71,6 +71,13 @@ def test_these_tests_run_the_build_that_they_were_told_to() -> None:
     assert (compiled.build(), of_call) == (expected, expected)
 
 
+def test_the_build_depends_on_what_its_modules_import() -> None:
+    # Of these the compiler takes types and constants: an older build would not run with another one, or run wrong.
+    build = runpy.run_path(str(ROOT / "hatch_build.py"))
+    imported = {*build["sources"]()} - {*build["MODULES"]}
+    assert {"shipway/gateway/refusals.py", "shipway/monitoring/metrics.py"} <= imported
+
+
 def test_constants_of_compiled_modules_are_final() -> None:
     """Else each use of one would look it up by its name."""
     lax = [
