@@ -91,6 +91,19 @@ def test_constants_of_compiled_modules_are_final() -> None:
     assert lax == []
 
 
+def test_numbers_of_compiled_modules_are_compared_by_value() -> None:
+    """A compiled attribute that is a number is no object: `is` would compare two that were made for the comparison."""
+    wrong = [
+        f"{module}:{node.lineno}"
+        for module in runpy.run_path(str(ROOT / "hatch_build.py"))["MODULES"]
+        for node in ast.walk(ast.parse((ROOT / "src" / module).read_text()))
+        if isinstance(node, ast.Compare)
+        and any(isinstance(operator, (ast.Is, ast.IsNot)) for operator in node.ops)
+        and any(isinstance(one, ast.Name) and one.id == "NEVER" for one in (node.left, *node.comparators))
+    ]
+    assert wrong == []
+
+
 def test_the_finder_finds_nothing_else() -> None:
     finders = [finder for finder in sys.meta_path if isinstance(finder, compiled._Finder)]
     found = {name.partition(".")[0] for finder in finders for name in finder.files}

@@ -87,6 +87,16 @@ async def test_stream_whose_client_goes_at_its_last_event_is_whole(
     assert len(fake.requests) == 1  # the answer was kept
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_the_gateway_itself_takes_of_a_call_is_its_time_less_the_upstreams(
+    start_gateway: StartGateway, fake: FakeOpenAI, *, stream: bool
+) -> None:
+    fake.script(Reply(delay_s=0.5))
+    gateway = await start_gateway(model_app(fake))
+    await ask(gateway, stream=stream)
+    assert 0 < await value(gateway, 'shipway_overhead_seconds_sum{kind="model"}') < 0.3
+
+
 async def test_time_until_a_client_leaves_is_not_the_gateways_own(
     start_gateway: StartGateway, fake: FakeOpenAI
 ) -> None:

@@ -112,7 +112,7 @@ class Attempt:
         exchange = self._exchange
         exchange.on_slow = exchange.on_expire = None
         exchange.deadline_s = NEVER
-        if self._waiting_since_s is not NEVER:
+        if self._waiting_since_s != NEVER:
             self.answered()
         connection, self._held = self._held, None
         if connection is not None:
