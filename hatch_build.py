@@ -8,6 +8,7 @@ Without the compiled build the same source runs as it is. `shipway/compiled.py` 
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import json
 import os
@@ -64,6 +65,18 @@ _compiled = _module("shipway.compiled", SOURCE / "shipway" / "compiled.py")
 FOLDER = SOURCE / "shipway" / _compiled.FOLDER
 
 
+def sources() -> tuple[str, ...]:
+    """What the build is made from: `MODULES`, and what else of ours they import, as types and constants of it are in them."""
+    imported = {
+        name.replace(".", "/") + ".py"
+        for module in MODULES
+        for node in ast.walk(ast.parse((SOURCE / module).read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.module is not None and node.module.startswith("shipway.")
+        for name in (node.module, *(f"{node.module}.{one.name}" for one in node.names))
+    }
+    return (*MODULES, *sorted(one for one in imported - {*MODULES} if (SOURCE / one).is_file()))
+
+
 def compile_modules() -> None:
     """Compile `MODULES` into `FOLDER`, whose earlier content is replaced when all is well.
 
@@ -101,8 +114,8 @@ def compile_modules() -> None:
             name = ".".join(file.relative_to(built).parts).removesuffix(suffix)
             files[name] = name + suffix
             shutil.copyfile(file, made / files[name])
-        sources = {one.removeprefix("shipway/"): _compiled.digest_of(SOURCE / one) for one in MODULES}
-        manifest = {"suffix": suffix, "files": files, "sources": sources}
+        digests = {one.removeprefix("shipway/"): _compiled.digest_of(SOURCE / one) for one in sources()}
+        manifest = {"suffix": suffix, "files": files, "sources": digests}
         (made / _compiled.MANIFEST).write_text(json.dumps(manifest, indent=1))
         fresh = FOLDER.with_name(FOLDER.name + ".new")
         shutil.rmtree(fresh, ignore_errors=True)

@@ -72,6 +72,13 @@ def test_these_tests_run_the_build_that_they_were_told_to() -> None:
     assert (compiled.build(), of_call) == (expected, expected)
 
 
+def test_the_build_depends_on_what_its_modules_import() -> None:
+    # Of these the compiler takes types and constants: an older build would not run with another one, or run wrong.
+    build = runpy.run_path(str(ROOT / "hatch_build.py"))
+    imported = {*build["sources"]()} - {*build["MODULES"]}
+    assert {"shipway/gateway/refusals.py", "shipway/monitoring/metrics.py"} <= imported
+
+
 _TYPE = re.compile(r"_?[A-Z](?:\w*[a-z]\w*)?")
 """What a module calls an alias or a variable of types, and nothing else."""
 
@@ -92,6 +99,19 @@ def test_constants_of_compiled_modules_are_final() -> None:
         if is_lax(node)
     ]
     assert lax == []
+
+
+def test_numbers_of_compiled_modules_are_compared_by_value() -> None:
+    """A compiled attribute that is a number is no object: `is` would compare two that were made for the comparison."""
+    wrong = [
+        f"{module}:{node.lineno}"
+        for module in runpy.run_path(str(ROOT / "hatch_build.py"))["MODULES"]
+        for node in ast.walk(ast.parse((ROOT / "src" / module).read_text()))
+        if isinstance(node, ast.Compare)
+        and any(isinstance(operator, (ast.Is, ast.IsNot)) for operator in node.ops)
+        and any(isinstance(one, ast.Name) and one.id == "NEVER" for one in (node.left, *node.comparators))
+    ]
+    assert wrong == []
 
 
 def test_the_finder_finds_nothing_else() -> None:

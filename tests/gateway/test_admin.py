@@ -93,6 +93,7 @@ async def test_live_weights_hold_at_once_and_after_a_restart(
     again = await start_gateway(RELEASES)
     assert (await again.admin.get("/v1/weights", headers=ADMIN)).json() == {"weights": {"services.two": {"v2": 1.0}}}
     assert (await put(again, "services.two", {"v1": 1, "v2": 1})).json() == {"weights": {"v1": 0.5, "v2": 0.5}}
+    assert (await put(again, "services.two", {"v1": 9, "v2": 1})).json() == {"weights": {"v1": 0.9, "v2": 0.1}}
 
 
 async def test_damaged_file_of_weights_does_not_stop_a_start(

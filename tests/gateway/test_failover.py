@@ -17,6 +17,7 @@ from typing import Any
 import openai
 import pytest
 
+from shipway.gateway import refusals
 from shipway.testing.anthropic_server import FakeAnthropic
 from shipway.testing.openai_server import FakeOpenAI, Reply
 from tests.gateway.conftest import KEY, RunningGateway, StartGateway, model_app
@@ -349,3 +350,9 @@ async def test_what_an_upstream_that_failed_was_not_told_is_not_named_for_one_th
         response = await gateway.http.post("/v1/chat/completions", json={**CHAT, "logit_bias": {"1": 1}})
         assert (response.status_code, fake.requests[0].json["logit_bias"]) == (200, {"1": 1})
         assert "x-shipway-dropped" not in response.headers
+
+
+@pytest.mark.parametrize("kind", ["connect", "unsent"])
+def test_upstream_that_took_nothing_is_unavailable_and_not_said_to_have_broken_off(kind: str) -> None:
+    # `unsent` is what comes of an upstream that does not accept the gateway's certificate.
+    assert refusals.upstream_failed(kind) == refusals.resting(1)

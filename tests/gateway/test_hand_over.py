@@ -62,7 +62,12 @@ def free_ports() -> tuple[int, int]:
 
 @asynccontextmanager
 async def started(
-    folder: Path, app_file: str, ports: tuple[int, int], *options: str, stdout: int = subprocess.DEVNULL
+    folder: Path,
+    app_file: str,
+    ports: tuple[int, int],
+    *options: str,
+    stdout: int = subprocess.DEVNULL,
+    keys: str = KEY,
 ) -> AsyncIterator[Process]:
     (folder / "shipway.toml").write_text(app_file)
     process = await asyncio.create_subprocess_exec(
@@ -72,7 +77,7 @@ async def started(
         stderr=subprocess.PIPE,
         env={
             **os.environ,
-            "SHIPWAY_API_KEYS": KEY,
+            "SHIPWAY_API_KEYS": keys,
             "SHIPWAY_ADMIN_TOKEN": ADMIN_TOKEN,
             "PYTHONPATH": os.pathsep.join(sys.path),
         },
@@ -169,6 +174,20 @@ async def test_taken_port_is_an_error_without_take_over(tmp_path: Path, service:
         with pytest.raises(AssertionError, match="cannot be listened on"):
             async with started(tmp_path, service_app(service.url), ports):
                 pass
+
+
+@pytest.mark.parametrize(
+    ("keys", "routes", "warned"),
+    [("", '["/"]', True), ("", '[{ path = "/", public = true }]', False), (KEY, '["/"]', False)],
+)
+async def test_start_without_keys_says_that_nobody_is_let_in(
+    tmp_path: Path, keys: str, routes: str, warned: bool
+) -> None:
+    app_file = f'name = "app"\n[services.web]\nurl = "http://127.0.0.1:9"\nroutes = {routes}\n'
+    async with started(tmp_path, app_file, free_ports(), keys=keys) as gateway:
+        assert await gateway.end() == 0
+        assert gateway.process.stderr is not None
+        assert (b"SHIPWAY_API_KEYS has no key" in await gateway.process.stderr.read()) is warned
 
 
 async def test_sigterm_fails_readiness_first_finishes_the_stream_and_exits_with_0(tmp_path: Path) -> None:

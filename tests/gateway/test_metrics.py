@@ -17,7 +17,7 @@ from shipway.gateway.telemetry import UNREAD_CODES, Telemetry
 from shipway.monitoring import metrics
 from shipway.monitoring.logging import AccessRecord
 from shipway.testing.openai_server import FakeOpenAI, Reply, Usage
-from tests.gateway.conftest import AUTH, RunningGateway, StartGateway, model_app, service_app
+from tests.gateway.conftest import AUTH, RunningGateway, StartGateway, model_app, raw_client, service_app
 from tests.gateway.echo_service import EchoService, echo_service
 from tests.waiting import until
 
@@ -68,6 +68,58 @@ async def test_stream_that_its_client_leaves_is_counted_as_left(start_gateway: S
     await until(lambda: value(gateway, 'shipway_streams_total{outcome="client_left"}'), 3)
     assert await value(gateway, 'shipway_upstream_attempts_total{upstream="p0/m0",outcome="client_left"}') == 1
     assert await value(gateway, "shipway_requests_in_flight") == 0
+
+
+async def test_stream_whose_client_goes_at_its_last_event_is_whole(
+    start_gateway: StartGateway, fake: FakeOpenAI
+) -> None:
+    # As the synchronous client of OpenAI's SDK does, while a server ends its response a moment after `[DONE]`.
+    fake.script(Reply(stall_after=8))
+    gateway = await start_gateway(model_app(fake, extra='[models.chat.cache]\nttl = "1h"\n'))
+    async with gateway.http.stream("POST", "/v1/chat/completions", json={**CHAT, "stream": True}) as response:
+        async for line in response.aiter_lines():
+            if line == "data: [DONE]":
+                break
+    await until(lambda: value(gateway, 'shipway_streams_total{outcome="whole"}'), 3)
+    assert await value(gateway, 'shipway_streams_total{outcome="client_left"}') == 0
+    assert await value(gateway, 'shipway_upstream_attempts_total{upstream="p0/m0",outcome="answered"}') == 1
+    assert "[DONE]" in (await ask(gateway, stream=True)).text
+    assert len(fake.requests) == 1  # the answer was kept
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_the_gateway_itself_takes_of_a_call_is_its_time_less_the_upstreams(
+    start_gateway: StartGateway, fake: FakeOpenAI, *, stream: bool
+) -> None:
+    fake.script(Reply(delay_s=0.5))
+    gateway = await start_gateway(model_app(fake))
+    await ask(gateway, stream=stream)
+    assert 0 < await value(gateway, 'shipway_overhead_seconds_sum{kind="model"}') < 0.3
+
+
+async def test_time_until_a_client_leaves_is_not_the_gateways_own(
+    start_gateway: StartGateway, fake: FakeOpenAI
+) -> None:
+    fake.script(Reply(stall_after=3))
+    gateway = await start_gateway(model_app(fake))
+    async with gateway.http.stream("POST", "/v1/chat/completions", json={**CHAT, "stream": True}) as response:
+        async for _ in response.aiter_bytes():
+            await asyncio.sleep(0.5)
+            break
+    await until(lambda: value(gateway, 'shipway_streams_total{outcome="client_left"}'), 3)
+    assert await value(gateway, 'shipway_overhead_seconds_sum{kind="model"}') < 0.3
+
+
+async def test_time_of_an_upgraded_connection_is_not_the_gateways_own(
+    start_gateway: StartGateway, service: EchoService
+) -> None:
+    gateway = await start_gateway(service_app(service.url))
+    async with raw_client(gateway.port) as client:
+        await client.send(f"GET /ws HTTP/1.1\r\nHost: a\r\n{AUTH}Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+        assert (await client.head())[0] == 101
+        await asyncio.sleep(0.5)
+    await until(lambda: value(gateway, 'shipway_service_request_duration_seconds_sum{target="web"}'), 3)
+    assert await value(gateway, 'shipway_overhead_seconds_sum{kind="service"}') < 0.3
 
 
 async def test_tokens_times_and_bytes_of_a_call_are_counted(start_gateway: StartGateway, fake: FakeOpenAI) -> None:

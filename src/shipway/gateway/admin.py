@@ -130,7 +130,7 @@ class AdminApi:
 
     async def _weights(self, request: Request) -> Response:
         splits = self._configuration.splits
-        return self._answer({"weights": {target: split.shares() for target, split in splits.items()}})
+        return self._answer({"weights": {target: _readable(split.shares()) for target, split in splits.items()}})
 
     async def _set_weights(self, request: Request) -> Response:
         try:
@@ -147,7 +147,7 @@ class AdminApi:
             return self._answer({"error": error.code, "message": error.message, "hint": error.hint}, status)
         except OSError as error:
             return self._answer({"error": "not-saved", "message": f"the weights were not saved: {error.strerror}"}, 507)
-        return self._answer({"weights": self._configuration.splits[target].shares()})
+        return self._answer({"weights": _readable(self._configuration.splits[target].shares())})
 
     async def _label(self, request: Request) -> Response:
         snapshot = self._configuration.snapshot
@@ -177,3 +177,8 @@ class AdminApi:
         if status == 401:
             headers["www-authenticate"] = "Bearer"
         return JSONResponse(body, status, headers)
+
+
+def _readable(shares: dict[str, float]) -> dict[str, float]:
+    """Nine in ten as 0.9: what adding and subtracting leaves behind it is nobody's weight."""
+    return {name: round(share, 9) for name, share in shares.items()}

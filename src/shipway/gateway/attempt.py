@@ -112,7 +112,7 @@ class Attempt:
         exchange = self._exchange
         exchange.on_slow = exchange.on_expire = None
         exchange.deadline_s = NEVER
-        if self._waiting_since_s is not NEVER:
+        if self._waiting_since_s != NEVER:
             self.answered()
         connection, self._held = self._held, None
         if connection is not None:
@@ -310,8 +310,10 @@ class Attempt:
         began_s = perf_counter()
         self.connection.relay(sink)
         self._exchange.flush()
-        await done
-        self._call.waited_s += perf_counter() - began_s
+        try:
+            await done
+        finally:  # also where the client left: it was not the gateway that took so long
+            self._call.waited_s += perf_counter() - began_s
 
     async def tunnel(self, response: ResponseHead) -> None:
         """Join both connections until either side closes."""
@@ -334,7 +336,11 @@ class Attempt:
         client.become_tunnel(Tunnel(connection.transport, ended))
         if exchange.after_upgrade:
             connection.transport.write(exchange.after_upgrade)
-        await closed
+        began_s = perf_counter()
+        try:
+            await closed
+        finally:
+            self._call.waited_s += perf_counter() - began_s
         client.transport.close()
 
     def _set_deadline(self) -> None:

@@ -7,6 +7,7 @@ token send the request on to the next upstream, invisibly to the client.
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -310,6 +311,9 @@ async def _deliver_stream(call: Call, attempt: Attempt, reader: AnswerReader, co
         await attempt.pour(stream, stream.done)
         if gate is not None and stream.fault is None:
             await gate.emptied()
+    except asyncio.CancelledError:
+        if not stream.had_by_client():
+            raise
     finally:  # also of a stream whose client left
         if gate is not None:
             gate.close()

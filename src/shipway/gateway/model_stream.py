@@ -124,6 +124,11 @@ class ModelStream(Shortcut):
             else:
                 self._attempt.enter("idle_timeout", DONE_GRACE_S)
 
+    def had_by_client(self) -> bool:
+        """Whether a client that left had all of the stream by then: some, OpenAI's SDK among them, go at `[DONE]`."""
+        # What is behind a gate need not have reached the client yet.
+        return self.flowing and self._gate is None and self._reader.done and self._reader.finish() == b""
+
     @property
     def pieces(self) -> int:
         """How many pieces of an answer went to the client."""

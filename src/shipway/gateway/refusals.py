@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from http import HTTPStatus
+from typing import Final
 
 import msgspec
 
@@ -72,7 +73,7 @@ def extra_fields(refusal: Refusal) -> bytes:
     return refusal.fields + b"Retry-After: %d\r\n" % refusal.retry_after_s
 
 
-CODES = (
+CODES: Final[tuple[str, ...]] = (
     "ambiguous_path",
     "body_too_large",
     "client_gone",
@@ -101,7 +102,6 @@ CODES = (
     "upstream_reset",
     "upstream_total_timeout",
     "upstream_unavailable",
-    "upstream_unsent",
 )
 """Every code of a refusal, as the label of a metric: a closed set."""
 
@@ -210,7 +210,7 @@ def upstream_busy(status: int, wait_s: float | None) -> Refusal:
 
 def upstream_failed(kind: str) -> Refusal:
     """An upstream that could not be reached or broke off (`kind` is `UpstreamFault.kind`), without saying which."""
-    if kind == "connect":
+    if kind in {"connect", "unsent"}:  # such as an upstream that does not accept the gateway's certificate
         return resting(1)
     if kind.endswith("timeout"):
         return Refusal(

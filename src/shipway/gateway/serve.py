@@ -67,6 +67,11 @@ def keys_from(environ: Mapping[str, str]) -> tuple[Secret, ...]:
     return tuple(Secret(key.strip()) for key in environ.get("SHIPWAY_API_KEYS", "").split(",") if key.strip())
 
 
+def _asks_for_keys(app: App) -> bool:
+    services = app.services.values()
+    return bool(app.models) or not all(one.is_public(route) for one in services for route in one.routes)
+
+
 def admin_token(environ: Mapping[str, str]) -> Secret | None:
     """The admin API's credential, `SHIPWAY_ADMIN_TOKEN`."""
     token = environ.get("SHIPWAY_ADMIN_TOKEN", "").strip()
@@ -318,6 +323,8 @@ async def _serve(app: App, environ: Mapping[str, str], allotted: AllottedAddress
             f"the gateway listens on {scheme}://{settings.host}:{gateway.port}, "
             f"its admin API on http://{settings.admin_host}:{gateway.admin_port}"
         )
+        if _asks_for_keys(app) and not keys_from(environ):
+            _say("warning: SHIPWAY_API_KEYS has no key, so every model and closed route answers 401")
     # Requests make no reference cycles worth looking for often, and what start-up made is there to stay.
     gc.collect()
     gc.freeze()
