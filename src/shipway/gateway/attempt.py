@@ -309,7 +309,10 @@ class Attempt:
         """Let the response's body flow into *sink* until it has settled *done*."""
         began_s = perf_counter()
         self.connection.relay(sink)
-        self._exchange.flush()
+        exchange = self._exchange
+        exchange.flush()
+        if exchange.slow and not done.settled:  # before it had anything of this answer: another is still to be taken
+            self.pause()
         try:
             await done
         finally:  # also where the client left: it was not the gateway that took so long
@@ -326,14 +329,17 @@ class Attempt:
         def ended() -> None:
             closed.set(None)
 
-        early = connection.become_tunnel(Tunnel(client.transport, ended))
+        early = connection.become_tunnel(Tunnel(client, ended))
         exchange.status = HTTPStatus.SWITCHING_PROTOCOLS.value
         exchange.keep_alive = False
         upgrade = b"Connection: Upgrade\r\nUpgrade: %b\r\n" % (response.upgrade or b"")
         fields = response.lines + self._call.fields
         client.server.outbox.flush()
         client.transport.write(b"".join((b"HTTP/1.1 101 Switching Protocols\r\n", fields, upgrade, b"\r\n", early)))
-        client.become_tunnel(Tunnel(connection.transport, ended))
+        to_upstream = Tunnel(connection, ended)
+        client.become_tunnel(to_upstream)
+        if exchange.slow:
+            to_upstream.pause_writing()
         if exchange.after_upgrade:
             connection.transport.write(exchange.after_upgrade)
         began_s = perf_counter()

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from shipway.gateway.http1.chunked import size_line
 from shipway.gateway.http1.exchange import Exchange
 from shipway.gateway.http1.fields import Fields, trailer_lines
 from shipway.gateway.http1.running import Waiter
 from shipway.gateway.http1.upstream_connection import UpstreamConnection
+
+if TYPE_CHECKING:
+    from shipway.gateway.http1.client_connection import ClientConnection
 
 
 class Upload:
@@ -97,7 +100,7 @@ class Download:
 
 
 def follow_client(exchange: Exchange, pace: Pace) -> None:
-    """Read from the upstream only as fast as the client reads."""
+    """Read from the upstream only as fast as the client reads. Whoever starts the flow sees to a client that is slow already."""
 
     def client_slow(slow: bool) -> None:
         if slow:
@@ -106,15 +109,14 @@ def follow_client(exchange: Exchange, pace: Pace) -> None:
             pace.resume()
 
     exchange.on_slow = client_slow
-    if exchange.slow:
-        pace.pause()
 
 
 class Tunnel(asyncio.Protocol):
     """One direction of an upgraded connection: what arrives here is written to *other*."""
 
-    def __init__(self, other: asyncio.Transport, closed: Callable[[], None]) -> None:
-        self._other = other
+    def __init__(self, other: ClientConnection | UpstreamConnection, closed: Callable[[], None]) -> None:
+        self._connection = other
+        self._other = other.transport
         self._closed = closed
 
     def data_received(self, data: bytes) -> None:
@@ -123,11 +125,11 @@ class Tunnel(asyncio.Protocol):
     def pause_writing(self) -> None:
         """The source's own buffer is full: the other side is read no further until it drains."""
         if not self._other.is_closing():
-            self._other.pause_reading()
+            self._connection.pause_reading()
 
     def resume_writing(self) -> None:
         if not self._other.is_closing():
-            self._other.resume_reading()
+            self._connection.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._other.close()

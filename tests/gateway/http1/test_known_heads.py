@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from shipway.gateway.http1.exchange import Exchange
 from shipway.gateway.http1.known_heads import KnownHeads
+from shipway.gateway.http1.listener import Limits, Server
+from shipway.gateway.http1.outbox import Outbox
 from shipway.gateway.http1.request_head import BadMessage, RequestHead, read_request_head
 from tests.gateway.http1.test_repeats import FULL, HEAD, meaning
 
@@ -122,3 +126,18 @@ def test_a_long_one_is_not_remembered() -> None:
     known = KnownHeads(max_target_bytes=9000, max_header_bytes=90_000)
     long = HEAD.replace(b"X: 1", b"X: %b" % (b"x" * 5000))
     assert known.read(long)[0] is not known.read(long)[0]
+
+
+async def test_changed_limits_leave_no_head_with_the_connections_that_are_open() -> None:
+    """They go on with the old limits, whose heads nobody would have forgotten any more, nor the credentials in them."""
+
+    async def nothing(exchange: Exchange) -> None: ...
+
+    server = Server(nothing, Limits(), Outbox(asyncio.get_running_loop()))
+    before = server.heads
+    first = before.read(HEAD)[0]
+    server.limit(Limits(max_header_bytes=4096))
+    second = before.read(HEAD)[0]
+    assert second is not first
+    assert before.read(HEAD)[0] is not second
+    assert server.heads.read(HEAD)[0] is server.heads.read(HEAD)[0]

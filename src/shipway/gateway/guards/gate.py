@@ -74,8 +74,8 @@ class Gate:
         if said and not self._windows.unchecked:
             self._since_s = self._loop.time()
         self._windows.add(data, said)
-        if self._windows.held_bytes > MAX_HELD_BYTES and not (self._paused or self._ending):
-            self._paused = True
+        if self._windows.held_bytes > MAX_HELD_BYTES and not self._ending:
+            self._paused = True  # again, where the client was slow meanwhile, and its end set the flow going
             self._attempt.pause()
         self._go_on()
 

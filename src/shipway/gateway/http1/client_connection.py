@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 MAX_PIPELINED: Final = 256
 """Requests that wait for the response before theirs. Reading stops at the first; the rest came with it in one read."""
 MAX_BLANK_BYTES: Final = 1024
+BIG_ANSWER_BYTES: Final = 64 * 1024
+"""An answer of this size is written before a request that waits behind it is run, not at the end of the turn."""
 LINGER_S: Final = 2.0
 """How long a refused upload is read and thrown away, so that the refusal is not lost in a connection reset."""
 
@@ -55,6 +57,7 @@ class ClientConnection(Connection):
         "_idle_head",
         "_known",
         "_left_bytes",
+        "_postponed",
         "_receiving",
         "_refusal",
         "_refused",
@@ -99,6 +102,8 @@ class ClientConnection(Connection):
         self._refusal: BadMessage | None = None
         self._tunnel: asyncio.Protocol | None = None
         self._unsent = Unsent()
+        self._postponed: bytes | None = None
+        """What is read first once the client has taken its answers; None while it takes them, or one is under way."""
 
     # -- transport events
 
@@ -166,14 +171,20 @@ class ClientConnection(Connection):
         if self._tunnel is not None:
             self._tunnel.pause_writing()
         elif self.exchange is not None:
+            self._alone = False
             self.exchange.client_slow(True)
+        elif not self._refused:
+            self._postpone(b"")
 
     def resume_writing(self) -> None:
         self._unsent.due_s = NEVER
+        postponed, self._postponed = self._postponed, None
         if self._tunnel is not None:
             self._tunnel.resume_writing()
         elif self.exchange is not None:
             self.exchange.client_slow(False)
+        elif postponed is not None and not self.transport.is_closing():
+            self._go_on(postponed)
 
     # -- reading
 
@@ -216,7 +227,7 @@ class ClientConnection(Connection):
 
     def _begin(self, exchange: Exchange, rest: bytes) -> bytes:
         """The head of *exchange* is read and *rest* follows: have it answered in its turn. Gives what is not used up."""
-        if self.exchange is None:
+        if self.exchange is None and self._postponed is None:
             self.exchange = exchange
             self._to_run = exchange
         elif len(self._waiting) >= MAX_PIPELINED:
@@ -316,22 +327,13 @@ class ClientConnection(Connection):
             self._linger()
         elif not reusable or self._receiving is exchange or self.server.draining:
             self._close(unread=self._receiving is exchange or self._refused)
-        elif self._waiting:
-            self.exchange = self._waiting.popleft()
-            if not self._waiting and self.exchange.after_upgrade is None:
-                self.resume_reading()
-            self.exchange.run(self.server)
-        elif self._refusal is not None:
-            self._answer_refusal(self._refusal)
+        elif exchange.slow:
+            self._postpone(exchange.after_upgrade or b"")
         else:
-            limits = self.limits
-            self.deadline_s = self.loop.time() + (limits.header_s if self._held else limits.keep_alive_s)
-            if exchange.after_upgrade is not None:  # the upgrade was refused, and this is HTTP still
-                self.resume_reading()
-                if exchange.after_upgrade:
-                    self.data_received(exchange.after_upgrade)
-            elif self._known is not None and not (self._known.head.chunked or self._held or self._blank_bytes):
-                self._idle_head = self._known
+            if self._waiting and exchange.response_bytes >= BIG_ANSWER_BYTES:
+                self.server.outbox.flush()  # which tells whether the client takes it
+            if self._postponed is None:
+                self._go_on(exchange.after_upgrade or b"")
 
     def pause_reading(self) -> None:
         if self.reading and not self.transport.is_closing():
@@ -377,6 +379,32 @@ class ClientConnection(Connection):
 
     # -- inside
 
+    def _postpone(self, first: bytes) -> None:
+        """Read and run no further request before the client has taken its answers, which are held until then. *first*: what
+        was read already of what comes next."""
+        self._postponed = first
+        self._idle_head = None
+        self.deadline_s = NEVER
+        self.pause_reading()
+
+    def _go_on(self, first: bytes) -> None:
+        """Run the next request or wait for it; *first*: what came behind an upgrade that was refused, so this is HTTP still."""
+        if self._waiting:
+            self.exchange = self._waiting.popleft()
+            if not self._waiting and self.exchange.after_upgrade is None:
+                self.resume_reading()
+            self.exchange.run(self.server)
+        elif self._refusal is not None:
+            self._answer_refusal(self._refusal)
+        else:
+            limits = self.limits
+            self.deadline_s = self.loop.time() + (limits.header_s if self._held else limits.keep_alive_s)
+            self.resume_reading()
+            if first:
+                self.data_received(first)
+            elif self._known is not None and not (self._known.head.chunked or self._held or self._blank_bytes):
+                self._idle_head = self._known
+
     def _refuse(self, bad: BadMessage) -> None:
         """Answer a message that cannot be served, after the responses before it; where the next one starts is
         unknown."""
@@ -390,7 +418,7 @@ class ClientConnection(Connection):
         if receiving is not None and receiving in self._waiting:
             self._waiting.remove(receiving)
         self._refusal = bad
-        if self.exchange is None:
+        if self.exchange is None and self._postponed is None:
             self._answer_refusal(bad)
 
     def _answer_refusal(self, bad: BadMessage) -> None:

@@ -19,11 +19,12 @@ _MAX_HEAD_BYTES: Final = 4096
 class KnownHeads:
     """Reads heads, and remembers the latest."""
 
-    __slots__ = ("_heads", "_max_header_bytes", "_max_target_bytes", "_minute")
+    __slots__ = ("_heads", "_max_header_bytes", "_max_kept_bytes", "_max_target_bytes", "_minute")
 
     def __init__(self, *, max_target_bytes: int, max_header_bytes: int) -> None:
         self._max_target_bytes = max_target_bytes
         self._max_header_bytes = max_header_bytes
+        self._max_kept_bytes = _MAX_HEAD_BYTES
         self._heads: dict[bytes, RequestHead] = {}
         self._minute = 0
 
@@ -44,7 +45,7 @@ class KnownHeads:
             length = head.content_length
             return head, length if digits is None or length is None else int(digits[1])
         head = read_request_head(raw, max_target_bytes=self._max_target_bytes, max_header_bytes=self._max_header_bytes)
-        if head.repeatable and len(raw) <= _MAX_HEAD_BYTES:
+        if head.repeatable and len(raw) <= self._max_kept_bytes:
             if len(self._heads) >= _MAX_HEADS:
                 self._heads.clear()
             self._heads[key] = head
@@ -55,3 +56,8 @@ class KnownHeads:
         if second // 60 != self._minute:
             self._minute = second // 60
             self._heads.clear()
+
+    def retire(self) -> None:
+        """Remember no more heads: who still reads with these limits is not told of further seconds."""
+        self._max_kept_bytes = 0
+        self._heads.clear()

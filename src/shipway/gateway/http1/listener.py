@@ -37,7 +37,8 @@ class Server:
     def __init__(self, handler: Handler, limits: Limits, outbox: Outbox) -> None:
         self.handler = handler
         self.outbox = outbox
-        self.limit(limits)
+        self.limits = limits
+        self.heads = _heads_within(limits)
         self.loop: asyncio.AbstractEventLoop = asyncio.get_running_loop()
         self.connections: set[ClientConnection] = set()
         self.date_field = _date_field()
@@ -57,7 +58,8 @@ class Server:
     def limit(self, limits: Limits) -> None:
         """Have *limits* hold for new connections."""
         self.limits = limits
-        self.heads = KnownHeads(max_target_bytes=limits.max_target_bytes, max_header_bytes=limits.max_header_bytes)
+        self.heads.retire()
+        self.heads = _heads_within(limits)
 
     def tick(self, now_s: float) -> None:
         """Called from the sweep: keeps `date_field` true to the second, and no head for long."""
@@ -92,6 +94,10 @@ class Server:
             if exchange is not None:
                 exchange.client_gone()  # the handler ends now, and with it what it holds and its line in the log
         return len(busy)
+
+
+def _heads_within(limits: Limits) -> KnownHeads:
+    return KnownHeads(max_target_bytes=limits.max_target_bytes, max_header_bytes=limits.max_header_bytes)
 
 
 def _nobody(what: object) -> None:
