@@ -42,7 +42,7 @@ class Effort:
     stream_cycles: int
 
 
-FULL = Effort(rounds=7, load_s=4, latency_block_s=0.6, stream_rounds=3, stream_cycles=6)
+FULL = Effort(rounds=7, load_s=4, latency_block_s=0.6, stream_rounds=7, stream_cycles=3)
 QUICK = Effort(rounds=3, load_s=2, latency_block_s=0.3, stream_rounds=2, stream_cycles=3)
 
 
