@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import httpx
 import pytest
@@ -76,6 +77,16 @@ class RawClient:
 
     async def _line(self) -> bytes:
         return (await asyncio.wait_for(self.reader.readuntil(b"\r\n"), 5))[:-2]
+
+
+@contextmanager
+def unread(client: RawClient) -> Iterator[None]:
+    """Nothing that comes is taken by *client*."""
+    transport = cast(asyncio.Transport, client.writer.transport)  # a writer has it as one to write to alone
+    transport.pause_reading()
+    yield
+    if not transport.is_closing():
+        transport.resume_reading()
 
 
 @asynccontextmanager

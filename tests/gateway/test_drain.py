@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from shipway.testing.openai_server import FakeOpenAI, Reply
-from tests.gateway.conftest import AUTH, RunningGateway, StartGateway, model_app, service_app
+from tests.gateway.conftest import AUTH, RunningGateway, StartGateway, model_app, service_app, unread
 from tests.gateway.echo_service import EchoService, echo_service
 
 CHAT = '{"model":"chat","stream":true,"messages":[]}'
@@ -102,10 +102,10 @@ async def test_download_that_nobody_reads_does_not_hold_the_end_up(
 ) -> None:
     gateway = await start_gateway(service_app(service.url).replace('drain = "1s"', 'drain = "200ms"'))
     async with gateway.raw() as client:
-        client.writer.transport.pause_reading()  # type: ignore[attr-defined]
-        await client.send(f"GET /endless HTTP/1.1\r\nHost: a\r\n{AUTH}\r\n")
-        await asyncio.sleep(0.3)
-        await asyncio.wait_for(draining(gateway), 2)
+        with unread(client):
+            await client.send(f"GET /endless HTTP/1.1\r\nHost: a\r\n{AUTH}\r\n")
+            await asyncio.sleep(0.3)
+            await asyncio.wait_for(draining(gateway), 2)
     await asyncio.wait_for(service.left.wait(), 2)
 
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.gateway.conftest import AUTH, KEY, StartGateway, service_app
+from tests.gateway.conftest import AUTH, KEY, StartGateway, service_app, unread
 from tests.gateway.echo_service import EchoService, echo_service
 
 
@@ -113,13 +113,13 @@ async def test_upgraded_connection_passes_bytes_both_ways(start_gateway: StartGa
 async def test_unread_stream_stops_the_upstream(start_gateway: StartGateway, service: EchoService) -> None:
     gateway = await start_gateway(service_app(service.url))
     async with gateway.raw() as client:
-        client.writer.transport.pause_reading()  # type: ignore[attr-defined]
-        await client.send(f"GET /endless HTTP/1.1\r\nHost: a\r\n{AUTH}\r\n")
-        before = -1
-        while service.sent_bytes != before or before <= 0:
-            before = service.sent_bytes
-            await asyncio.sleep(0.2)
-        assert before < 32 * 1024 * 1024  # what the buffers of three sockets hold, not more and more
+        with unread(client):
+            await client.send(f"GET /endless HTTP/1.1\r\nHost: a\r\n{AUTH}\r\n")
+            before = -1
+            while service.sent_bytes != before or before <= 0:
+                before = service.sent_bytes
+                await asyncio.sleep(0.2)
+            assert before < 32 * 1024 * 1024  # what the buffers of three sockets hold, not more and more
     await asyncio.wait_for(service.left.wait(), 2)
 
 

@@ -125,7 +125,10 @@ class ModelStream(Shortcut):
                 self._attempt.enter("idle_timeout", DONE_GRACE_S)
 
     def had_by_client(self) -> bool:
-        """Whether a client that left had all of the stream by then: some, OpenAI's SDK among them, go at `[DONE]`."""
+        """Whether a client that left had all of the stream by then: some, OpenAI's SDK among them, go at `[DONE]`.
+
+        Such a stream is finished, as if its upstream had ended it: it may be kept for the next who asks.
+        """
         # What is behind a gate need not have reached the client yet.
         return self.flowing and self._gate is None and self._reader.done and self._reader.finish() == b""
 

@@ -9,7 +9,6 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from http import HTTPStatus
-from typing import Final
 
 import msgspec
 
@@ -73,7 +72,7 @@ def extra_fields(refusal: Refusal) -> bytes:
     return refusal.fields + b"Retry-After: %d\r\n" % refusal.retry_after_s
 
 
-CODES: Final[tuple[str, ...]] = (
+CODES = (
     "ambiguous_path",
     "body_too_large",
     "client_gone",

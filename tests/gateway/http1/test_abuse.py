@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.gateway.conftest import RawClient, RunningGateway, StartGateway
+from tests.gateway.conftest import RawClient, RunningGateway, StartGateway, unread
 from tests.gateway.http1.conftest import public_app
 from tests.gateway.http1.recorder import OK, Recorder
 from tests.waiting import until
@@ -34,16 +32,6 @@ async def gateway(start_gateway: StartGateway, service: Recorder) -> RunningGate
 
 def resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
-
-
-@contextmanager
-def unread(client: RawClient) -> Iterator[None]:
-    """Nothing that comes is taken by *client*."""
-    transport = client.writer.transport
-    transport.pause_reading()  # type: ignore[attr-defined]
-    yield
-    if not transport.is_closing():
-        transport.resume_reading()  # type: ignore[attr-defined]
 
 
 def reset(client: RawClient) -> None:

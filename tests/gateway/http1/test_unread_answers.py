@@ -11,10 +11,10 @@ import pytest
 from shipway.gateway.http1.exchange import Exchange
 from shipway.gateway.http1.listener import Limits, Server
 from shipway.gateway.http1.outbox import Outbox
-from tests.gateway.conftest import AUTH, RawClient, StartGateway, raw_client
+from tests.gateway.conftest import AUTH, RawClient, StartGateway, raw_client, unread
 from tests.gateway.http1.conftest import public_app
 from tests.gateway.http1.recorder import Recorder
-from tests.gateway.http1.test_abuse import resident_bytes, unread
+from tests.gateway.http1.test_abuse import resident_bytes
 
 MIB = 1024 * 1024
 ANSWER = b"x" * MIB

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Self
 from shipway.gateway.http1.chunked import SIZE_LINES
 
 if TYPE_CHECKING:
-    from mypy_extensions import i64  # an int of the processor, for the compiler alone: to it, others may be of any size
+    from mypy_extensions import i64  # see http1/chunked.py
 
 MAX_CHUNK_BYTES: Final = 4096
 """A longer one is read each time; they are rare."""

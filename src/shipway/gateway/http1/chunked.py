@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from shipway.gateway.http1.fields import BARE_LINE_END, CR, LF, Fields, read_trailers
 
 if TYPE_CHECKING:
-    from mypy_extensions import i64  # see repeated_event.py
+    from mypy_extensions import i64  # an int of the processor, for the compiler alone: to it, others may be of any size
 
 MAX_LINE_BYTES: Final = 16 * 1024
 """A chunk's size with its extensions."""
