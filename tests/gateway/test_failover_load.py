@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from contextlib import AsyncExitStack
 
+import httpx
 import pytest
 
 from shipway.testing.openai_server import FakeOpenAI, Reply
@@ -285,6 +286,19 @@ async def test_errors_and_cancelled_streams_leave_no_connection_behind(
     found = re.search(r'shipway_connections_open{side="upstream"} (\d+)', metrics)
     assert found is not None
     assert int(found[1]) == fake.open_connections
+
+
+async def test_the_connections_of_a_burst_are_kept_for_the_next_one(
+    start_gateway: StartGateway, fake: FakeOpenAI
+) -> None:
+    gateway = await start_gateway(model_app(fake))
+    fake.script(*[Reply(delay_s=1.0)] * 150)
+    limits = httpx.Limits(max_connections=None)
+    async with httpx.AsyncClient(base_url=gateway.http.base_url, headers=gateway.http.headers, limits=limits) as client:
+        asked = [client.post("/v1/chat/completions", json=CHAT, timeout=20) for _ in range(150)]
+        answers = await asyncio.gather(*asked)
+    assert {answer.status_code for answer in answers} == {200}
+    assert fake.open_connections == 150
 
 
 async def test_chaos_leaves_nothing_behind(start_gateway: StartGateway, fake: FakeOpenAI) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from tests.gateway.conftest import AUTH, RunningGateway, StartGateway
 from tests.gateway.dialects.test_repeated_event import chunk, event
+from tests.waiting import until
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 LAST = b"0\r\n\r\n"
@@ -34,7 +35,7 @@ STREAMS: dict[str, Sequence[bytes]] = {
 
 
 @asynccontextmanager
-async def upstream(writes: Sequence[bytes]) -> AsyncIterator[int]:
+async def upstream(writes: Sequence[bytes], pause_s: float = 0.002) -> AsyncIterator[int]:
     """Answers one request with *writes*, each a read of its own for whoever asks."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -42,7 +43,7 @@ async def upstream(writes: Sequence[bytes]) -> AsyncIterator[int]:
         for data in writes:
             writer.write(data)
             await writer.drain()
-            await asyncio.sleep(0.002)
+            await asyncio.sleep(pause_s)
         await asyncio.sleep(0.05)
         writer.close()
 
@@ -51,11 +52,22 @@ async def upstream(writes: Sequence[bytes]) -> AsyncIterator[int]:
         yield server.sockets[0].getsockname()[1]
 
 
-async def stream(gateway: RunningGateway, version: str) -> bytes:
+def request(version: str = "HTTP/1.1") -> bytes:
     body = b'{"model":"chat","stream":true,"messages":[{"role":"user","content":"Hello"}]}'
+    head = f"POST /v1/chat/completions {version}\r\nHost: a\r\n{AUTH}Content-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+def app(port: int, timeouts: str = "") -> str:
+    return (
+        f'name = "shop"\n[providers.mine]\nkind = "openai"\nbase_url = "http://127.0.0.1:{port}/v1"\n'
+        f'[models.chat]\nupstreams = ["mine/m"]\n{timeouts}'
+    )
+
+
+async def stream(gateway: RunningGateway, version: str) -> bytes:
     async with gateway.raw() as client:
-        head = f"POST /v1/chat/completions {version}\r\nHost: a\r\n{AUTH}Content-Length: {len(body)}\r\n\r\n"
-        await client.send(head.encode() + body)
+        await client.send(request(version))
         response = await client.response() if version == "HTTP/1.1" else None
         return response.body if response is not None else await asyncio.wait_for(client.reader.read(-1), 5)
 
@@ -65,14 +77,15 @@ async def said(
 ) -> tuple[bytes, list[str]]:
     """What the client of a stream got, and what was counted of it."""
     async with upstream(writes) as port:
-        gateway = await start_gateway(
-            f'name = "shop"\n[providers.mine]\nkind = "openai"\nbase_url = "http://127.0.0.1:{port}/v1"\n'
-            '[models.chat]\nupstreams = ["mine/m"]\n'
-        )
+        gateway = await start_gateway(app(port))
         body = await stream(gateway, version)
-        lines = (await gateway.metrics()).splitlines()
-    counted = ("shipway_streams_total", "gen_ai_client_token_usage_sum", "shipway_relayed_bytes_total")
-    return body, sorted(line for line in lines if line.startswith(counted))
+        return body, await counted(gateway)
+
+
+async def counted(gateway: RunningGateway) -> list[str]:
+    lines = (await gateway.metrics()).splitlines()
+    names = ("shipway_streams_total", "gen_ai_client_token_usage_sum", "shipway_relayed_bytes_total")
+    return sorted(line for line in lines if line.startswith(names))
 
 
 @pytest.mark.parametrize("name", STREAMS)
@@ -116,8 +129,8 @@ async def test_a_plain_word_in_a_compressed_stream_is_none(start_gateway: StartG
 async def test_each_piece_that_went_to_the_client_of_a_broken_stream_is_counted_as_a_token(
     start_gateway: StartGateway, name: str
 ) -> None:
-    _, counted = await said(start_gateway, [HEAD, *map(chunk, STREAMS[name]), LAST])
-    tokens = [line.rpartition(" ")[2] for line in counted if 'type="output"' in line]
+    _, lines = await said(start_gateway, [HEAD, *map(chunk, STREAMS[name]), LAST])
+    tokens = [line.rpartition(" ")[2] for line in lines if 'type="output"' in line]
     assert tokens == ["6"]
 
 
@@ -137,3 +150,26 @@ async def test_a_size_that_is_wrong_among_the_words_breaks_the_stream_off(
     assert [part + b"\n\n" for part in events[:6]] == WORDS
     assert b'"error"' in events[6]
     assert events[7:] == [b""]
+
+
+async def test_what_a_client_had_before_it_left_is_counted(start_gateway: StartGateway) -> None:
+    async with upstream([HEAD, *map(chunk, WORDS)], pause_s=0.05) as port:
+        gateway = await start_gateway(app(port))
+        async with gateway.raw() as client:
+            await client.send(request())
+            await asyncio.wait_for(client.reader.readuntil(chunk(WORDS[3])), 5)
+
+        async def left() -> bool:
+            return any('outcome="client_left"' in line for line in await counted(gateway))
+
+        await until(left)
+        lines = await counted(gateway)
+    numbers = {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines}
+    assert numbers['shipway_relayed_bytes_total{direction="to_client"}'] == sum(map(len, WORDS[:4]))
+    assert [number for name, number in numbers.items() if 'type="output"' in name] == [4]
+
+
+async def test_words_that_repeat_each_put_off_the_idle_deadline(start_gateway: StartGateway) -> None:
+    async with upstream([HEAD, *map(chunk, STREAMS["whole"]), LAST], pause_s=0.2) as port:
+        gateway = await start_gateway(app(port, '[gateway.timeouts]\nidle = "500ms"\n'))
+        assert await stream(gateway, "HTTP/1.1") == b"".join(STREAMS["whole"])

@@ -12,6 +12,7 @@ from shipway.gateway.http1.deadlines import NEVER
 from shipway.gateway.http1.exchange import BodyTooLarge
 from shipway.gateway.http1.response_head import ResponseHead
 from shipway.gateway.http1.running import Waiter
+from shipway.gateway.http1.shortcut import Shortcut
 from shipway.gateway.http1.upstream_connection import ResponseSink, UpstreamConnection, UpstreamFault
 from shipway.gateway.relay import Download, Tunnel, Upload
 from shipway.gateway.upstreams import Endpoint
@@ -38,6 +39,7 @@ class Attempt:
         began_s: On the loop's clock.
         connection: The one that the request was sent on; None before `send` and after `end`.
         midway_fault: What the upstream failed with when part of its answer had gone to the client.
+        shortcut: What else takes of the answer; it counts as received.
     """
 
     __slots__ = (
@@ -65,6 +67,7 @@ class Attempt:
         "_works",
         "began_s",
         "midway_fault",
+        "shortcut",
     )
 
     def __init__(self, call: Call, endpoint: Endpoint) -> None:
@@ -85,6 +88,7 @@ class Attempt:
         self._renewed = False
         """Whether the phase begins anew with all that is received."""
         self._received_s = self.began_s
+        self.shortcut: Shortcut | None = None
         self.midway_fault: str | None = None
         exchange.on_expire = self._expired
         endpoint.in_flight += 1
@@ -365,6 +369,8 @@ class Attempt:
             return
         if self._paused:
             return
+        if self.shortcut is not None:
+            self._received_s = max(self._received_s, self.shortcut.taken_s)
         heart = self._heart
         if heart is not None:
             heart.beat_by_s = max(heart.beat_by_s, self._received_s + heart.every_s)

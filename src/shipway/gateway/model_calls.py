@@ -315,6 +315,7 @@ async def _deliver_stream(call: Call, attempt: Attempt, reader: AnswerReader, co
         if not stream.had_by_client():
             raise
     finally:  # also of a stream whose client left
+        stream.count_taken()
         if gate is not None:
             gate.close()
         _note_usage(call, reader.usage)

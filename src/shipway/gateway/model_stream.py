@@ -17,13 +17,13 @@ from shipway.gateway.dialects.openai import STREAM_FIELDS
 from shipway.gateway.http1.content_coding import BadCoding, Inflater
 from shipway.gateway.http1.fields import Fields
 from shipway.gateway.http1.running import Waiter
-from shipway.gateway.http1.upstream_connection import Shortcut, UpstreamFault
+from shipway.gateway.http1.shortcut import Shortcut
+from shipway.gateway.http1.upstream_connection import UpstreamFault
 from shipway.gateway.model_api import AnswerReader
 from shipway.gateway.refusals import upstream_failed
 from shipway.gateway.relay import follow_client
 
 if TYPE_CHECKING:
-    from shipway.gateway.dialects.repeated_event import RepeatedEvent
     from shipway.gateway.guards.gate import Gate
     from shipway.gateway.http1.exchange import Exchange
 
@@ -62,7 +62,7 @@ def open_stream(call: Call) -> None:
         call.exchange.begin(_OK, STREAM_FIELDS + call.fields, None)
 
 
-class ModelStream(Shortcut):
+class ModelStream:
     """Takes one attempt's stream and passes it on through *reader*.
 
     Attributes:
@@ -91,7 +91,7 @@ class ModelStream(Shortcut):
         self._exchange = call.exchange
         self._out: Exchange | Gate = call.exchange if gate is None else gate
         """Where the stream goes on."""
-        self._repeated: RepeatedEvent | None = None
+        self._shortcut: Shortcut | None = None
         self._attempt = attempt
         self._reader = reader
         self._inflater = inflater
@@ -102,6 +102,7 @@ class ModelStream(Shortcut):
         follow_client(call.exchange, attempt)
 
     def piece(self, data: bytes) -> None:
+        self.count_taken()
         reader = self._reader
         if self._inflater is not None:
             try:
@@ -140,26 +141,29 @@ class ModelStream(Shortcut):
     @property
     def shortcut(self) -> Shortcut | None:
         """See `ResponseSink`."""
-        plain = self.flowing and self._as_it_came and self._exchange.chunked
-        self._repeated = self._reader.repeated if plain else None
-        return self if self._repeated is not None else None
+        exchange = self._exchange
+        if not (self.flowing and self._as_it_came and exchange.chunked):
+            return None
+        shortcut = self._shortcut = self._attempt.shortcut = self._reader.repeated
+        if shortcut is not None:
+            shortcut.lead_to(exchange.connection, exchange.connection.server.outbox)
+        return shortcut
 
-    def take(self, chunk: bytes) -> bool:
-        # What is looked at here is little on purpose: with many streams it is no longer in the processor's caches.
-        repeated = self._repeated
-        carried_bytes = 0 if repeated is None else repeated.carried_by(chunk)
-        if not carried_bytes:
-            return False
-        self._recognised += 1
-        self._exchange.write_chunk(chunk, carried_bytes)
-        self._attempt.received()
-        return True
+    def count_taken(self) -> None:
+        """Note what went through the shortcut; called when that is over."""
+        shortcut = self._shortcut
+        if shortcut is not None:
+            self._shortcut = None
+            self._recognised += shortcut.taken
+            self._exchange.response_bytes += shortcut.taken_bytes
 
     def ended(self, trailers: Fields) -> None:
+        self.count_taken()
         if not self._end_whole():
             self.failed(UpstreamFault(self._reader.failed or "cut", "the stream ended before it was whole"))
 
     def failed(self, fault: Exception) -> None:
+        self.count_taken()
         if self._reader.done:  # all was said; how the connection ends does not matter
             self._end_whole()
         elif not self.done.settled:

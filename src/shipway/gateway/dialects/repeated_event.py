@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING, Final, Self
 
 from shipway.gateway.http1.chunked import SIZE_LINES
+from shipway.gateway.http1.shortcut import Shortcut
 
 if TYPE_CHECKING:
     from mypy_extensions import i64  # see http1/chunked.py
@@ -44,16 +45,15 @@ MAX_UNLIKE: Final = 32
 """After so many events that were unlike the one before, none is remembered: each event of this stream has something new."""
 
 
-class RepeatedEvent:
+class RepeatedEvent(Shortcut):
     """An event that was read, to be recognised when it comes again with another text."""
 
-    __slots__ = ("_after", "_after_bytes", "_before", "_before_bytes")
+    __slots__ = ("_after", "_before")
 
     def __init__(self, before: bytes, after: bytes) -> None:
+        Shortcut.__init__(self)
         self._before = before
-        self._before_bytes = len(before)
         self._after = after
-        self._after_bytes = len(after)
 
     @classmethod
     def of(cls, event: bytes) -> Self | None:
@@ -78,17 +78,17 @@ class RepeatedEvent:
         return None if text is None else cls(event[: text.start()], event[text.end() :] + b"\r\n")
 
     def carried_by(self, chunk: bytes) -> int:
-        """How many bytes of body *chunk* carries, if it is one whole chunk with this event and maybe another text; else 0."""
+        before, after = self._before, self._after
         size = len(chunk)
         line = _SIZE_LINE_OF[size] if size < MAX_CHUNK_BYTES else b""
         at = len(line)
-        text_at = at + self._before_bytes
+        text_at = at + len(before)
         if (
             at
             and chunk.startswith(line)
-            and chunk[at:text_at] == self._before
-            and chunk.endswith(self._after)
-            and _is_text(chunk, text_at, size - self._after_bytes)
+            and chunk[at:text_at] == before
+            and chunk.endswith(after)
+            and _is_text(chunk, text_at, size - len(after))
         ):
             return size - at - 2
         return 0

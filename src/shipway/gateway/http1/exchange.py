@@ -261,12 +261,6 @@ class Exchange(Running):
         """Whether the response that was begun is sent in chunks."""
         return self._chunked
 
-    def write_chunk(self, chunk: bytes, carried_bytes: int) -> None:
-        """Send a piece of a `chunked` body that was `write`n to before, as a chunk that is framed already."""
-        if not self.gone:
-            self.response_bytes += carried_bytes
-            self.connection.write(chunk)
-
     def flush(self) -> None:
         """Send the head if it still waits for a body."""
         if self._pending_head and not self.gone:

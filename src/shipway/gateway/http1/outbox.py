@@ -13,28 +13,36 @@ from shipway.gateway.http1.connection import Connection
 
 
 class Outbox:
-    """What the connections of one event loop have to write in this turn, in order."""
+    """What the connections of one event loop have to write in this turn, in order.
 
-    __slots__ = ("_loop", "_turn_s", "_waiting")
+    Attributes:
+        turn_s: The loop's clock when the first of them came.
+    """
+
+    __slots__ = ("_connections", "_loop", "_waiting", "turn_s")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._turn_s = 0.0
-        self._waiting: list[tuple[Connection, bytes]] = []
+        self.turn_s = 0.0
+        self._waiting: list[bytes] = []
+        self._connections: list[Connection] = []
+        """For each that waits, whose it is: to make a pair of both would take longer than all else here."""
 
     def put(self, connection: Connection, data: bytes) -> None:
         """Have *connection* write *data* at the end of this turn."""
         if not self._waiting:
-            self._turn_s = self._loop.time()
+            self.turn_s = self._loop.time()
             self._loop.call_soon(self.flush)
-        self._waiting.append((connection, data))
+        self._waiting.append(data)
+        self._connections.append(connection)
 
     def now_s(self) -> float:
         """The loop's clock, in a turn with writes as it was at the first of them: asking it costs more than all else here."""
-        return self._turn_s if self._waiting else self._loop.time()
+        return self.turn_s if self._waiting else self._loop.time()
 
     def flush(self) -> None:
         """Write now; needed before a transport is closed or its bytes go elsewhere."""
         waiting, self._waiting = self._waiting, []
-        for connection, data in waiting:
-            connection.write_now(data)
+        connections, self._connections = self._connections, []
+        for at, connection in enumerate(connections):
+            connection.write_now(waiting[at])

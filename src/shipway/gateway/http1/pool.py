@@ -34,7 +34,7 @@ class Pool:
     """Bounded connections to one origin.
 
     Args:
-        max_connections: Open at a time; a request past that waits for one until its connect deadline.
+        max_connections: Open at a time, idle ones among them; a request past that waits for one until its connect deadline.
         max_idle_s: An idle connection older than this is closed rather than used, below the 60 to 75 s after which
             common servers close theirs.
     """
@@ -46,13 +46,11 @@ class Pool:
         *,
         tls: ssl.SSLContext | None = None,
         max_connections: int = 1024,
-        max_idle: int = 128,
         max_idle_s: float = 55.0,
     ) -> None:
         self.origin = origin
         self.tls = tls
         self._max_connections = max_connections
-        self._max_idle = max_idle
         self._max_idle_s = max_idle_s
         self._idle: list[UpstreamConnection] = []
         self._open = 0
@@ -129,7 +127,7 @@ class Pool:
 
     def release(self, connection: UpstreamConnection) -> None:
         """Give a connection back after its exchange; one that cannot be used again is closed."""
-        if connection.come_to_rest() and len(self._idle) < self._max_idle and not self._closed:
+        if connection.come_to_rest() and not self._closed:
             connection.idle_since_s = self._loop.time()
             self._idle.append(connection)
             if self._waiting:

@@ -22,6 +22,7 @@ from shipway.gateway.http1.outbox import Outbox
 from shipway.gateway.http1.response_head import BadResponse, ResponseHead
 from shipway.gateway.http1.response_reader import ResponseReader
 from shipway.gateway.http1.running import Waiter
+from shipway.gateway.http1.shortcut import Shortcut
 
 HIGH_WATER_BYTES: Final = 256 * 1024
 """Response bytes held before a handler has said where they go; past this the socket is not read."""
@@ -38,16 +39,6 @@ class UpstreamFault(Exception):
     def __init__(self, kind: str, detail: str) -> None:
         super().__init__(detail)
         self.kind = kind
-
-
-class Shortcut:
-    """Takes reads as they are, framing and all. A class, as calling a method of one is what a compiler does best."""
-
-    __slots__ = ()
-
-    def take(self, chunk: bytes) -> bool:
-        """Take *chunk* if it is a chunk like the one before, which came as a `piece`; gives whether it is."""
-        raise NotImplementedError
 
 
 class ResponseSink(Protocol):
@@ -99,6 +90,8 @@ class UpstreamConnection(Connection):
 
     def __init__(self, loop: asyncio.AbstractEventLoop, outbox: Outbox) -> None:
         Connection.__init__(self, loop)
+        # First, so that compiled it lies beside what `Connection` has: a chunk is often all that is looked at for.
+        self._shortcut: Shortcut | None = None
         self._outbox = outbox
         self.used = 0
         self.idle_since_s = 0.0
@@ -113,7 +106,6 @@ class UpstreamConnection(Connection):
         self._whole: Waiter[None] | None = None
         self._max_bytes = 0
         self._sink: ResponseSink | None = None
-        self._shortcut: Shortcut | None = None
         self._fault: Exception | None = None
         self._tunnel: asyncio.Protocol | None = None
         self._spare: socket.socket | None = None
