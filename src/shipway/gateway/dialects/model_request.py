@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from shipway.gateway.affinity import SEARCHED_BYTES, affinity_key
-from shipway.gateway.dialects.openai import UNDECODABLE
 from shipway.gateway.refusals import Refused, bad_field
+from shipway.gateway.undecodable import UNDECODABLE
 
 if TYPE_CHECKING:
     from shipway.gateway.dialects.conversation import Conversation
