@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import socket
 import ssl
 import subprocess
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from shipway.errors import CertificateError
-from shipway.gateway.tls import ListenerCertificate
+from shipway.gateway.tls import ListenerCertificate, TlsWarnings
 from tests.gateway.conftest import AUTH, KEY, StartGateway, service_app
 from tests.gateway.echo_service import echo_service
 
 
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with an authority (ca.pem) and what it signed: one, two and client (.pem, .key); self.pem signs itself."""
+    """A folder with an authority (ca.pem) and what it signed (one, two, client, elsewhere); self.pem signs itself."""
     if shutil.which("openssl") is None:
         pytest.skip("openssl makes the certificates of these tests and is not installed")
     folder = tmp_path_factory.mktemp("certificates")
@@ -32,8 +34,10 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     new = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
     openssl("req", "-x509", *new, "-keyout", "ca.key", "-out", "ca.pem", "-days", "2", "-subj", "/CN=authority")
     openssl("req", "-x509", *new, "-keyout", "self.key", "-out", "self.pem", "-days", "2", *subject)
-    for name in ("one", "two", "client"):
-        openssl("req", *new, "-keyout", f"{name}.key", "-out", f"{name}.csr", *subject)
+    elsewhere = ("-subj", "/CN=elsewhere", "-addext", "subjectAltName=DNS:elsewhere.example")
+    for name in ("one", "two", "client", "elsewhere"):
+        shown = elsewhere if name == "elsewhere" else subject
+        openssl("req", *new, "-keyout", f"{name}.key", "-out", f"{name}.csr", *shown)
         openssl(
             *("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-out", f"{name}.pem"),
             *("-days", "2", "-copy_extensions", "copy"),
@@ -146,3 +150,102 @@ async def test_upstream_is_trusted_only_with_a_certificate_that_verifies(
         response = await gateway.http.post("/v1/chat/completions", json={"model": "chat", "messages": []})
     assert response.status_code == status
     assert KEY not in response.text
+
+
+@contextmanager
+def refusing_server(
+    folder: Path, name: str, *, wants_client: bool, newest: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3
+) -> Iterator[int]:
+    """A server behind TLS that answers nothing. Unlike asyncio's it says in an alert why it refuses a client."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / f"{name}.pem", folder / f"{name}.key")
+    context.maximum_version = newest
+    if wants_client:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(folder / "ca.pem")
+
+    def serve() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with connection, suppress(OSError):
+                try:
+                    with context.wrap_socket(connection, server_side=True) as shaken:
+                        shaken.recv(65536)
+                finally:
+                    connection.recv(65536)  # what is left unread would have the alert lost in a reset
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield int(listener.getsockname()[1])
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)  # closing it would not wake who waits there
+            thread.join(5)
+
+
+def model_behind(port: int, tls: str, health: str = "") -> str:
+    return (
+        f'name="a"\n[providers.p]\nkind="openai"\nbase_url="https://127.0.0.1:{port}/v1"\n{tls}\n{health}\n'
+        '[models.chat]\nupstreams=["p/m"]\n[gateway]\ngrace="1ms"\n'
+    )
+
+
+@pytest.mark.parametrize(
+    ("served", "wants_client", "newest", "reason"),
+    [
+        ("self", False, ssl.TLSVersion.TLSv1_3, "certificate verify failed: self-signed certificate"),
+        (
+            *("elsewhere", False, ssl.TLSVersion.TLSv1_3),
+            "certificate verify failed: IP address mismatch, certificate is not valid for '127.0.0.1'.",
+        ),
+        ("one", True, ssl.TLSVersion.TLSv1_2, "sslv3 alert handshake failure"),
+        ("one", True, ssl.TLSVersion.TLSv1_3, "tlsv13 alert certificate required"),
+    ],
+)
+async def test_why_tls_with_an_upstream_fails_is_said_once_to_the_operator_and_not_to_the_client(
+    start_gateway: StartGateway,
+    certificates: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    served: str,
+    wants_client: bool,
+    newest: ssl.TLSVersion,
+    reason: str,
+) -> None:
+    shutil.copy(certificates / "ca.pem", tmp_path)
+    with refusing_server(certificates, served, wants_client=wants_client, newest=newest) as port:
+        gateway = await start_gateway(model_behind(port, 'tls = { ca = "ca.pem" }'))
+        for _ in range(2):
+            response = await gateway.http.post("/v1/chat/completions", json={"model": "chat", "messages": []})
+            assert response.status_code in {502, 503}, response.text
+            assert "certificate" not in response.text
+    (said,) = capsys.readouterr().err.splitlines()
+    assert said.startswith(f"warning: TLS with 127.0.0.1:{port} failed: ")
+    assert reason in said
+
+
+async def test_a_health_check_that_fails_by_tls_says_why(
+    start_gateway: StartGateway, certificates: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with refusing_server(certificates, "self", wants_client=False) as port:
+        await start_gateway(model_behind(port, "", 'health = { path = "/health" }'))
+        said = ""
+        async with asyncio.timeout(5):
+            while not said:
+                await asyncio.sleep(0.01)
+                said = capsys.readouterr().err
+    assert "certificate verify failed: self-signed certificate" in said
+
+
+def test_a_failure_of_tls_that_lasts_is_said_again(capsys: pytest.CaptureFixture[str]) -> None:
+    warnings = TlsWarnings("a.example:8443")
+    refused = ssl.SSLError(1, "refused")
+    said = []
+    for error, now_s in ((OSError("no route"), 0.0), (refused, 1.0), (refused, 10.9), (refused, 11.0)):
+        warnings.failed(error, now_s)
+        said.append(capsys.readouterr().err)
+    assert said == ["", line := "warning: TLS with a.example:8443 failed: refused\n", "", line]

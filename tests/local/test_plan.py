@@ -137,6 +137,27 @@ def test_a_model_server_gets_its_share_of_the_cores_but_one(app: App, allotment:
     assert quiet.noise is not None
 
 
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("0.00.4 W init: embeddings required but some input tokens were not marked as outputs -> overriding", False),
+        ("0.07.7 W slot   operator(): id  0 | task 35 | need to evaluate at least 1 token for each active slot", False),
+        ("0.07.7 W slot   operator(): id  0 | task 35 | n_past was set to 36", False),
+        ("0.01.1 W srv          stop: cancel task, id_task = 12", False),
+        ('0.03.1 W srv    operator(): got exception: {"error":{"code":400,"message":"[json.exception', False),
+        ("0.01.2 W srv    load_model: the slot context (16384) exceeds the training context of the model", True),
+        ("0.01.1 E srv    send_error: task id = 12, error: request (3031 tokens) exceeds the available context", True),
+    ],
+)
+def test_of_llama_cpps_lines_those_about_single_requests_are_not_shown(
+    app: App, allotment: Allotment, line: str, shown: bool
+) -> None:
+    noise = stages(app, [TINY], allotment, _around())[0].children[0].noise
+    assert noise is not None
+
+    assert (noise.search(line) is None) is shown
+
+
 def test_the_gateway_is_told_each_replica_and_each_target(allotment: Allotment) -> None:
     assert endpoints(allotment, [TINY]) == {
         "services": {
@@ -238,21 +259,28 @@ def test_the_announcement_has_the_address_the_key_and_three_calls(tmp_path: Path
         """,
     )
     question = {"model": "chat", "messages": [{"role": "user", "content": "Write one sentence about the sea."}]}
-    key = "-H 'Authorization: Bearer sk-shipway-dev-0123' -H 'Content-Type: application/json'"
+    fields = ["  -H 'Authorization: Bearer sk-shipway-dev-0123' \\", "  -H 'Content-Type: application/json' \\"]
     chat = "http://127.0.0.1:8080/v1/chat/completions"
 
     assert announcement(app, KEY, ".shipway/dev-key").split("\n") == [
         "shop is up at http://127.0.0.1:8080",
-        "API key: sk-shipway-dev-0123  (from .shipway/dev-key)",
+        "API key: sk-shipway-dev-0123",
+        "(from .shipway/dev-key)",
         "",
         "# ask the model chat",
-        f"curl {chat} {key} -d '{json.dumps(question)}'",
+        f"curl {chat} \\",
+        *fields,
+        f"  -d '{json.dumps(question)}'",
         "",
         "# the same, streamed",
-        f"curl -N {chat} {key} -d '{json.dumps(question | {'stream': True})}'",
+        f"curl -N {chat} \\",
+        *fields,
+        f"  -d '{json.dumps(question | {'stream': True})}'",
         "",
         "# ask the service web",
-        f"""curl 'http://127.0.0.1:8080/ask?x=1' {key} -d '{{"text": "it'"'"'s"}}'""",
+        "curl 'http://127.0.0.1:8080/ask?x=1' \\",
+        *fields,
+        """  -d '{"text": "it'"'"'s"}'""",
     ]
 
 
@@ -268,7 +296,8 @@ def test_the_announcement_has_the_address_the_key_and_three_calls(tmp_path: Path
         (
             '[services.web]\nurl = "http://h"\nroutes = ["/a"]\n[gateway.tls]\ncert = "c.pem"\nkey = "k.pem"',
             [
-                "curl --cacert {root}/c.pem https://127.0.0.1:8080/a -H 'Authorization: Bearer sk-shipway-dev-0123'",
+                "curl https://127.0.0.1:8080/a \\\n  --cacert {root}/c.pem \\\n"
+                "  -H 'Authorization: Bearer sk-shipway-dev-0123'",
             ],
         ),
     ],

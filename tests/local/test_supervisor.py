@@ -80,7 +80,7 @@ async def test_stages_start_one_after_the_other_and_leave_in_their_order(
     assert (left[0], set(left[1:3]), left[3]) == ("gateway", {"a", "b"}, "model")
     assert [event.message for event in reports.events] == [
         "waiting for the models: model",
-        "waiting for the gateway: gateway",
+        "waiting for the gateway",
         "waiting for the services: a, b",
     ]
     assert groups.watched == set()

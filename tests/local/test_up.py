@@ -120,7 +120,7 @@ def test_the_key_shows_in_no_command_line_and_in_no_json_line(web: Path) -> None
 def test_text_mode_prints_the_address_the_key_and_calls_to_paste(web: Path) -> None:
     with UpProcess(web, log_format="text") as up:
         wait_until(lambda: "# ask the service web" in up.output, 60)
-        (call,) = [line for line in up.lines if line.startswith("curl")]
+        call = up.output[up.output.index("\ncurl ") :].split("\n\n")[0]
         done = subprocess.run(call, shell=True, capture_output=True, text=True, check=True)
         up.stop()
 

@@ -22,6 +22,7 @@ from shipway.errors import ShipwayError, UsageError
 from shipway.gateway.admin_schema import openapi
 from shipway.gateway.configuration import Configuration, problems_of
 from shipway.gateway.quality_labels import LabelProblem, QualityLabels, read_label
+from shipway.gateway.undecodable import UNDECODABLE
 from shipway.monitoring.exposition import accepted_format, render
 from shipway.monitoring.registry import Registry
 from shipway.secret import Secret
@@ -135,7 +136,7 @@ class AdminApi:
     async def _set_weights(self, request: Request) -> Response:
         try:
             weights = msgspec.json.decode(await request.body(), type=dict[str, float])
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except UNDECODABLE:
             return self._answer({"error": "invalid", "message": "expected an object: release name → weight"}, 400)
         target = request.path_params["target"]
         # Shielded: a client that leaves must not leave weights behind that are saved but not in use.

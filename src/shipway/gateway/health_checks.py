@@ -6,7 +6,6 @@ What requests show of an address is the breaker's business; this one notices tro
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -85,7 +84,8 @@ async def _answers(check: Check) -> bool:
                 status = await reader.readline()
             finally:
                 writer.close()
-    except (OSError, ssl.SSLError, TimeoutError, ValueError, asyncio.IncompleteReadError):
+    except (OSError, TimeoutError, ValueError, asyncio.IncompleteReadError) as error:
+        endpoint.pool.connection_failed(error)
         return False
     parts = status.split(b" ", 2)
     with suppress(ValueError, IndexError):

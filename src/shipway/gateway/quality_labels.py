@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from shipway.gateway.undecodable import UNDECODABLE
 from shipway.monitoring import metrics
 from shipway.monitoring.registry import Registry
 
@@ -52,7 +53,7 @@ def read_label(body: bytes) -> Label:
     """Raises: LabelProblem."""
     try:
         sent = _decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except UNDECODABLE as error:
         raise LabelProblem(
             HTTPStatus.BAD_REQUEST,
             "invalid",

@@ -1,10 +1,14 @@
-"""TLS on both sides: the listener's certificate, replaced without a drop, and what upstreams must prove."""
+"""TLS on both sides: the listener's certificate, replaced without a drop; what upstreams must prove, and why they did not."""
 
 from __future__ import annotations
 
 import ssl
+import sys
+from contextlib import suppress
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
+from typing import Final
 
 from shipway.errors import CertificateError
 
@@ -38,6 +42,27 @@ class UpstreamTls:
 
 
 SYSTEM_TRUST = UpstreamTls()
+
+WARN_EVERY_S: Final = 10.0
+
+
+class TlsWarnings:
+    """Says on standard error why TLS with one upstream failed, at most once in `WARN_EVERY_S`.
+
+    The words are OpenSSL's own: nothing that a certificate holds is among them.
+    """
+
+    def __init__(self, authority: str) -> None:
+        self._authority = authority
+        self._silent_until_s = -inf
+
+    def failed(self, error: Exception, now_s: float) -> None:
+        """A connection failed with *error*, which is passed over unless it is of TLS; *now_s* is on the loop's clock."""
+        if not isinstance(error, ssl.SSLError) or now_s < self._silent_until_s:
+            return
+        self._silent_until_s = now_s + WARN_EVERY_S
+        with suppress(OSError, ValueError):  # nobody reads standard error any more
+            sys.stderr.write(f"warning: TLS with {self._authority} failed: {error}\n")
 
 
 class ListenerCertificate:

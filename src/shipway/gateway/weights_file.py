@@ -14,6 +14,7 @@ import msgspec
 
 from shipway.durable_file import replace_durably
 from shipway.gateway.releases import MAX_PARTS, Split
+from shipway.gateway.undecodable import UNDECODABLE
 
 FORMAT = 1
 MAX_FILE_BYTES = 4 * 1024 * 1024
@@ -89,7 +90,7 @@ def load_weights(path: Path, known: Mapping[str, Collection[str]]) -> Loaded:
         return _unusable(path, f"is larger than {MAX_FILE_BYTES} bytes")
     try:
         file = _decode_file(data)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNDECODABLE:
         return _unusable(path, "is damaged")
     if file.format != FORMAT or file.version < 0:
         return _unusable(path, f"has format {file.format}, known is {FORMAT}")
@@ -111,7 +112,7 @@ def _split(raw: msgspec.Raw, releases: Collection[str] | None) -> Split | str:
     try:
         parts = _decode_parts(raw)
         split = Split(tuple(part.end for part in parts), tuple(part.release for part in parts))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
+    except (*UNDECODABLE, ValueError):
         return "they are damaged"
     if len(parts) > MAX_PARTS:
         return "they are damaged"

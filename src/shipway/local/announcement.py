@@ -16,7 +16,8 @@ def announcement(app: App, key: Secret, key_file: str) -> str:
     """The whole text. It holds the key: for a terminal, not for a log."""
     rows = [
         f"{app.name} is up at {gateway_url(app)}",
-        f"API key: {key.reveal()}  (from {key_file})",
+        f"API key: {key.reveal()}",
+        f"(from {key_file})",
     ]
     for title, command in calls(app, key):
         rows += ["", f"# {title}", command]
@@ -24,7 +25,10 @@ def announcement(app: App, key: Secret, key_file: str) -> str:
 
 
 def calls(app: App, key: Secret) -> Iterator[tuple[str, str]]:
-    """Title and `curl` command for each call that makes sense for *app*: the first model's, the first service's."""
+    """Title and `curl` command for each call that makes sense for *app*: the first model's, the first service's.
+
+    A command has a row for each option, which most terminals show uncut.
+    """
     for model in list(app.models)[:1]:
         body: dict[str, object] = {"model": model, "messages": [{"role": "user", "content": _QUESTION}]}
         url = f"{gateway_url(app)}/v1/chat/completions"
@@ -41,15 +45,14 @@ def calls(app: App, key: Secret) -> Iterator[tuple[str, str]]:
 
 
 def _curl(app: App, url: str, key: Secret | None, body: dict[str, object] | None, *options: str) -> str:
-    words = ["curl", *options]
+    rows = [["curl", *options, url]]
     if app.gateway.tls is not None:
-        words += ["--cacert", str(app.root / app.gateway.tls.cert)]
-    words.append(url)
+        rows.append(["--cacert", str(app.root / app.gateway.tls.cert)])
     if key is not None:
-        words += ["-H", f"Authorization: Bearer {key.reveal()}"]
+        rows.append(["-H", f"Authorization: Bearer {key.reveal()}"])
     if body is not None:
-        words += ["-H", "Content-Type: application/json", "-d", json.dumps(body, ensure_ascii=False)]
-    return shlex.join(words)
+        rows += [["-H", "Content-Type: application/json"], ["-d", json.dumps(body, ensure_ascii=False)]]
+    return " \\\n  ".join(map(shlex.join, rows))
 
 
 def _is_public(service: Service, path: str) -> bool:

@@ -31,8 +31,10 @@ _MODEL_DRAIN_S = 3.0  # its requests have ended when the gateway has
 _MODEL_HEALTH = HealthPolicy(interval_s=15.0, timeout_s=30.0, start_s=_MODEL_START_S, failures=3)
 _MODEL_NOISE = re.compile(
     r"embeddings (enabled|required)|setting n_batch = n_ubatch|security: no API key|default pooling_type is"
+    r"| W (slot|srv +(stop|operator\(\))):? "
 )
-"""Warnings that llama.cpp gives for the settings we chose, one of them at each request."""
+"""Warnings that llama.cpp gives for the settings we chose and for single requests: that one was asked before, that its client
+left, that it was no JSON. They would bury the gateway's lines, which say what became of a request."""
 
 # The gateway leaves first: it accepts nothing more and waits for what runs, which needs services and models to the
 # end. Then nobody asks the services, and then nobody the models.

@@ -109,7 +109,9 @@ class Supervisor:
 
     def _announce(self, stage: Stage, keepers: Sequence[Keeper]) -> None:
         names = [keeper.spec.name for keeper in keepers]
-        message = f"waiting for {stage.title}: {', '.join(names)}"
+        message = f"waiting for {stage.title}"
+        if names != [stage.title.removeprefix("the ")]:
+            message += f": {', '.join(names)}"
         self._reporter.event(Event("waiting", message, fields={"for": names}))
 
 

@@ -193,7 +193,7 @@ class _Run:
 def _stopping(supervisor: Supervisor, error: BaseException | None) -> Event:
     if error is not None:  # told in full when everything has ended, but a program reads only these lines
         return Event("failed", "the start failed: stopping what runs", "error", {"error": str(error)})
-    message = f"stopping in order, within {supervisor.budget_s:g} s; Ctrl-C again ends all at once"
+    message = f"stopping within {supervisor.budget_s:g} s; Ctrl-C again ends all at once"
     return Event("stopping", message, fields={"within_s": supervisor.budget_s})
 
 

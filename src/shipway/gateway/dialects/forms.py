@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from shipway.gateway.dialects.model_request import ModelRequest
+from shipway.gateway.dialects.model_request import ModelRequest, decode_text
 from shipway.gateway.refusals import Refused, bad_field
 
 MAX_PARTS: Final = 256
@@ -28,7 +28,6 @@ _NAMED: Final = re.compile(
 _FILE: Final = re.compile(rb"^content-disposition:[^\r\n]*; ?filename\*?=", re.IGNORECASE | re.MULTILINE)
 _ENCODED: Final = re.compile(rb"content-transfer-encoding:(?!\s*(?:binary|7bit|8bit)\s*$)", re.IGNORECASE)
 """Some readers would decode what follows, and others would not."""
-_decode_text: Final = msgspec.json.Decoder(str).decode
 
 
 class FormRequest(ModelRequest):
@@ -86,7 +85,7 @@ class FormRequest(ModelRequest):
 
     def body_for(self, model_json: msgspec.Raw) -> bytes:
         """The form to send upstream, with the string *model_json* in the model's place."""
-        return self._before + _decode_text(model_json).encode() + self._after
+        return self._before + decode_text(model_json).encode() + self._after
 
 
 def _text_of_file(value: bytes) -> str | None:

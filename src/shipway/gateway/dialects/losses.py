@@ -11,6 +11,7 @@ from msgspec import Raw
 
 from shipway.gateway.dialects.conversation import Conversation, Part, Tool, ToolCall
 from shipway.gateway.refusals import Refused, bad_field
+from shipway.gateway.undecodable import UNDECODABLE
 
 _INDEX = re.compile(r"\[\d+\]")
 _FAULT = re.compile(r"(?P<what>.*?)(?: - at `\$\.?(?P<at>.*)`)?$", re.DOTALL)
@@ -175,7 +176,7 @@ class StrictReader(Generic[T]):
                 return self._decode(body)
             except msgspec.ValidationError as error:
                 return self._read_without_unknown(body, error, losses)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # also behind what is wrong with its types
+        except UNDECODABLE:  # also behind what is wrong with its types
             raise Refused(bad_field(None, "The body is not a JSON object.")) from None
 
     def _read_without_unknown(self, body: bytes, error: msgspec.ValidationError, losses: Losses) -> T:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from shipway.gateway.affinity import SEARCHED_BYTES, affinity_key
-from shipway.gateway.dialects.openai import UNDECODABLE
 from shipway.gateway.refusals import Refused, bad_field
+from shipway.gateway.undecodable import UNDECODABLE
 
 if TYPE_CHECKING:
     from shipway.gateway.dialects.conversation import Conversation
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from shipway.gateway.dialects.losses import Losses
 
 _decode_fields: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-_decode_text: Final = msgspec.json.Decoder(str).decode
+decode_text: Final = msgspec.json.Decoder(str).decode
 _encode: Final = msgspec.json.Encoder().encode
 _FLAGS: Final = {b"true": True, b"false": False, b"null": False}
 
@@ -44,7 +44,7 @@ class ModelRequest:
         if raw_model is None:
             raise Refused(bad_field("model", "The field 'model' is missing."))
         try:
-            self.model = _decode_text(raw_model)
+            self.model = decode_text(raw_model)
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise Refused(bad_field("model", "The field 'model' must be a string.")) from None
         self.body = body

@@ -14,6 +14,7 @@ from shipway.gateway.dialects.openai_usage import classes_of, read_image_usage, 
 from shipway.gateway.dialects.surrogates import without_halves
 from shipway.gateway.dialects.usage import MOST_TOKENS, TokenUsage, members
 from shipway.gateway.refusals import JSON_FIELD, Refusal, extra_fields
+from shipway.gateway.undecodable import UNDECODABLE
 
 _decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode = msgspec.json.Decoder().decode
@@ -22,9 +23,6 @@ _encode = msgspec.json.Encoder().encode
 STREAM_CONTENT_TYPE = b"text/event-stream"
 STREAM_FIELDS = b"Content-Type: text/event-stream; charset=utf-8\r\nCache-Control: no-cache\r\n"
 
-
-UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What decoders raise: for what is no JSON or not of the type asked for, what is no UTF-8, and what is nested too deeply."""
 
 ABSENT = msgspec.Raw(b"")
 """`Raw | None` would be read as null alone, so absence has a value of its own."""

@@ -5,17 +5,13 @@ Source: https://platform.openai.com/docs/api-reference/audio.
 
 from __future__ import annotations
 
-from typing import Final
-
 import msgspec
 
-from shipway.gateway.dialects.model_request import ModelRequest
+from shipway.gateway.dialects.model_request import ModelRequest, decode_text
 from shipway.gateway.dialects.openai import any_usage
 from shipway.gateway.dialects.openai_usage import read_usage
 from shipway.gateway.dialects.usage import TokenUsage, counted, members
 from shipway.gateway.refusals import Refused, bad_field
-
-_decode_text: Final = msgspec.json.Decoder(str).decode
 
 
 class SpeechRequest(ModelRequest):
@@ -31,7 +27,7 @@ class SpeechRequest(ModelRequest):
             self.stream = False
             return
         try:
-            self.stream = _decode_text(wanted) == "sse"
+            self.stream = decode_text(wanted) == "sse"
         except (msgspec.DecodeError, UnicodeDecodeError):
             raise Refused(bad_field("stream_format", "The field 'stream_format' must be a string.")) from None
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from shipway.gateway.dialects.openai import ABSENT, UNDECODABLE, decoded, in_band_kind
+from shipway.gateway.dialects.openai import ABSENT, decoded, in_band_kind
 from shipway.gateway.dialects.openai_events import decode_media_event
 from shipway.gateway.dialects.openai_stream import StreamReader
 from shipway.gateway.dialects.openai_usage import read_image_usage, read_speech_usage, read_usage
 from shipway.gateway.dialects.usage import TokenUsage
+from shipway.gateway.undecodable import UNDECODABLE
 
 _LAST: Final = frozenset(("transcript.text.done", "speech.audio.done"))
 """Types of events that nothing follows."""

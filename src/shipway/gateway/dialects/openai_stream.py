@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from shipway.gateway.dialects.openai import ABSENT, UNDECODABLE, Usage, decoded, in_band_kind
+from shipway.gateway.dialects.openai import ABSENT, Usage, decoded, in_band_kind
 from shipway.gateway.dialects.openai_events import (
     Choice,
     Event,
@@ -27,6 +27,7 @@ from shipway.gateway.dialects.repeated_event import MAX_UNLIKE, RepeatedEvent
 from shipway.gateway.dialects.surrogates import without_halves
 from shipway.gateway.dialects.usage import TokenUsage
 from shipway.gateway.http1.fields import CR, LF
+from shipway.gateway.undecodable import UNDECODABLE
 
 MAX_EVENT_BYTES: Final = 16 * 1024 * 1024
 """An event larger than this is no event."""

@@ -13,8 +13,8 @@ from typing import Final
 import msgspec
 
 from shipway.gateway.dialects.model_request import ModelRequest
-from shipway.gateway.dialects.openai import UNDECODABLE
 from shipway.gateway.dialects.openai_stream import EVENT_END, StreamReader
+from shipway.gateway.undecodable import UNDECODABLE
 
 _decode_fields: Final = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _encode: Final = msgspec.json.Encoder().encode

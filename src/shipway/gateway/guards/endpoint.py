@@ -11,6 +11,7 @@ import msgspec
 from shipway.gateway.guards.check import Check, GuardFault
 from shipway.gateway.http1.running import Running
 from shipway.gateway.http1.upstream_connection import UpstreamConnection, UpstreamFault
+from shipway.gateway.undecodable import UNDECODABLE
 from shipway.gateway.upstreams import Endpoint
 
 MAX_ANSWER_BYTES = 64 * 1024
@@ -90,5 +91,5 @@ class EndpointAsker:
             raise GuardFault("nonsense", f"status {response.status}")
         try:
             return _decode(b"".join(pieces))
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except UNDECODABLE as error:
             raise GuardFault("nonsense", "no JSON") from error

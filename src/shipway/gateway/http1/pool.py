@@ -10,6 +10,7 @@ from typing import Final, cast
 
 from shipway.gateway.http1.outbox import Outbox
 from shipway.gateway.http1.upstream_connection import UpstreamConnection, UpstreamFault
+from shipway.gateway.tls import TlsWarnings
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class Pool:
     ) -> None:
         self.origin = origin
         self.tls = tls
+        self._warnings = TlsWarnings(origin.authority().decode())
         self._max_connections = max_connections
         self._max_idle_s = max_idle_s
         self._idle: list[UpstreamConnection] = []
@@ -122,6 +124,7 @@ class Pool:
         except TimeoutError as error:
             raise UpstreamFault("connect_timeout", "no connection in time") from error
         except OSError as error:  # ssl.SSLError is one too
+            self.connection_failed(error)
             raise UpstreamFault("connect", type(error).__name__) from error
         return connection
 
@@ -137,8 +140,14 @@ class Pool:
 
     def discard(self, connection: UpstreamConnection) -> None:
         """Close a connection taken from this pool and free its place."""
+        if connection.lost_by is not None:  # with TLS 1.3 a client's certificate is refused after the handshake
+            self.connection_failed(connection.lost_by)
         connection.close()
         self._place_free()
+
+    def connection_failed(self, error: Exception) -> None:
+        """Tell the operator why, where that is TLS: no code of the log and the metrics says as much."""
+        self._warnings.failed(error, self._loop.time())
 
     def trim(self, now_s: float) -> None:
         """Close idle connections that are too old; called from the sweep."""

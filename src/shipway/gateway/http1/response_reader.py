@@ -6,7 +6,6 @@ No sockets and no waiting: whoever owns the connection feeds what came and does 
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import Enum, auto
 from typing import Final
 
 from shipway.gateway.http1.chunked import ChunkedBody
@@ -18,23 +17,12 @@ MAX_HEAD_BYTES: Final = 512 * 1024
 """What may arrive before a response's head is complete."""
 _BEGINNING: Final = b"HTTP/1."
 
-
-class _Phase(Enum):
-    """What the next bytes are."""
-
-    HEAD = auto()
-    LENGTH = auto()
-    CHUNKS = auto()
-    UNTIL_CLOSE = auto()
-    NOTHING = auto()
-
-
-# Looking a member up in an Enum costs more than comparing it.
-_HEAD: Final = _Phase.HEAD
-_LENGTH: Final = _Phase.LENGTH
-_CHUNKS: Final = _Phase.CHUNKS
-_UNTIL_CLOSE: Final = _Phase.UNTIL_CLOSE
-_NOTHING: Final = _Phase.NOTHING
+# What the next bytes are. Plain numbers: looking a member up in an Enum costs more than comparing it.
+_HEAD: Final = 0
+_LENGTH: Final = 1
+_CHUNKS: Final = 2
+_UNTIL_CLOSE: Final = 3
+_NOTHING: Final = 4
 
 
 class ResponseReader:
@@ -92,7 +80,7 @@ class ResponseReader:
     def recognise(self, data: bytes) -> ResponseHead | None:
         """The head, if *data* is the last one again and the whole body with it; then all of it is taken."""
         known = self._known
-        if known is None or not self._usual or self._phase is not _HEAD:
+        if known is None or not self._usual or self._phase != _HEAD:
             return None
         end = known.end_in(data)
         if not end or len(data) - end != known.length or known.head.bodiless:
@@ -113,13 +101,13 @@ class ResponseReader:
         Raises:
             BadResponse, BadChunks: From here on nothing can be read.
         """
-        if self._phase is _HEAD:
+        if self._phase == _HEAD:
             data = self._behind_heads(data, on_inform)
         return self._read_body(data) if data else b""
 
     def end_of_input(self) -> bool:
         """Nothing more comes; gives whether the response ends in that way."""
-        if self._phase is not _UNTIL_CLOSE:
+        if self._phase != _UNTIL_CLOSE:
             return False
         self.end()
         return True
@@ -210,7 +198,7 @@ class ResponseReader:
         """Take the next part of the body; gives what follows it."""
         phase = self._phase
         excess = b""
-        if phase is _LENGTH:
+        if phase == _LENGTH:
             left = self._left_bytes - len(data)
             self._left_bytes = left
             if left < 0:
@@ -218,12 +206,12 @@ class ResponseReader:
             self.pieces.append(data)
             if left > 0:
                 return b""
-        elif phase is _CHUNKS and self.chunks is not None:
+        elif phase == _CHUNKS and self.chunks is not None:
             rest = self.chunks.feed(data, self.pieces)
             if rest is None:
                 return b""
             excess = rest
-        elif phase is _UNTIL_CLOSE:
+        elif phase == _UNTIL_CLOSE:
             self.pieces.append(data)
             return b""
         else:

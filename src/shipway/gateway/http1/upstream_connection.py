@@ -65,6 +65,7 @@ class UpstreamConnection(Connection):
     Attributes:
         used: Requests sent so far: above 1 the connection came from the pool and may have been closed by the peer meanwhile.
         on_piece: Told of each part of a body that is read whole, until its last.
+        lost_by: What the connection broke by; None for one that is open or was closed in order.
     """
 
     __slots__ = (
@@ -80,6 +81,7 @@ class UpstreamConnection(Connection):
         "_tunnel",
         "_whole",
         "idle_since_s",
+        "lost_by",
         "on_inform",
         "on_piece",
         "on_writable",
@@ -95,6 +97,7 @@ class UpstreamConnection(Connection):
         self._outbox = outbox
         self.used = 0
         self.idle_since_s = 0.0
+        self.lost_by: Exception | None = None
         self.on_inform: Callable[[ResponseHead], None] | None = None
         self.on_writable: Callable[[], None] | None = None
         self.on_piece: Callable[[], None] | None = None
@@ -283,6 +286,7 @@ class UpstreamConnection(Connection):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
+        self.lost_by = exc
         if self._tunnel is not None:
             self._tunnel.connection_lost(exc)
             return

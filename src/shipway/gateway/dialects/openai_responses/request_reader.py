@@ -27,6 +27,7 @@ from shipway.gateway.dialects.media import document_from, image_from
 from shipway.gateway.dialects.openai_responses import wire
 from shipway.gateway.dialects.openai_responses.answer import opened
 from shipway.gateway.refusals import Refused, bad_field
+from shipway.gateway.undecodable import UNDECODABLE
 
 _reader = StrictReader(
     wire.Request,
@@ -59,7 +60,7 @@ def _with_types(body: bytes) -> bytes:
     try:
         fields = _decode_input(body)
         items = msgspec.json.decode(fields.get("input", Raw(b"")), type=list[dict[str, Raw]])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except UNDECODABLE:
         return body
     if all("type" in item for item in items):
         return body
