@@ -139,8 +139,8 @@ def is_fresh() -> bool:
     """Whether `FOLDER` has what this very recipe makes of these sources."""
     if not _compiled.fresh_files(FOLDER):
         return False
-    recipe: object = json.loads((FOLDER / _compiled.MANIFEST).read_bytes()).get("recipe")
-    return recipe == _compiled.digest_of(Path(__file__))
+    recipe = json.loads((FOLDER / _compiled.MANIFEST).read_bytes()).get("recipe")
+    return bool(recipe == _compiled.digest_of(Path(__file__)))
 
 
 class CustomBuildHook(BuildHookInterface[Any]):
