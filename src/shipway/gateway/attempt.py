@@ -187,9 +187,19 @@ class Attempt:
 
     async def _connect_and_send(self) -> ResponseHead:
         self._waiting_since_s = perf_counter()
-        self._exchange.deadline_s = NEVER
-        timeout_s = min(self._call.snapshot.deadlines.connect_s, self._call.total_deadline_s - self._loop.time())
-        connection = await self._endpoint.pool.connect(timeout_s)
+        now_s = self._loop.time()
+        kind, by_s = "connect_timeout", now_s + self._call.snapshot.deadlines.connect_s
+        if self._first_token_by_s < by_s:
+            kind, by_s = "first_token_timeout", self._first_token_by_s
+        if self._call.total_deadline_s < by_s:
+            kind, by_s = "total_timeout", self._call.total_deadline_s
+        self.enter_until(kind, NEVER)  # the pool ends it in time, but its silence is one to a client of a stream too
+        try:
+            connection = await self._endpoint.pool.connect(by_s - now_s)
+        except UpstreamFault as fault:
+            if fault.kind != "connect_timeout":
+                raise
+            raise UpstreamFault(kind, "no connection in time") from fault
         self.answered()
         return await self._send_on(connection, self._loop.time())
 

@@ -208,7 +208,7 @@ class ModelCalls:
             raise TryNext(refusals.upstream_failed(fault.kind), fault.kind, reason) from fault
         except Busy as busy:
             outcome = busy.outcome
-            if busy.wait_s is not None:
+            if busy.wait_s:  # a wait of nothing asks for nothing, and it has failed like one that names none
                 outcome = ""
                 endpoint.told_to_wait(attempt.now_s(), busy.wait_s, limited=busy.status == HTTPStatus.TOO_MANY_REQUESTS)
             raise TryNext(busy.refusal, f"status_{busy.status}", "status") from busy
