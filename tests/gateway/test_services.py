@@ -110,11 +110,12 @@ async def test_upgraded_connection_passes_bytes_both_ways(start_gateway: StartGa
     await asyncio.wait_for(service.left.wait(), 2)
 
 
-async def test_unread_stream_stops_the_upstream(start_gateway: StartGateway, service: EchoService) -> None:
+@pytest.mark.parametrize("path", ["/endless", "/hints"])
+async def test_unread_stream_stops_the_upstream(start_gateway: StartGateway, service: EchoService, path: str) -> None:
     gateway = await start_gateway(service_app(service.url))
     async with gateway.raw() as client:
         with unread(client):
-            await client.send(f"GET /endless HTTP/1.1\r\nHost: a\r\n{AUTH}\r\n")
+            await client.send(f"GET {path} HTTP/1.1\r\nHost: a\r\n{AUTH}\r\n")
             before = -1
             while service.sent_bytes != before or before <= 0:
                 before = service.sent_bytes

@@ -13,7 +13,7 @@ from shipway.gateway.http1.exchange import BodyTooLarge
 from shipway.gateway.http1.response_head import ResponseHead
 from shipway.gateway.http1.running import Waiter
 from shipway.gateway.http1.upstream_connection import ResponseSink, UpstreamConnection, UpstreamFault
-from shipway.gateway.relay import Download, Tunnel, Upload
+from shipway.gateway.relay import Download, Tunnel, Upload, follow_client
 from shipway.gateway.upstreams import Endpoint
 
 
@@ -211,7 +211,7 @@ class Attempt:
             self.enter_until("first_token_timeout", self._first_token_by_s)
         else:
             self.enter_until("first_byte_timeout", first_byte_by_s)
-        connection.on_inform = self._inform
+        connection.on_inform = None if self._inform is None else self._pass_interim
         answer = connection.send(self._method, self._message, complete=not self._body_follows)
         if self._body_follows:
             self._exchange.pipe_body(
@@ -226,6 +226,13 @@ class Attempt:
             )
         self._waiting_since_s = perf_counter()
         return answer
+
+    def _pass_interim(self, response: ResponseHead) -> None:
+        # A client that takes none of them stops them too: there is no end to how many may come.
+        if self._exchange.on_slow is None:
+            follow_client(self._exchange, self)
+        if self._inform is not None:
+            self._inform(response)
 
     async def read(self, max_bytes: int, within_s: float | None = None) -> list[bytes] | None:
         """The response's body; see `UpstreamConnection.read`.
