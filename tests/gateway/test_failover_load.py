@@ -152,6 +152,16 @@ async def test_dead_replica_costs_no_client_anything(start_gateway: StartGateway
         await nothing_under_way(gateway)
 
 
+async def test_refused_connection_of_a_replica_costs_no_client_anything_and_no_budget(
+    start_gateway: StartGateway, fake: FakeOpenAI
+) -> None:
+    async with FakeOpenAI() as gone:
+        app_file = replicas([gone, fake])
+    gateway = await start_gateway(app_file)
+    assert await statuses(gateway, 90, at_once=True) == {200: 90}
+    assert "shipway_retries_withheld_total 0\n" in await gateway.metrics()
+
+
 async def test_load_spreads_over_equals_and_affinity_keeps_a_conversation_in_its_place(
     start_gateway: StartGateway,
 ) -> None:

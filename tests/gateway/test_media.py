@@ -100,8 +100,15 @@ async def test_a_document_in_place_of_a_sound_is_no_answer(
     head = b"HTTP/1.1 200 OK\r\ncontent-type: %b\r\ncontent-length: %d\r\n\r\n" % (content_type, len(body))
     fake.script(Reply(raw=head + body))
     gateway = await start_gateway(model_app(fake))
-    response = await gateway.http.post("/v1/audio/speech", json=SPOKEN)
+    response = await gateway.http.post("/v1/audio/speech", json={**SPOKEN, "stream_format": "audio"})
     assert (response.status_code, "canary" in response.text) == (502, False)
+
+
+@pytest.mark.parametrize("head", [b"200 OK\r\ncontent-length: 0", b"204 No Content"])
+async def test_a_sound_without_content_is_no_answer(start_gateway: StartGateway, fake: FakeOpenAI, head: bytes) -> None:
+    fake.script(Reply(raw=b"HTTP/1.1 %b\r\ncontent-type: audio/mpeg\r\n\r\n" % head))
+    gateway = await start_gateway(model_app(fake))
+    assert (await gateway.http.post("/v1/audio/speech", json={**SPOKEN, "stream_format": "audio"})).status_code == 502
 
 
 def followed(*events: dict[str, Any] | str) -> MediaStream:
