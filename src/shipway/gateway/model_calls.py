@@ -176,7 +176,9 @@ class ModelCalls:
             if not (streamed or delivery.held):
                 if response.content_type.startswith(b"text/html") or b"json" in response.content_type:
                     raise UpstreamFault("garbage", "a page or a document, not a file")
-                if attempt.connection.whole_body() == []:
+                if (
+                    await attempt.read(0) == []
+                ):  # waits for its first bytes, until which another may still take its place
                     raise UpstreamFault("garbage", "a file without content")
                 await attempt.relay(response)
             elif response.content_type.startswith(streamed or STREAM_CONTENT_TYPE) != bool(streamed):
