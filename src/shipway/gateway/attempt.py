@@ -336,17 +336,17 @@ class Attempt:
             self._call.waited_s += perf_counter() - began_s
 
     async def tunnel(self, response: ResponseHead) -> None:
-        """Join both connections until either side closes."""
+        """Join both connections until either side closes, or the service takes nothing of what waits for it."""
         exchange = self._exchange
         connection = self.connection
         client = exchange.connection
-        exchange.deadline_s = NEVER
         closed: Waiter[None] = Waiter()
 
         def ended() -> None:
             closed.set(None)
 
-        early = connection.become_tunnel(Tunnel(client, ended))
+        to_client = Tunnel(client, ended)
+        early = connection.become_tunnel(to_client)
         exchange.status = HTTPStatus.SWITCHING_PROTOCOLS.value
         exchange.keep_alive = False
         upgrade = b"Connection: Upgrade\r\nUpgrade: %b\r\n" % (response.upgrade or b"")
@@ -359,6 +359,21 @@ class Attempt:
             to_upstream.pause_writing()
         if exchange.after_upgrade:
             connection.transport.write(exchange.after_upgrade)
+        before: tuple[int, int] | None = None
+
+        def look() -> None:
+            # While the service takes nothing its client is not read, so that nobody would notice who leaves.
+            nonlocal before
+            waiting = None if connection.writable else (to_client.pauses, connection.transport.get_write_buffer_size())
+            if waiting is not None and waiting == before:
+                self._call.error = "upstream_idle_timeout"
+                client.transport.abort()
+                return
+            before = waiting
+            exchange.deadline_s = self._loop.time() + self._idle_s
+
+        exchange.on_expire = look
+        exchange.deadline_s = self._loop.time() + self._idle_s
         began_s = perf_counter()
         try:
             await closed
