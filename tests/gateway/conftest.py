@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -87,6 +88,22 @@ def unread(client: RawClient) -> Iterator[None]:
     yield
     if not transport.is_closing():
         transport.resume_reading()
+
+
+@contextmanager
+def swallowing_port() -> Iterator[int]:
+    """A port at which connections are neither taken nor refused."""
+    full = socket.create_server(("127.0.0.1", 0), backlog=0)
+    port: int = full.getsockname()[1]
+    waiting = [socket.socket() for _ in range(4)]
+    for one in waiting:
+        one.setblocking(False)
+        one.connect_ex(("127.0.0.1", port))
+    try:
+        yield port
+    finally:
+        for one in (*waiting, full):
+            one.close()
 
 
 @asynccontextmanager

@@ -12,8 +12,8 @@ class EchoService:
     """Counts connections and requests; `url` is where it listens.
 
     Paths: `/open/…` and any other echo; `/close` closes without an answer; `/trailers` ends with trailers; `/ws` takes an
-    upgrade and echoes bytes; `/endless` streams until its client leaves (then `left` is set); `/204`; `/early` sends 103;
-    `/hang` sets `hung` and never answers; `/stale` answers, then closes without saying so.
+    upgrade and echoes bytes; `/endless` streams until its client leaves (then `left` is set), `/hints` sends 103 so; `/204`;
+    `/early` sends 103; `/hang` sets `hung` and never answers; `/stale` answers, then closes without saying so.
     """
 
     def __init__(self) -> None:
@@ -74,9 +74,11 @@ class EchoService:
             await reader.read()
             self.left.set()
             return False
-        if path == b"/endless":
-            writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-            piece = b"10000\r\n" + b"x" * 65536 + b"\r\n"
+        if path in {b"/endless", b"/hints"}:
+            piece = (b"HTTP/1.1 103 Early Hints\r\nLink: <%b>\r\n\r\n" % (b"x" * 980)) * 64
+            if path == b"/endless":
+                writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+                piece = b"10000\r\n" + b"x" * 65536 + b"\r\n"
             while True:
                 writer.write(piece)
                 self.sent_bytes += 65536

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from shipway.testing.openai_server import FakeOpenAI, Reply
-from tests.gateway.conftest import RunningGateway, StartGateway, model_app
+from tests.gateway.conftest import RunningGateway, StartGateway, model_app, swallowing_port
 from tests.gateway.test_failover import (
     ANY_FAULT,
     CHAT,
@@ -99,19 +99,24 @@ async def test_refused_connections_are_a_quick_503(start_gateway: StartGateway, 
 async def test_address_that_swallows_connections_is_given_up_at_the_connect_deadline(
     start_gateway: StartGateway, fake: FakeOpenAI
 ) -> None:
-    full = socket.create_server(("127.0.0.1", 0), backlog=0)
-    port = full.getsockname()[1]
-    waiting = [socket.socket() for _ in range(4)]
-    for one in waiting:
-        one.setblocking(False)
-        one.connect_ex(("127.0.0.1", port))
-    lost = model_app(fake, extra=TIMEOUTS).replace(str(fake.port), str(port))
-    response = await (await start_gateway(lost)).http.post("/v1/chat/completions", json=CHAT)
-    assert (response.status_code, response.json()["error"]["code"]) == (504, "upstream_connect_timeout")
-    both = model_app(fake, fake, extra=TIMEOUTS).replace(str(fake.port), str(port), 1)
-    assert await chat(await start_gateway(both)) == "This is a fake answer."
-    for one in (*waiting, full):
-        one.close()
+    with swallowing_port() as port:
+        lost = model_app(fake, extra=TIMEOUTS).replace(str(fake.port), str(port))
+        response = await (await start_gateway(lost)).http.post("/v1/chat/completions", json=CHAT)
+        assert (response.status_code, response.json()["error"]["code"]) == (504, "upstream_connect_timeout")
+        both = model_app(fake, fake, extra=TIMEOUTS).replace(str(fake.port), str(port), 1)
+        assert await chat(await start_gateway(both)) == "This is a fake answer."
+
+
+async def test_deadlines_of_a_try_count_while_it_connects(start_gateway: StartGateway, fake: FakeOpenAI) -> None:
+    timeouts = '[gateway.timeouts]\nconnect = "30s"\nfirst_token = "600ms"\nheartbeat = "200ms"\ntotal = "900ms"\n'
+    with swallowing_port() as port:
+        both = await start_gateway(model_app(fake, fake, extra=timeouts).replace(str(fake.port), str(port), 1))
+        response = await both.http.post("/v1/chat/completions", json={**CHAT, "stream": True})
+        assert response.text.startswith(": waiting")
+        assert response.text.endswith("data: [DONE]\n\n")
+        alone = await start_gateway(model_app(fake, extra=timeouts).replace(str(fake.port), str(port)))
+        response = await alone.http.post("/v1/chat/completions", json=CHAT)
+        assert (response.status_code, response.json()["error"]["code"]) == (504, "upstream_total_timeout")
 
 
 async def test_retries_among_equals_stay_within_the_budget(start_gateway: StartGateway) -> None:
@@ -146,6 +151,16 @@ async def test_dead_replica_costs_no_client_anything(start_gateway: StartGateway
         assert await statuses(gateway, 60) == {200: 60}
         assert len(fakes[0].requests) - before <= 8
         await nothing_under_way(gateway)
+
+
+async def test_refused_connection_of_a_replica_costs_no_client_anything_and_no_budget(
+    start_gateway: StartGateway, fake: FakeOpenAI
+) -> None:
+    async with FakeOpenAI() as gone:
+        app_file = replicas([gone, fake])
+    gateway = await start_gateway(app_file)
+    assert await statuses(gateway, 90, at_once=True) == {200: 90}
+    assert "shipway_retries_withheld_total 0\n" in await gateway.metrics()
 
 
 async def test_load_spreads_over_equals_and_affinity_keeps_a_conversation_in_its_place(
@@ -213,6 +228,16 @@ async def test_breaker_opens_lets_probes_pass_and_closes(start_gateway: StartGat
     assert await breaker_state(gateway) == 1
     assert await statuses(gateway, 3) == {200: 3}
     assert await breaker_state(gateway) == 0
+
+
+@pytest.mark.parametrize("wait", ["0", "Wed, 21 Oct 2015 07:28:00 GMT"])
+async def test_breaker_opens_on_what_fails_and_asks_for_no_pause(
+    start_gateway: StartGateway, fake: FakeOpenAI, wait: str
+) -> None:
+    fake.default = Reply(status=503, headers={"retry-after": wait})
+    gateway = await start_gateway(model_app(fake))
+    assert await statuses(gateway, 10) == {503: 10}
+    assert len(fake.requests) == 5
 
 
 async def test_half_open_lets_two_at_a_time_pass(start_gateway: StartGateway, fake: FakeOpenAI) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import time
 from typing import Any
 
@@ -12,7 +11,7 @@ import openai
 import pytest
 
 from shipway.testing.openai_server import FakeOpenAI, Reply
-from tests.gateway.conftest import AUTH, KEY, RunningGateway, StartGateway, model_app
+from tests.gateway.conftest import AUTH, KEY, RunningGateway, StartGateway, model_app, swallowing_port
 from tests.gateway.test_failover import CHAT, SSE, TIMEOUTS, chat, nothing_under_way, raw
 
 STREAM = {**CHAT, "stream": True}
@@ -221,19 +220,12 @@ async def test_departure_reaches_the_upstream_at_once_and_leaves_nothing_behind(
 
 
 async def test_departure_while_connecting_stops_the_attempt(start_gateway: StartGateway, fake: FakeOpenAI) -> None:
-    full = socket.create_server(("127.0.0.1", 0), backlog=0)
-    port = full.getsockname()[1]
-    waiting = [socket.socket() for _ in range(4)]
-    for one in waiting:
-        one.setblocking(False)
-        one.connect_ex(("127.0.0.1", port))
-    gateway = await start_gateway(model_app(fake).replace(str(fake.port), str(port)))
-    _, writer = await send_chat(gateway, stream=True)
-    await asyncio.sleep(0.1)
-    writer.close()
-    await nothing_under_way(gateway)
-    for one in (*waiting, full):
-        one.close()
+    with swallowing_port() as port:
+        gateway = await start_gateway(model_app(fake).replace(str(fake.port), str(port)))
+        _, writer = await send_chat(gateway, stream=True)
+        await asyncio.sleep(0.1)
+        writer.close()
+        await nothing_under_way(gateway)
 
 
 async def test_probe_of_a_client_that_left_is_given_back(start_gateway: StartGateway, fake: FakeOpenAI) -> None:

@@ -100,8 +100,26 @@ async def test_a_document_in_place_of_a_sound_is_no_answer(
     head = b"HTTP/1.1 200 OK\r\ncontent-type: %b\r\ncontent-length: %d\r\n\r\n" % (content_type, len(body))
     fake.script(Reply(raw=head + body))
     gateway = await start_gateway(model_app(fake))
-    response = await gateway.http.post("/v1/audio/speech", json=SPOKEN)
+    response = await gateway.http.post("/v1/audio/speech", json={**SPOKEN, "stream_format": "audio"})
     assert (response.status_code, "canary" in response.text) == (502, False)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"200 OK\r\ncontent-length: 0",
+        b"204 No Content",
+        b"200 OK",
+        b"200 OK\r\ncontent-length: 1000",
+        b"200 OK\r\ntransfer-encoding: chunked",
+    ],
+)
+async def test_a_sound_without_content_is_no_answer(start_gateway: StartGateway, fake: FakeOpenAI, head: bytes) -> None:
+    fake.script(Reply(raw=b"HTTP/1.1 %b\r\ncontent-type: audio/mpeg\r\n\r\n" % head))
+    async with FakeOpenAI() as second:
+        gateway = await start_gateway(model_app(fake, second))
+        response = await gateway.http.post("/v1/audio/speech", json={**SPOKEN, "stream_format": "audio"})
+    assert (response.status_code, len(response.content)) == (200, 1000)
 
 
 def followed(*events: dict[str, Any] | str) -> MediaStream:

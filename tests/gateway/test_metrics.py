@@ -315,6 +315,21 @@ def test_every_refusal_code_is_a_label_value() -> None:
     assert {values[0] for values in counted} == {*CODES, *UNREAD_CODES.values(), "malformed_request"} - {"client_gone"}
 
 
+def test_stream_that_the_end_of_the_gateway_breaks_off_is_not_counted_as_its_upstreams_fault() -> None:
+    telemetry = Telemetry(metrics.gateway_registry(), None)
+    record = AccessRecord(b"POST", b"/v1/chat/completions", b"id")
+    record.model, record.upstream, record.status, record.error, record.first_token_s = (
+        "chat",
+        "p/m",
+        200,
+        "draining",
+        0.1,
+    )
+    telemetry.finished(record)
+    counted = dict(telemetry.registry.collect())[metrics.STREAMS]
+    assert {values for values, count in counted.items() if count.value} == {("in_band_error",)}
+
+
 def test_every_kind_of_fault_is_an_outcome_of_attempts() -> None:
     sources = "".join(file.read_text() for file in (Path(metrics.__file__).parents[1] / "gateway").rglob("*.py"))
     kinds = set(re.findall(r'UpstreamFault\("(\w+)"', sources)) | set(re.findall(r'enter\w*\("(\w+)"', sources))

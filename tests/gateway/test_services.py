@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from typing import cast
 
 import pytest
 
 from tests.gateway.conftest import AUTH, KEY, StartGateway, service_app, unread
 from tests.gateway.echo_service import EchoService, echo_service
+from tests.gateway.test_failover import nothing_under_way
 
 
 @pytest.fixture
@@ -110,11 +112,56 @@ async def test_upgraded_connection_passes_bytes_both_ways(start_gateway: StartGa
     await asyncio.wait_for(service.left.wait(), 2)
 
 
-async def test_unread_stream_stops_the_upstream(start_gateway: StartGateway, service: EchoService) -> None:
+class SlowSocket(asyncio.Protocol):
+    """A service that takes an upgrade, and what comes then at its own pace: *takes* is whether it reads now and then."""
+
+    def __init__(self, *, takes: bool) -> None:
+        self.takes = takes
+        self.had = 0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        if not self.had:
+            self.transport.write(
+                b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
+            )
+        self.had += len(data)
+        self.transport.pause_reading()
+        if self.takes:
+            asyncio.get_running_loop().call_later(0.1, self.transport.resume_reading)
+
+
+@pytest.mark.parametrize("takes", [False, True])
+async def test_upgraded_connection_whose_service_takes_nothing_is_given_up_and_a_slow_one_is_not(
+    start_gateway: StartGateway, *, takes: bool
+) -> None:
+    service = SlowSocket(takes=takes)
+    server = await asyncio.get_running_loop().create_server(lambda: service, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    gateway = await start_gateway(service_app(f"http://127.0.0.1:{port}", '[gateway.timeouts]\nidle = "500ms"\n'))
+    async with gateway.raw() as client:
+        await client.send(f"GET /ws HTTP/1.1\r\nHost: a\r\n{AUTH}Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+        assert (await client.head())[0] == 101
+        client.writer.write(b"x" * 24_000_000)
+        await asyncio.sleep(2.5 if takes else 0.2)
+        before = service.had
+        await asyncio.sleep(0.3)
+        assert (service.had > before) is takes
+        client.writer.transport.abort()
+        if not takes:
+            await nothing_under_way(gateway)
+    service.transport.abort()
+    server.close()
+
+
+@pytest.mark.parametrize("path", ["/endless", "/hints"])
+async def test_unread_stream_stops_the_upstream(start_gateway: StartGateway, service: EchoService, path: str) -> None:
     gateway = await start_gateway(service_app(service.url))
     async with gateway.raw() as client:
         with unread(client):
-            await client.send(f"GET /endless HTTP/1.1\r\nHost: a\r\n{AUTH}\r\n")
+            await client.send(f"GET {path} HTTP/1.1\r\nHost: a\r\n{AUTH}\r\n")
             before = -1
             while service.sent_bytes != before or before <= 0:
                 before = service.sent_bytes

@@ -14,7 +14,7 @@ from shipway.gateway.http1.response_head import ResponseHead
 from shipway.gateway.http1.running import Waiter
 from shipway.gateway.http1.shortcut import Shortcut
 from shipway.gateway.http1.upstream_connection import ResponseSink, UpstreamConnection, UpstreamFault
-from shipway.gateway.relay import Download, Tunnel, Upload
+from shipway.gateway.relay import Download, Tunnel, Upload, follow_client
 from shipway.gateway.upstreams import Endpoint
 
 
@@ -191,9 +191,19 @@ class Attempt:
 
     async def _connect_and_send(self) -> ResponseHead:
         self._waiting_since_s = perf_counter()
-        self._exchange.deadline_s = NEVER
-        timeout_s = min(self._call.snapshot.deadlines.connect_s, self._call.total_deadline_s - self._loop.time())
-        connection = await self._endpoint.pool.connect(timeout_s)
+        now_s = self._loop.time()
+        kind, by_s = "connect_timeout", now_s + self._call.snapshot.deadlines.connect_s
+        if self._first_token_by_s < by_s:
+            kind, by_s = "first_token_timeout", self._first_token_by_s
+        if self._call.total_deadline_s < by_s:
+            kind, by_s = "total_timeout", self._call.total_deadline_s
+        self.enter_until(kind, NEVER)  # the pool ends it in time, but its silence is one to a client of a stream too
+        try:
+            connection = await self._endpoint.pool.connect(by_s - now_s)
+        except UpstreamFault as fault:
+            if fault.kind != "connect_timeout":
+                raise
+            raise UpstreamFault(kind, "no connection in time") from fault
         self.answered()
         return await self._send_on(connection, self._loop.time())
 
@@ -205,7 +215,7 @@ class Attempt:
             self.enter_until("first_token_timeout", self._first_token_by_s)
         else:
             self.enter_until("first_byte_timeout", first_byte_by_s)
-        connection.on_inform = self._inform
+        connection.on_inform = None if self._inform is None else self._pass_interim
         answer = connection.send(self._method, self._message, complete=not self._body_follows)
         if self._body_follows:
             self._exchange.pipe_body(
@@ -220,6 +230,13 @@ class Attempt:
             )
         self._waiting_since_s = perf_counter()
         return answer
+
+    def _pass_interim(self, response: ResponseHead) -> None:
+        # A client that takes none of them stops them too: there is no end to how many may come.
+        if self._exchange.on_slow is None:
+            follow_client(self._exchange, self)
+        if self._inform is not None:
+            self._inform(response)
 
     async def read(self, max_bytes: int, within_s: float | None = None) -> list[bytes] | None:
         """The response's body; see `UpstreamConnection.read`.
@@ -323,17 +340,17 @@ class Attempt:
             self._call.waited_s += perf_counter() - began_s
 
     async def tunnel(self, response: ResponseHead) -> None:
-        """Join both connections until either side closes."""
+        """Join both connections until either side closes, or the service takes nothing of what waits for it."""
         exchange = self._exchange
         connection = self.connection
         client = exchange.connection
-        exchange.deadline_s = NEVER
         closed: Waiter[None] = Waiter()
 
         def ended() -> None:
             closed.set(None)
 
-        early = connection.become_tunnel(Tunnel(client, ended))
+        to_client = Tunnel(client, ended)
+        early = connection.become_tunnel(to_client)
         exchange.status = HTTPStatus.SWITCHING_PROTOCOLS.value
         exchange.keep_alive = False
         upgrade = b"Connection: Upgrade\r\nUpgrade: %b\r\n" % (response.upgrade or b"")
@@ -346,6 +363,21 @@ class Attempt:
             to_upstream.pause_writing()
         if exchange.after_upgrade:
             connection.transport.write(exchange.after_upgrade)
+        before: tuple[int, int] | None = None
+
+        def look() -> None:
+            # While the service takes nothing its client is not read, so that nobody would notice who leaves.
+            nonlocal before
+            waiting = None if connection.writable else (to_client.pauses, connection.transport.get_write_buffer_size())
+            if waiting is not None and waiting == before:
+                self._call.error = "upstream_idle_timeout"
+                client.transport.abort()
+                return
+            before = waiting
+            exchange.deadline_s = self._loop.time() + self._idle_s
+
+        exchange.on_expire = look
+        exchange.deadline_s = self._loop.time() + self._idle_s
         began_s = perf_counter()
         try:
             await closed

@@ -16,7 +16,7 @@ TOLD_TO_CLIENTS: Final = frozenset(CODES) - {"client_gone"}
 """Codes of errors that somebody was there to be told of."""
 
 _STREAM_OUTCOMES: Final = {"client_gone": "client_left"} | dict.fromkeys(
-    ("upstream_error", "guard_refused", "guard_unavailable", "guard_unreadable"), "in_band_error"
+    ("upstream_error", "guard_refused", "guard_unavailable", "guard_unreadable", "draining"), "in_band_error"
 )
 
 

@@ -131,6 +131,8 @@ class ModelCalls:
                 except TryNext as failed:
                     last = failed
                     call.error = failed.error
+                    if failed.error == "connect":  # nobody was asked yet, so what comes is no more load than there was
+                        is_retry = False
                 if call.attempts == MAX_ATTEMPTS or now_s() >= call.total_deadline_s:
                     raise Refused(last.refusal)
         raise Refused(last.refusal if last else unsuited or _all_resting(groups, now_s()))
@@ -174,6 +176,10 @@ class ModelCalls:
             if not (streamed or delivery.held):
                 if response.content_type.startswith(b"text/html") or b"json" in response.content_type:
                     raise UpstreamFault("garbage", "a page or a document, not a file")
+                if (
+                    await attempt.read(0) == []
+                ):  # waits for its first bytes, until which another may still take its place
+                    raise UpstreamFault("garbage", "a file without content")
                 await attempt.relay(response)
             elif response.content_type.startswith(streamed or STREAM_CONTENT_TYPE) != bool(streamed):
                 raise UpstreamFault("garbage", "not the kind of answer that was asked for")
@@ -208,7 +214,7 @@ class ModelCalls:
             raise TryNext(refusals.upstream_failed(fault.kind), fault.kind, reason) from fault
         except Busy as busy:
             outcome = busy.outcome
-            if busy.wait_s is not None:
+            if busy.wait_s:  # a wait of nothing asks for nothing, and it has failed like one that names none
                 outcome = ""
                 endpoint.told_to_wait(attempt.now_s(), busy.wait_s, limited=busy.status == HTTPStatus.TOO_MANY_REQUESTS)
             raise TryNext(busy.refusal, f"status_{busy.status}", "status") from busy

@@ -112,18 +112,24 @@ def follow_client(exchange: Exchange, pace: Pace) -> None:
 
 
 class Tunnel(asyncio.Protocol):
-    """One direction of an upgraded connection: what arrives here is written to *other*."""
+    """One direction of an upgraded connection: what arrives here is written to *other*.
+
+    Attributes:
+        pauses: How often the other direction had to wait.
+    """
 
     def __init__(self, other: ClientConnection | UpstreamConnection, closed: Callable[[], None]) -> None:
         self._connection = other
         self._other = other.transport
         self._closed = closed
+        self.pauses = 0
 
     def data_received(self, data: bytes) -> None:
         self._other.write(data)
 
     def pause_writing(self) -> None:
         """The source's own buffer is full: the other side is read no further until it drains."""
+        self.pauses += 1
         if not self._other.is_closing():
             self._connection.pause_reading()
 

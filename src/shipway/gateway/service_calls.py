@@ -53,8 +53,11 @@ async def answer_service_call(call: Call, telemetry: Telemetry) -> None:
     endpoints = route.target.releases[release]
     tried: set[Endpoint] = set()
     while True:
-        endpoint = _choose(endpoints, tried, call.exchange.connection.server.loop.time())
+        now_s = call.exchange.connection.server.loop.time()
+        endpoint = _choose(endpoints, tried, now_s)
         tried.add(endpoint)
+        if not endpoint.breaker.closed:
+            endpoint.breaker.allows(now_s)  # takes one of the probes, so that not everybody finds out at the same time
         try:
             await _forward(call, endpoint, telemetry, keep_credentials=route.public)
             return
@@ -132,6 +135,7 @@ async def _forward(call: Call, endpoint: Endpoint, telemetry: Telemetry, *, keep
             if head.upgrade is None or response.upgrade is None or response.upgrade.strip().lower() != b"websocket":
                 raise UpstreamFault("garbage", "an upgrade that nobody asked for")
             outcome = "answered"
+            attempt.works()
             await attempt.tunnel(response)
         else:
             await attempt.relay(response)
@@ -142,7 +146,9 @@ async def _forward(call: Call, endpoint: Endpoint, telemetry: Telemetry, *, keep
     finally:
         if outcome == "answered":
             attempt.works()
-        elif outcome != "client_left":
+        elif outcome == "client_left":
+            endpoint.breaker.probe_abandoned(attempt.began_s)
+        else:
             endpoint.breaker.failed(attempt.now_s(), attempt.began_s)
             if 0 < call.exchange.status < HTTPStatus.INTERNAL_SERVER_ERROR:  # spent, and it says nothing of this
                 telemetry.registry.child(metrics.SERVICE_CUT, call.service or "", call.release or "").inc()

@@ -177,6 +177,10 @@ class Pool:
         self._waiting.append(waiter)
         try:
             await waiter
+        except asyncio.CancelledError:
+            if waiter.done() and not waiter.cancelled():  # woken and stopped in one turn: the place is another's
+                self._wake_one()
+            raise
         finally:
             if waiter in self._waiting:
                 self._waiting.remove(waiter)

@@ -1,0 +1,28 @@
+"""Places in the pool: whoever waits for one gets it, also when another that waited has gone."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from shipway.gateway.http1.outbox import Outbox
+from shipway.gateway.http1.pool import Origin, Pool
+
+
+async def test_place_of_one_that_left_as_it_was_called_is_the_next_ones() -> None:
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(asyncio.Protocol, "127.0.0.1", 0)
+    origin = Origin("127.0.0.1", server.sockets[0].getsockname()[1])
+    pool = Pool(origin, Outbox(loop), max_connections=1)
+    only = await pool.connect(1)
+    waiting = [asyncio.create_task(pool.connect(1)) for _ in range(2)]
+    await asyncio.sleep(0.05)
+    pool.discard(only)  # calls the first
+    waiting[0].cancel()
+    second = await waiting[1]
+    with pytest.raises(asyncio.CancelledError):
+        await waiting[0]
+    assert pool.open_connections == 1
+    pool.discard(second)
+    server.close()
