@@ -176,9 +176,8 @@ class ModelCalls:
             if not (streamed or delivery.held):
                 if response.content_type.startswith(b"text/html") or b"json" in response.content_type:
                     raise UpstreamFault("garbage", "a page or a document, not a file")
-                if (
-                    await attempt.read(0) == []
-                ):  # waits for its first bytes, until which another may still take its place
+                # Its first bytes are waited for, until which another upstream can still take its place.
+                if await attempt.read(0) == []:
                     raise UpstreamFault("garbage", "a file without content")
                 await attempt.relay(response)
             elif response.content_type.startswith(streamed or STREAM_CONTENT_TYPE) != bool(streamed):
