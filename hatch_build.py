@@ -55,7 +55,7 @@ __attribute__((cold)) void CPy_TypeErrorTraceback(
 __attribute__((cold)) void CPy_AttributeError(const char *, const char *, const char *, const char *, int, struct _object *);
 """
 """Functions of mypyc's that are called where something was raised. What leads to them, a fifth of all code, is then laid apart
-from what runs each time, which has to come from the second cache or further."""
+from what runs each time."""
 _OPT_LEVEL = "2"
 """As fast as 3, and a tenth smaller: what a request runs has to come from the second cache each time anyway."""
 
@@ -112,8 +112,13 @@ def compile_modules() -> None:
             if sys.platform == "linux":
                 cold = Path(scratch) / "cold.h"
                 cold.write_text(_COLD)
-                for extension in extensions:
-                    extension.extra_compile_args += [*_DIRECT_CALLS, "-include", str(cold)]
+                for extension in extensions:  # which share one list
+                    extension.extra_compile_args = [
+                        *extension.extra_compile_args,
+                        *_DIRECT_CALLS,
+                        "-include",
+                        str(cold),
+                    ]
             arguments = ["--quiet", "build_ext", f"--build-lib={built}", f"--build-temp={scratch}/objects"]
             setup(name="shipway-compiled", ext_modules=extensions, script_args=arguments)
         finally:
@@ -147,7 +152,7 @@ class CustomBuildHook(BuildHookInterface[Any]):
     """Puts the compiled modules into a wheel, if that is asked for."""
 
     def dependencies(self) -> list[str]:
-        return ["mypy", "setuptools"] if _is_wanted() else []
+        return ["mypy>=2.4,<2.5", "setuptools"] if _is_wanted() else []
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         if self.target_name == "wheel" and version != "editable" and _is_wanted():

@@ -51,11 +51,12 @@ class Reading:
 
 
 class _Sink:
-    shortcut = None
-
     def __init__(self, seen: Reading) -> None:
         self.piece = seen.piece
         self._seen = seen
+
+    def open_shortcut(self) -> None:
+        return None
 
     def ended(self, trailers: Fields) -> None:
         self._seen.end(trailers)

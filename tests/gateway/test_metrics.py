@@ -332,7 +332,9 @@ def test_stream_that_the_end_of_the_gateway_breaks_off_is_not_counted_as_its_ups
 
 def test_every_kind_of_fault_is_an_outcome_of_attempts() -> None:
     sources = "".join(file.read_text() for file in (Path(metrics.__file__).parents[1] / "gateway").rglob("*.py"))
-    kinds = set(re.findall(r'UpstreamFault\("(\w+)"', sources)) | set(re.findall(r'enter\w*\("(\w+)"', sources))
+    kinds = set(re.findall(r'UpstreamFault\("(\w+)"', sources)) | set(
+        re.findall(r'(?:enter\w*\(|kind, by_s = )"(\w+)"', sources)
+    )
     kinds |= {"cut", "reset", "unsent"}  # by how far it came, when a connection is lost
     assert len(kinds) >= 6
     assert kinds - set(metrics.OUTCOME.values or ()) == set()

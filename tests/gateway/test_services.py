@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator
 from typing import cast
@@ -149,6 +150,9 @@ async def test_upgraded_connection_whose_service_takes_nothing_is_given_up_and_a
         before = service.had
         await asyncio.sleep(0.3)
         assert (service.had > before) is takes
+        if takes:
+            assert not client.writer.transport.is_closing()
+            assert "shipway_requests_in_flight 1" in await gateway.metrics()
         client.writer.transport.abort()
         if not takes:
             await nothing_under_way(gateway)
@@ -168,6 +172,37 @@ async def test_unread_stream_stops_the_upstream(start_gateway: StartGateway, ser
                 await asyncio.sleep(0.2)
             assert before < 32 * 1024 * 1024  # what the buffers of three sockets hold, not more and more
     await asyncio.wait_for(service.left.wait(), 2)
+
+
+async def test_interim_responses_wait_for_a_client_that_was_slow_before_the_first(start_gateway: StartGateway) -> None:
+    asked, go_on = asyncio.Event(), asyncio.Event()
+    sent_bytes = 0
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent_bytes
+        await reader.readuntil(b"\r\n\r\n")
+        asked.set()
+        await go_on.wait()
+        hints = (b"HTTP/1.1 103 Early Hints\r\nLink: <%b>\r\n\r\n" % (b"x" * 980)) * 64
+        with contextlib.suppress(OSError):
+            while True:
+                writer.write(hints)
+                sent_bytes += len(hints)
+                await writer.drain()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        gateway = await start_gateway(service_app(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"))
+        async with gateway.raw() as client:
+            await client.send(f"GET /x HTTP/1.1\r\nHost: a\r\n{AUTH}\r\n")
+            await asyncio.wait_for(asked.wait(), 5)
+            (connection,) = gateway.server._main.connections
+            connection.pause_writing()  # as its transport says when an answer before this one filled its buffer
+            go_on.set()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1):
+                    while await client.reader.read(1024 * 1024):
+                        pass
+            assert sent_bytes < 32 * 1024 * 1024
 
 
 async def test_fields_named_by_connection_stay_behind_both_ways(

@@ -153,7 +153,7 @@ async def test_a_size_that_is_wrong_among_the_words_breaks_the_stream_off(
 
 
 async def test_what_a_client_had_before_it_left_is_counted(start_gateway: StartGateway) -> None:
-    async with upstream([HEAD, *map(chunk, WORDS)], pause_s=0.05) as port:
+    async with upstream([HEAD, *map(chunk, WORDS)], pause_s=0.3) as port:
         gateway = await start_gateway(app(port))
         async with gateway.raw() as client:
             await client.send(request())

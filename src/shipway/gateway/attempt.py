@@ -13,6 +13,7 @@ from shipway.gateway.http1.exchange import BodyTooLarge
 from shipway.gateway.http1.response_head import ResponseHead
 from shipway.gateway.http1.running import Waiter
 from shipway.gateway.http1.shortcut import Shortcut
+from shipway.gateway.http1.unsent import Unsent
 from shipway.gateway.http1.upstream_connection import ResponseSink, UpstreamConnection, UpstreamFault
 from shipway.gateway.relay import Download, Tunnel, Upload, follow_client
 from shipway.gateway.upstreams import Endpoint
@@ -39,7 +40,7 @@ class Attempt:
         began_s: On the loop's clock.
         connection: The one that the request was sent on; None before `send` and after `end`.
         midway_fault: What the upstream failed with when part of its answer had gone to the client.
-        shortcut: What else takes of the answer; it counts as received.
+        shortcut: Passes parts of the answer on by itself; what it took counts as received.
     """
 
     __slots__ = (
@@ -235,6 +236,8 @@ class Attempt:
         # A client that takes none of them stops them too: there is no end to how many may come.
         if self._exchange.on_slow is None:
             follow_client(self._exchange, self)
+            if self._exchange.slow:  # by an answer before this one
+                self.pause()
         if self._inform is not None:
             self._inform(response)
 
@@ -363,18 +366,23 @@ class Attempt:
             to_upstream.pause_writing()
         if exchange.after_upgrade:
             connection.transport.write(exchange.after_upgrade)
-        before: tuple[int, int] | None = None
+        unsent, pauses = Unsent(), 0
 
         def look() -> None:
             # While the service takes nothing its client is not read, so that nobody would notice who leaves.
-            nonlocal before
-            waiting = None if connection.writable else (to_client.pauses, connection.transport.get_write_buffer_size())
-            if waiting is not None and waiting == before:
+            nonlocal pauses
+            look_again_s = self._loop.time() + self._idle_s
+            if connection.writable:
+                unsent.due_s = NEVER
+            elif unsent.due_s == NEVER or pauses != to_client.pauses or unsent.moved(connection.transport):
+                unsent.watch(connection.transport, look_again_s)
+                pauses = to_client.pauses
+            else:
+                self.midway_fault = "idle_timeout"
                 self._call.error = "upstream_idle_timeout"
                 client.transport.abort()
                 return
-            before = waiting
-            exchange.deadline_s = self._loop.time() + self._idle_s
+            exchange.deadline_s = look_again_s
 
         exchange.on_expire = look
         exchange.deadline_s = self._loop.time() + self._idle_s
@@ -400,6 +408,7 @@ class Attempt:
             self._fail("total_timeout")
             return
         if self._paused:
+            self._exchange.deadline_s = self._call.total_deadline_s
             return
         if self.shortcut is not None:
             self._received_s = max(self._received_s, self.shortcut.taken_s)

@@ -131,7 +131,7 @@ class ModelCalls:
                 except TryNext as failed:
                     last = failed
                     call.error = failed.error
-                    if failed.error == "connect":  # nobody was asked yet, so what comes is no more load than there was
+                    if failed.error == "connect":  # no request was sent, so the next try adds no load
                         is_retry = False
                 if call.attempts == MAX_ATTEMPTS or now_s() >= call.total_deadline_s:
                     raise Refused(last.refusal)
@@ -237,7 +237,8 @@ class ModelCalls:
     ) -> Candidate | None:
         """Which of *group* to ask, passing over those that rest; None when that is nobody.
 
-        The next group in order is what the app file asks for; another try among equals is a retry and needs the budget.
+        The next group in order is what the app file asks for; another try among equals that were asked is a retry and needs the
+        budget.
         """
         willing = _willing(group.candidates, tried, now_s)
         if not willing or (is_retry and not self._budget.withdraw(now_s())):

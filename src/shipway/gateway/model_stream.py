@@ -138,8 +138,7 @@ class ModelStream:
         """How many pieces of an answer went to the client."""
         return self._reader.pieces + self._recognised if self.flowing else 0
 
-    @property
-    def shortcut(self) -> Shortcut | None:
+    def open_shortcut(self) -> Shortcut | None:
         """See `ResponseSink`."""
         exchange = self._exchange
         if not (self.flowing and self._as_it_came and exchange.chunked):

@@ -76,14 +76,15 @@ class Pace(Protocol):
 class Download:
     """A response body on its way to the client, as it is."""
 
-    shortcut = None
-
     def __init__(self, exchange: Exchange, pace: Pace) -> None:
         self.done: Waiter[None] = Waiter()
         self.fault: Exception | None = None
         self._exchange = exchange
         self._pace = pace
         follow_client(exchange, pace)
+
+    def open_shortcut(self) -> None:
+        """Never: nothing is looked at anyway."""
 
     def piece(self, data: bytes) -> None:
         self._exchange.write(data)
@@ -115,7 +116,7 @@ class Tunnel(asyncio.Protocol):
     """One direction of an upgraded connection: what arrives here is written to *other*.
 
     Attributes:
-        pauses: How often the other direction had to wait.
+        pauses: How often reading from the other side was stopped.
     """
 
     def __init__(self, other: ClientConnection | UpstreamConnection, closed: Callable[[], None]) -> None:

@@ -23,8 +23,9 @@ class RetryBudget:
     start at most `reserve` in place of `most`. Time alone fills it no further than `reserve`, so a long silence does not
     save up a storm.
 
-    Ask it for another try at the same endpoint or group of equals. Going on to the next upstream in order is bounded
-    by the number of upstreams and their breakers; taking it from here too would turn clients away that could be served.
+    Ask it for another try at the same endpoint or group of equals, where a request was sent. Going on to the next upstream in
+    order is bounded by the number of upstreams and their breakers; taking it from here too would turn clients away that could
+    be served.
     """
 
     __slots__ = ("_balance", "_filled_s", "_most", "_per_s", "_reserve", "_share", "refused")

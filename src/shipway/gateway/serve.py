@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import resource
 import signal
 import sys
 import time
@@ -297,11 +298,19 @@ def _say(text: str) -> None:
 def serve(app: App, environ: Mapping[str, str], allotted: AllottedAddresses, options: ServeOptions) -> int:
     """Run the gateway until SIGTERM or SIGINT has drained it; a second signal ends it at once. Returns the exit status."""
     told = BackgroundWriter(unbuffered(sys.stderr))
+    _use_all_descriptors()
     try:
         with redirect_stderr(UnblockedText(told)):
             return _run(_serve(app, environ, allotted, options))
     finally:
         told.close()
+
+
+def _use_all_descriptors() -> None:
+    """Raise the soft limit of open files to the hard one; the usual 1024 are meant for programs that use `select`."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):  # a system may have one of its own below
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def _serve(app: App, environ: Mapping[str, str], allotted: AllottedAddresses, options: ServeOptions) -> int:

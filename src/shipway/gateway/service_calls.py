@@ -137,6 +137,7 @@ async def _forward(call: Call, endpoint: Endpoint, telemetry: Telemetry, *, keep
             outcome = "answered"
             attempt.works()
             await attempt.tunnel(response)
+            outcome = attempt.midway_fault or "answered"
         else:
             await attempt.relay(response)
             outcome = attempt.midway_fault or "answered"

@@ -89,7 +89,8 @@ REASON = Label(
 )
 STREAM_OUTCOME = Label(
     "outcome",
-    "Whether the stream was whole, was cut by the upstream, was left by the client, or carried an error event.",
+    "Whether the stream was whole, was cut by the upstream, was left by the client, or carried an error event, as also one does "
+    "that the gateway's own end breaks off.",
     ("whole", "cut", "client_left", "in_band_error"),
 )
 CACHE_RESULT = Label(

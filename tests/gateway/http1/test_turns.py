@@ -26,7 +26,8 @@ class PerTurn:
         self.over = asyncio.Event()
         self._new = True
 
-    shortcut = None
+    def open_shortcut(self) -> None:
+        return None
 
     def piece(self, data: bytes) -> None:
         if self._new:

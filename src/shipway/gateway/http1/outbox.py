@@ -26,7 +26,7 @@ class Outbox:
         self.turn_s = 0.0
         self._waiting: list[bytes] = []
         self._connections: list[Connection] = []
-        """For each that waits, whose it is: to make a pair of both would take longer than all else here."""
+        """For each that waits, whose it is: a pair would be one more object to make and to look at."""
 
     def put(self, connection: Connection, data: bytes) -> None:
         """Have *connection* write *data* at the end of this turn."""

@@ -89,7 +89,7 @@ class Pool:
         """A fresh connection, within *timeout_s* seconds.
 
         Raises:
-            UpstreamFault: kind `connect`.
+            UpstreamFault: kind `connect` or `connect_timeout`.
         """
         opening = self._loop.create_task(self._connect(timeout_s))
         try:
@@ -107,7 +107,10 @@ class Pool:
         try:
             async with asyncio.timeout(timeout_s):
                 while self._open >= self._max_connections:
-                    await self._wait_for_place()
+                    if self._idle:  # given back since there was none to take
+                        self.discard(self._idle.pop(0))
+                    else:
+                        await self._wait_for_place()
                 self._open += 1
                 try:
                     connection = UpstreamConnection(self._loop, self._outbox)
@@ -146,7 +149,7 @@ class Pool:
         self._place_free()
 
     def connection_failed(self, error: Exception) -> None:
-        """Tell the operator why, where that is TLS: no code of the log and the metrics says as much."""
+        """Tell the operator why, where that is TLS: the log and the metrics only say that there was no connection."""
         self._warnings.failed(error, self._loop.time())
 
     def trim(self, now_s: float) -> None:
@@ -184,6 +187,3 @@ class Pool:
         finally:
             if waiter in self._waiting:
                 self._waiting.remove(waiter)
-        idle = self.take_idle(self._loop.time())
-        if idle is not None:
-            self.discard(idle)

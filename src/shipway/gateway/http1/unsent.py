@@ -1,4 +1,4 @@
-"""What was written to a client and not taken by it yet: whether it still reads."""
+"""What was written to somebody and not taken yet: whether they still read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shipway.gateway.http1.deadlines import NEVER
 
 
 class Unsent:
-    """Watches whether a client takes what waits for it.
+    """Watches whether a peer takes what waits for it.
 
     Attributes:
         due_s: When to look again, on the loop's clock; `NEVER` while nothing waits.
@@ -29,12 +29,12 @@ class Unsent:
         self._bytes = _unsent_bytes(transport)
 
     def moved(self, transport: asyncio.Transport) -> bool:
-        """Whether the client took something since `watch`."""
+        """Whether the peer took something since `watch`."""
         return _unsent_bytes(transport) < self._bytes
 
 
 def _unsent_bytes(transport: asyncio.Transport) -> int:
-    """What the client has not confirmed yet. The transport's own buffer alone does not tell: the system's buffer may be
+    """What the peer has not confirmed yet. The transport's own buffer alone does not tell: the system's buffer may be
     large, and nothing moves here while that one empties."""
     unsent = transport.get_write_buffer_size()
     handle = transport.get_extra_info("socket")

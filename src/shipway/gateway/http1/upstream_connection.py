@@ -42,14 +42,10 @@ class UpstreamFault(Exception):
 
 
 class ResponseSink(Protocol):
-    """Where a relayed response goes. One of `ended` and `failed` is called, once, last.
+    """Where a relayed response goes. One of `ended` and `failed` is called, once, last."""
 
-    Attributes:
-        shortcut: For the next reads; None where nothing is recognised.
-    """
-
-    @property
-    def shortcut(self) -> Shortcut | None: ...
+    def open_shortcut(self) -> Shortcut | None:
+        """What takes the next reads, until it does not; None where nothing is to be recognised."""
 
     def piece(self, data: bytes) -> None:
         """What one read of the socket brought, already without transfer framing."""
@@ -92,7 +88,7 @@ class UpstreamConnection(Connection):
 
     def __init__(self, loop: asyncio.AbstractEventLoop, outbox: Outbox) -> None:
         Connection.__init__(self, loop)
-        # First, so that compiled it lies beside what `Connection` has: a chunk is often all that is looked at for.
+        # First, so that compiled it lies beside what `Connection` has: for most chunks little else of this is looked at.
         self._shortcut: Shortcut | None = None
         self._outbox = outbox
         self.used = 0
@@ -190,7 +186,7 @@ class UpstreamConnection(Connection):
             sink.ended(reader.trailers())
         else:
             if reader.chunks is not None and reader.chunks.between_chunks:
-                self._shortcut = sink.shortcut
+                self._shortcut = sink.open_shortcut()
             self.resume_reading()
 
     def come_to_rest(self) -> bool:
@@ -259,7 +255,7 @@ class UpstreamConnection(Connection):
             if piece is not None:
                 sink = self._sink
                 sink.piece(piece)
-                self._shortcut = sink.shortcut
+                self._shortcut = sink.open_shortcut()
                 return
         if self._tunnel is not None:
             self._tunnel.data_received(data)
