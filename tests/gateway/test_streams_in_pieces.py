@@ -170,6 +170,6 @@ async def test_what_a_client_had_before_it_left_is_counted(start_gateway: StartG
 
 
 async def test_words_that_repeat_each_put_off_the_idle_deadline(start_gateway: StartGateway) -> None:
-    async with upstream([HEAD, *map(chunk, STREAMS["whole"]), LAST], pause_s=0.2) as port:
-        gateway = await start_gateway(app(port, '[gateway.timeouts]\nidle = "500ms"\n'))
+    async with upstream([HEAD, *map(chunk, STREAMS["whole"]), LAST], pause_s=0.3) as port:
+        gateway = await start_gateway(app(port, '[gateway.timeouts]\nidle = "1200ms"\n'))
         assert await stream(gateway, "HTTP/1.1") == b"".join(STREAMS["whole"])
