@@ -184,7 +184,7 @@ async def test_interim_responses_wait_for_a_client_that_was_slow_before_the_firs
         asked.set()
         await go_on.wait()
         hints = (b"HTTP/1.1 103 Early Hints\r\nLink: <%b>\r\n\r\n" % (b"x" * 980)) * 64
-        with contextlib.suppress(OSError):
+        with contextlib.closing(writer), contextlib.suppress(OSError):
             while True:
                 writer.write(hints)
                 sent_bytes += len(hints)

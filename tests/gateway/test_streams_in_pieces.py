@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import zlib
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 
 import pytest
 
@@ -39,13 +39,13 @@ async def upstream(writes: Sequence[bytes], pause_s: float = 0.002) -> AsyncIter
     """Answers one request with *writes*, each a read of its own for whoever asks."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        for data in writes:
-            writer.write(data)
-            await writer.drain()
-            await asyncio.sleep(pause_s)
-        await asyncio.sleep(0.05)
-        writer.close()
+        with closing(writer):
+            await reader.readuntil(b"\r\n\r\n")
+            for data in writes:
+                writer.write(data)
+                await writer.drain()
+                await asyncio.sleep(pause_s)
+            await asyncio.sleep(0.05)
 
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     async with server:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import closing
 
 import pytest
 
@@ -31,8 +32,10 @@ async def test_place_of_one_that_left_as_it_was_called_is_the_next_ones() -> Non
 
 async def test_a_connection_that_is_given_back_before_somebody_begins_to_wait_makes_room() -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+        with closing(writer):
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+            await reader.read()
 
     loop = asyncio.get_running_loop()
     async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
